@@ -1,0 +1,79 @@
+/* Tensors: what they are, their data, memory, random numbers, printing. */
+#ifndef WENGERT_TENSOR_H
+#define WENGERT_TENSOR_H
+#include "base.h"
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* ---- what a tensor is; on the error tensor sizes are 1 ------------------------------------------------ */
+WG_API wg_dims wg_shape(const wg_tensor *t);
+/** In elements. */
+WG_API wg_dims wg_strides(const wg_tensor *t);
+/** Size along axis (negative: from the end). 1 for an error tensor, so that x / size cannot trap. */
+WG_API int64_t wg_size(const wg_tensor *t, int axis);
+WG_API int64_t wg_numel(const wg_tensor *t);
+WG_API int wg_ndim(const wg_tensor *t);
+WG_API wg_dtype wg_dtype_of(const wg_tensor *t);
+WG_API wg_device wg_device_of(const wg_tensor *t);
+WG_API bool wg_is_contiguous(const wg_tensor *t);
+
+/* ---- data in and out ----------------------------------------------------------------------------------- */
+/** Copies `bytes` bytes of elements in row-major order; bytes must be the product of the sizes times the element's. */
+WG_API wg_tensor *wg_from(const void *data, size_t bytes, wg_dtype t, wg_dims shape);
+/** Shares the caller's memory; strides in elements. release(owner) runs when nothing uses it any more (may be NULL). */
+WG_API wg_tensor *wg_wrap(void *data, size_t bytes, wg_dtype t, wg_dims shape, wg_dims strides,
+                          void (*release)(void *owner), void *owner);
+/** Copies all elements out in row-major order, converted to `as`; any device, strides and dtype. */
+WG_API WG_MUST_CHECK wg_status wg_read(wg_tensor *t, void *data, size_t bytes, wg_dtype as);
+/** into <- from, in place (broadcast and cast); never recorded: raises when gradients are on and into requires one. */
+WG_API WG_MUST_CHECK wg_status wg_assign(wg_tensor *into, wg_tensor *from);
+/** The one element as a double: NaN and an error if t has not exactly one. */
+WG_API double wg_item(wg_tensor *t);
+WG_API int64_t wg_item_int(wg_tensor *t);
+/** The first element on the CPU; NULL and an error on another device. */
+WG_API const void *wg_data(wg_tensor *t);
+/** The same for writing: bumps the version; refuses read-only and self-overlapping tensors. */
+WG_API void *wg_data_write(wg_tensor *t);
+/** Prints as NumPy does, long axes shortened to three elements at both ends. */
+WG_API void wg_print(FILE *f, wg_tensor *t);
+
+/* ---- memory ---------------------------------------------------------------------------------------------- */
+typedef struct {
+    int64_t current; /**< bytes in live storages */
+    int64_t peak;    /**< the largest `current` since the start or wg_memory_reset_peak */
+    int64_t cached;  /**< bytes kept for reuse */
+    int64_t tensors; /**< live storages */
+} wg_memory;
+/** By device; `meta` counts what would be allocated. */
+WG_API wg_memory wg_memory_stats(wg_device d);
+WG_API void wg_memory_reset_peak(wg_device d);
+/** Gives cached memory back to the system. */
+WG_API void wg_memory_trim(void);
+
+/* ---- random numbers: Philox 4x32-10 (Salmon et al. 2011), one generator per thread ------------------------- */
+typedef struct {
+    uint64_t seed, offset;
+} wg_generator;
+/** Seeds this thread's generator and sets its offset to 0. */
+WG_API void wg_seed(uint64_t seed);
+WG_API wg_generator wg_generator_get(void);
+WG_API void wg_generator_set(wg_generator g);
+
+/* ---- threads ------------------------------------------------------------------------------------------------ */
+/** Threads that kernels use; n = 0: all that the affinity mask allows. Results do not depend on it. */
+WG_API void wg_use_threads(int n);
+WG_API int wg_threads(void);
+
+#ifdef __cplusplus
+}
+#endif
+#define wg_from(...) WG_HERE(wg_from(__VA_ARGS__))
+#define wg_wrap(...) WG_HERE(wg_wrap(__VA_ARGS__))
+#define wg_read(...) WG_HERE(wg_read(__VA_ARGS__))
+#define wg_assign(...) WG_HERE(wg_assign(__VA_ARGS__))
+#define wg_item(...) WG_HERE(wg_item(__VA_ARGS__))
+#define wg_item_int(...) WG_HERE(wg_item_int(__VA_ARGS__))
+#define wg_data(...) WG_HERE(wg_data(__VA_ARGS__))
+#define wg_data_write(...) WG_HERE(wg_data_write(__VA_ARGS__))
+#endif

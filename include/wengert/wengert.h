@@ -1,0 +1,16 @@
+/* Wengert: tensors with reverse-mode automatic differentiation over a graph built as the program runs. */
+#ifndef WENGERT_H
+#define WENGERT_H
+#include "base.h"
+#include "error.h"
+#include "scope.h"
+#include "tensor.h"
+#include "op.h"
+#include "ops.h"
+#include "autograd.h"
+#include "module.h"
+#include "nn.h"
+#include "optim.h"
+#include "data.h"
+#include "io.h"
+#endif

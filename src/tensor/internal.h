@@ -1,0 +1,208 @@
+/* The inside of tensors, storages, scopes and the thread's context. For src/ only; never installed. */
+#ifndef WGI_TENSOR_INTERNAL_H
+#define WGI_TENSOR_INTERNAL_H
+#include <stdatomic.h>
+#include <string.h>
+
+#include "wengert/base.h"
+#include "wengert/error.h"
+#include "wengert/scope.h"
+#include "wengert/tensor.h"
+
+typedef struct wgi_node wgi_node;       /* src/autograd */
+typedef struct wgi_segment wgi_segment; /* src/autograd: a recomputed segment */
+
+enum { WGI_STORAGE_READONLY = 1, WGI_STORAGE_BORROWED = 2 };
+
+typedef struct wgi_storage {
+    atomic_int refs;
+    unsigned flags;
+    wg_device device;
+    size_t bytes;
+    void *data;             /* NULL on meta and for zero bytes */
+    atomic_uint version;    /* bumped by every write in place */
+    int writer_line;        /* who bumped it last, for messages */
+    const char *writer_file;
+    const char *writer;     /* name of the function that wrote */
+    void (*release)(void *owner);
+    void *owner;
+} wgi_storage;
+
+enum { WGI_ALIVE = 0x57454e47, WGI_DEAD = 0x44454144 };
+enum {
+    WGI_ERROR = 1,       /* the immortal error tensor */
+    WGI_WEAK = 2,        /* wg_scalar: takes the other operand's dtype */
+    WGI_PARAMETER = 4    /* a module's parameter: autocast casts it down and caches the copy */
+};
+
+struct wg_tensor {
+    uint32_t magic;       /* WGI_ALIVE, WGI_DEAD after the last reference went */
+    atomic_int refs;      /* all references: scopes, users, nodes, modules */
+    atomic_int user_refs; /* those from wg_ref */
+    atomic_int saves;     /* nodes that hold it for backward */
+    uint8_t flags, dtype, ndim;
+    wg_device device;
+    int64_t shape[WG_MAX_DIMS], strides[WG_MAX_DIMS]; /* in elements; only the first ndim are set */
+    int64_t offset;       /* in elements */
+    int64_t numel;
+    wgi_storage *storage;
+    wgi_node *node;       /* the producer, or a leaf's accumulator; NULL: no gradient */
+    int output;           /* which output of node */
+    int line;             /* where it was made */
+    const char *file;
+    struct wg_tensor *cast_copy;   /* a parameter's 16-bit copy for autocast, */
+    unsigned cast_version;         /* valid at this version of the storage */
+    struct wg_tensor *live_prev, *live_next; /* list of live tensors under WG_DEBUG_LEAKS */
+};
+
+/* ---- the thread's context: passed along, looked up once per public call ----------------------------------- */
+typedef struct {
+    bool grad;
+    wg_dtype dtype, autocast;
+    wg_device device;
+} wgi_settings;
+
+typedef struct wgi_frame { /* one open scope */
+    uint64_t id;
+    wgi_settings saved;    /* to restore at the end */
+    int64_t n, capacity;
+    wg_tensor **owned;     /* (n) one reference each */
+    struct wgi_block *blocks; /* memory from wg_list_new and wg_scope_alloc */
+    void *module;          /* a module's frame: its path node, see wgi_path; NULL otherwise */
+} wgi_frame;
+
+typedef struct wgi_context {
+    wgi_settings now;
+    const char *file;      /* the user's place */
+    int line;
+    int depth, frames_capacity;
+    wgi_frame *frames;     /* (depth) open scopes; [0] is the root, opened on first use */
+    /* errors */
+    wg_error error;        /* code WG_OK: none pending */
+    char *message, *error_module; /* owned by error */
+    const struct wg_op *op; /* running op and its operands, for messages; NULL: none */
+    wg_list operands;
+    /* random numbers */
+    wg_generator random;
+    /* the tape */
+    wgi_segment *segment;  /* the recomputed segment being recorded or refilled; NULL: none */
+    void *path;            /* innermost module path (struct wgi_path *), see src/tensor/context.c */
+} wgi_context;
+
+/* Never NULL: the first call on a thread makes it. */
+wgi_context *wgi_ctx(void);
+
+/* A module on the stack of running forwards; lives in the caller's frame until wgi_path_pop or the scope's end. */
+typedef struct wgi_path {
+    const char *name; /* this module's own segment of the path, "" is transparent */
+    struct wgi_path *parent;
+} wgi_path;
+/* Pushes a path segment bound to the innermost scope: it is popped when that scope ends. name must outlive it. */
+void wgi_path_push(const char *name);
+/* "h.3.attn.c_attn" into out (always terminated); returns length. */
+int wgi_path_text(char *out, size_t size);
+
+/* ---- storages: src/tensor/memory.c -------------------------------------------------------------------------- */
+/* bytes of uninitialised memory, 64-byte aligned, counted; NULL and WG_EMEM on failure. One reference. */
+wgi_storage *wgi_storage_new(wg_device d, size_t bytes);
+wgi_storage *wgi_storage_wrap(void *data, size_t bytes, bool readonly, void (*release)(void *), void *owner);
+static inline void wgi_storage_ref(wgi_storage *s) { atomic_fetch_add_explicit(&s->refs, 1, memory_order_relaxed); }
+void wgi_storage_unref(wgi_storage *s);
+/* Notes a write in place. */
+void wgi_storage_touch(wgi_storage *s, const char *writer);
+/* The caching CPU allocator underneath, also for scratch: 64-byte aligned; NULL on failure (not raised). */
+void *wgi_cpu_alloc(size_t bytes);
+void wgi_cpu_free(void *p, size_t bytes);
+
+/* ---- tensors: src/tensor/tensor.c ------------------------------------------------------------------------------ */
+extern wg_tensor wgi_error_tensor;
+/* New contiguous tensor on new storage, owned by the innermost scope; the error tensor on failure. */
+wg_tensor *wgi_tensor_new(wgi_context *c, wg_dtype t, wg_device d, wg_dims shape);
+/* New view on x's storage with its own shape, strides and offset (absolute, in elements); no history; in the scope. */
+wg_tensor *wgi_tensor_view(wgi_context *c, wg_tensor *x, wg_dims shape, wg_dims strides, int64_t offset);
+/* The same two without a scope: the caller owns the one reference. NULL on failure (raised). */
+wg_tensor *wgi_tensor_make(wgi_context *c, wg_dtype t, wg_device d, wg_dims shape);
+wg_tensor *wgi_tensor_make_view(wgi_context *c, wg_tensor *x, wg_dims shape, wg_dims strides, int64_t offset);
+/* New tensor on storage s (takes one new reference to s); not in a scope. */
+wg_tensor *wgi_tensor_on(wgi_context *c, wgi_storage *s, wg_dtype t, wg_dims shape, wg_dims strides, int64_t offset);
+static inline wg_tensor *wgi_ref(wg_tensor *t) /* one more reference; the error tensor is not counted */
+{
+    if (t && !(t->flags & WGI_ERROR)) atomic_fetch_add_explicit(&t->refs, 1, memory_order_relaxed);
+    return t;
+}
+/* Drops one; NULL is fine. At the last one: frees handle, storage reference, node reference. */
+void wgi_unref(wg_tensor *t);
+/* Gives the innermost scope a reference that the caller owned; returns t (error tensor if the scope could not grow). */
+wg_tensor *wgi_own(wgi_context *c, wg_tensor *t);
+/* Set by src/autograd at start-up: releases a node reference. */
+extern void (*wgi_node_release)(wgi_node *n);
+static inline bool wgi_bad(const wg_tensor *t) { return !t || (t->flags & WGI_ERROR) || t->magic != WGI_ALIVE; }
+/* NULL, error or dead argument of a public function: raises if nothing is pending and returns true. */
+bool wgi_refuse(const wg_tensor *t, const char *function);
+
+static inline void *wgi_data(const wg_tensor *t)
+{
+    extern size_t wgi_dtype_bytes[];
+    return t->storage && t->storage->data ? (char *)t->storage->data + (size_t)t->offset * wgi_dtype_bytes[t->dtype] : NULL;
+}
+static inline wg_dims wgi_dims(int n, const int64_t *d)
+{
+    wg_dims r;
+    r.n = n;
+    for (int i = 0; i < n; i++) r.d[i] = d[i];
+    return r;
+}
+static inline wg_dims wgi_shape(const wg_tensor *t) { return wgi_dims(t->ndim, t->shape); }
+static inline wg_dims wgi_strides(const wg_tensor *t) { return wgi_dims(t->ndim, t->strides); }
+
+/* ---- shapes: src/tensor/shape.c --------------------------------------------------------------------------------- */
+/* Product of the sizes; -1 if a size is negative, the dims invalid, or the product times 8 overflows. */
+int64_t wgi_numel(const wg_dims *s);
+wg_dims wgi_row_major(const wg_dims *shape);
+bool wgi_same_shape(const wg_tensor *a, const wg_tensor *b);
+bool wgi_dims_equal(const wg_dims *a, const wg_dims *b);
+bool wgi_is_contiguous(const wg_tensor *t); /* sizes of 1 and empty tensors as NumPy has it */
+/* Two elements may share memory (a stride of 0 over a size above 1, or overlapping windows). */
+bool wgi_overlaps_itself(const wg_tensor *t);
+/* NumPy's rule; raises WG_ESHAPE ("shapes do not broadcast"). */
+wg_status wgi_broadcast(const wg_dims *a, const wg_dims *b, wg_dims *out);
+/* axis in [-n, n) -> [0, n); raises WG_EINDEX otherwise. n = 0 counts as 1. */
+wg_status wgi_axis(int axis, int n, int *out);
+/* axes (WG_ALL: all) -> bit mask of non-negative axes; raises WG_EINDEX, and WG_EARG for a repeated one. */
+wg_status wgi_axes(const wg_dims *axes, int n, unsigned *mask);
+/* Strides of shape `to` on a tensor of shape and strides `from` without copying; false if that is impossible. */
+bool wgi_view_strides(const wg_dims *shape, const wg_dims *strides, const wg_dims *to, wg_dims *out);
+/* "(4, 64, 768)" into out. */
+int wgi_shape_text(char *out, size_t size, const wg_dims *shape);
+/* "(4, 64, 768) f32 cpu" */
+int wgi_tensor_text(char *out, size_t size, const wg_tensor *t);
+
+/* ---- dtypes: src/tensor/dtype.c ------------------------------------------------------------------------------------ */
+static inline bool wgi_is_float(int t) { return t >= WG_F64 && t <= WG_F16; }
+static inline bool wgi_is_16bit(int t) { return t == WG_BF16 || t == WG_F16; }
+/* The wider float; bf16 with f16 is f32; integer with float is the float; the wider integer (u8 with i32: i32). */
+wg_dtype wgi_promote_dtypes(wg_dtype a, wg_dtype b);
+/* The dtype of an op of x and y: weak scalars take the other's, 0-d tensors do not widen within a category. Raises
+ * WG_EDTYPE for a weak scalar that is not integral with an integer tensor. */
+wg_status wgi_promote(const wg_tensor *x, const wg_tensor *y, wg_dtype *out);
+float wgi_bf16_to_f32(uint16_t h);
+uint16_t wgi_f32_to_bf16(float f); /* nearest, ties to even; NaN stays NaN */
+float wgi_f16_to_f32(uint16_t h);
+uint16_t wgi_f32_to_f16(float f);
+/* n elements, contiguous, converted (float to integer truncates and saturates, to bool: != 0). */
+void wgi_convert(void *to, wg_dtype to_type, const void *from, wg_dtype from_type, int64_t n);
+/* One element at p as double / int64. */
+double wgi_load(const void *p, wg_dtype t);
+int64_t wgi_load_int(const void *p, wg_dtype t);
+void wgi_store(void *p, wg_dtype t, double v);
+void wgi_store_int(void *p, wg_dtype t, int64_t v);
+/* Copies src's elements into dst (same shape), converting; any strides; parallel; CPU. */
+void wgi_copy_elements(wg_tensor *dst, const wg_tensor *src);
+
+/* ---- Philox 4x32-10: src/tensor/philox.h holds the inline functions --------------------------------------------------- */
+
+/* ---- logging ---------------------------------------------------------------------------------------------------------- */
+void wgi_log(int level, const char *fmt, ...) WG_PRINTF(2, 3);
+int wgi_verbose(void); /* WG_VERBOSE */
+
+#endif
