@@ -1,0 +1,28 @@
+/* Instruction-set levels. A file in simd_sources is compiled once per level; what it exports is one constant table of
+ * functions, `const wgi_norm_kernels WGI_AT_LEVEL(wgi_norm_kernels) = { ... };`, everything else in it is static. A file
+ * outside picks one with WGI_PICK(wgi_norm_kernels, wgi_norm_kernels). */
+#ifndef WGI_CPU_LEVEL_H
+#define WGI_CPU_LEVEL_H
+
+typedef enum { WGI_LEVEL_BASE, WGI_LEVEL_AVX2, WGI_LEVEL_AVX512 } wgi_level;
+/* The best level that this CPU and system can run; WG_ISA=base|avx2|avx512 lowers it (tests). Fixed at the first call. */
+wgi_level wgi_cpu_level(void);
+const char *wgi_level_name(wgi_level l);
+
+#define WGI_JOIN2(a, b) a##_##b
+#define WGI_JOIN(a, b) WGI_JOIN2(a, b)
+#ifdef WGI_ISA
+#define WGI_AT_LEVEL(name) WGI_JOIN(name, WGI_ISA)
+#endif
+
+#if defined(__x86_64__)
+#define WGI_DECLARE_LEVELS(type, name) extern const type name##_base, name##_avx2, name##_avx512
+#define WGI_PICK(name)                                     \
+    (wgi_cpu_level() == WGI_LEVEL_AVX512 ? &name##_avx512  \
+     : wgi_cpu_level() == WGI_LEVEL_AVX2 ? &name##_avx2    \
+                                         : &name##_base)
+#else
+#define WGI_DECLARE_LEVELS(type, name) extern const type name##_base
+#define WGI_PICK(name) (&name##_base)
+#endif
+#endif

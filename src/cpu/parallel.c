@@ -1,0 +1,65 @@
+#include "cpu/parallel.h"
+
+#include <omp.h>
+#include <sched.h>
+#include <stdatomic.h>
+
+#include "wengert/op.h"
+#include "wengert/tensor.h"
+
+static atomic_int chosen; /* 0: not asked for */
+
+static int allowed(void) /* by the affinity mask: more threads than cores only wait for each other */
+{
+    cpu_set_t set;
+    int n = sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : 1;
+    int omp = omp_get_max_threads(); /* OMP_NUM_THREADS */
+    return omp < n ? omp : n;
+}
+
+int wg_threads(void)
+{
+    int n = atomic_load_explicit(&chosen, memory_order_relaxed);
+    if (n == 0) {
+        n = allowed();
+        atomic_store_explicit(&chosen, n, memory_order_relaxed);
+    }
+    return n;
+}
+
+void wg_use_threads(int n)
+{
+    atomic_store_explicit(&chosen, n > 0 ? n : allowed(), memory_order_relaxed);
+}
+
+void wgi_parallel_for(int64_t n, int64_t grain, void (*body)(void *self, int64_t first, int64_t last),
+                      void *self)
+{
+    if (n <= 0) return;
+    int64_t pieces = (n + grain - 1) / grain;
+    int threads = wg_threads();
+    if (pieces == 1 || threads == 1 || omp_in_parallel()) {
+        for (int64_t i = 0; i < pieces; i++)
+            body(self, i * grain, (i + 1) * grain < n ? (i + 1) * grain : n);
+        return;
+    }
+#pragma omp parallel for schedule(static) num_threads(threads)
+    for (int64_t i = 0; i < pieces; i++)
+        body(self, i * grain, (i + 1) * grain < n ? (i + 1) * grain : n);
+}
+
+void wgi_parallel_tasks(int64_t tasks, void (*body)(void *self, int64_t task), void *self)
+{
+    int threads = wg_threads();
+    if (tasks <= 1 || threads == 1 || omp_in_parallel()) {
+        for (int64_t i = 0; i < tasks; i++) body(self, i);
+        return;
+    }
+#pragma omp parallel for schedule(dynamic, 1) num_threads(threads)
+    for (int64_t i = 0; i < tasks; i++) body(self, i);
+}
+
+void wg_parallel(int64_t tasks, void (*body)(void *self, int64_t task), void *self)
+{
+    wgi_parallel_tasks(tasks, body, self);
+}

@@ -1,0 +1,16 @@
+/* The threads of the CPU, behind one door (OpenMP). Work is cut by its size alone, so that results do not depend on the
+ * number of threads. */
+#ifndef WGI_CPU_PARALLEL_H
+#define WGI_CPU_PARALLEL_H
+#include <stdint.h>
+
+/* Runs body(self, first, last) over [0, n) in pieces of `grain` (the last may be shorter), in parallel if there are at
+ * least two pieces. Pieces are fixed by n and grain; a static schedule. Inside a parallel region it runs in order. */
+void wgi_parallel_for(int64_t n, int64_t grain, void (*body)(void *self, int64_t first, int64_t last),
+                      void *self);
+/* Runs body(self, 0 .. tasks - 1), dynamically scheduled: for tasks of unequal cost. wg_parallel is this. */
+void wgi_parallel_tasks(int64_t tasks, void (*body)(void *self, int64_t task), void *self);
+
+/* An elementwise pass of n elements opens a region from twice this on; dearer formulas take a smaller grain. */
+enum { WGI_GRAIN = 32768 };
+#endif
