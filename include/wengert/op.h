@@ -84,6 +84,9 @@ typedef struct wg_op {
     unsigned hidden;                 /**< WG_OUT(i): outputs only for the gradient */
     unsigned no_grad;                /**< WG_IN(i): backward into input i raises */
     unsigned zero_grad;              /**< WG_IN(i): input i's gradient is zero */
+    unsigned updates;                /**< WG_IN(i): the kernel changes input i in place (an optimizer's step): never
+                                          recorded; raises when gradients are on and it requires one; bumps its version.
+                                          Such an op may have no outputs: wg_apply then returns the first one updated */
     unsigned needed_by[WG_MAX_INPUTS]; /**< saved input i is kept only if one of these inputs (WG_IN mask) wants a
                                             gradient; 0: always */
     wg_status (*infer)(wg_infer *c);
