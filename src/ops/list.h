@@ -4,6 +4,22 @@
 /* elementwise */
 /* reduce */
 /* shape */
+OP(alias)
+OP(cat)
+OP(chunk)
+OP(contiguous)
+OP(expand)
+OP(narrow)
+OP(permute)
+OP(reshape)
+OP(select)
+OP(slice)
+OP(split)
+OP(squeeze)
+OP(transpose)
+OP(unslice)
+OP(unsqueeze)
+OP(view)
 /* index */
 /* product */
 /* network */
