@@ -108,6 +108,9 @@ WG_API void wg_apply_list(const wg_op *op, wg_list in, const void *attr, wg_list
  * is wanted and the kernel can (WG_OP_ACCUMULATE), it writes or adds right where the gradient belongs. */
 WG_API void wg_vjp_apply(wg_vjp *g, const int *to, const wg_op *op, wg_list in, const void *attr);
 
+/** Floating-point operations counted on this thread so far, by the ops' own rules; also on `meta`. */
+WG_API double wg_flops(void);
+
 /* ---- for shape rules ------------------------------------------------------------------------------------- */
 /** Raises unless input i has this shape: "scan: A should be (4, 16), is (4, 8)". An absent input passes. */
 WG_API wg_status wg_expect(const wg_infer *c, int input, wg_dims shape);
@@ -120,7 +123,8 @@ WG_API wg_status wg_infer_outputs(wg_infer *c, int n);
 /** First element, on the kernel's own device; NULL for an absent input or output. */
 WG_API const void *wg_run_in(const wg_run *r, int i);
 WG_API void *wg_run_out(const wg_run *r, int i);
-/** bytes of memory on the kernel's device, 64-byte aligned, until the kernel returns; NULL: out of memory (raised). */
+/** bytes of memory on the kernel's device, 64-byte aligned, until the kernel returns; NULL: out of memory (raised).
+ * From the kernel's own thread, not from inside a parallel region. */
 WG_API void *wg_scratch(const wg_run *r, size_t bytes);
 /** Runs body(self, 0 .. tasks - 1) on the threads of the CPU. */
 WG_API void wg_parallel(int64_t tasks, void (*body)(void *self, int64_t task), void *self);

@@ -1,0 +1,454 @@
+/* The door: every operation passes here. In order: error pass-through, autocast, shape rule, allocation, kernel (not on
+ * meta), counting, recording. */
+#include "autograd/node.h"
+#include "wengert/ops.h"
+
+_Thread_local wgi_destination *wgi_next_destination;
+static _Thread_local double flops_counted;
+
+enum { ON_STACK = 8 }; /* operands that need no allocation */
+
+double wg_flops(void)
+{
+    return flops_counted;
+}
+
+/* One call on its way through the door. */
+typedef struct {
+    wgi_context *c;
+    const wg_op *op;
+    const void *attr;
+    wg_list in;
+    wg_infer infer;
+    wg_tensor **y; /* (infer.n_out) hidden outputs NULL where nothing is recorded */
+    bool record, accumulate;
+    uint64_t random[2];
+    wg_spec spec_space[ON_STACK];
+    wg_tensor *in_space[ON_STACK], *y_space[ON_STACK];
+} call;
+
+/* ---- error pass-through --------------------------------------------------------------------------------------- */
+static const char *input_name(const wg_op *op, int64_t i)
+{
+    int last = -1;
+    while (last + 1 < WG_MAX_INPUTS && op->in[last + 1]) last++;
+    if (last < 0) return "";
+    return op->in[i < last ? i : last];
+}
+
+static bool is_optional(const char *name)
+{
+    size_t n = strlen(name);
+    return n && (name[n - 1] == '?' || name[n - 1] == '*');
+}
+
+static int required_inputs(const wg_op *op)
+{
+    int n = 0;
+    while (n < WG_MAX_INPUTS && op->in[n] && !is_optional(op->in[n])) n++;
+    return n;
+}
+
+/* Whether an operand is an error, dead or missing; raises if nothing is pending. */
+static bool refuse_operands(const call *k)
+{
+    for (int64_t i = 0; i < k->in.n; i++) {
+        wg_tensor *t = k->in.t[i];
+        if (t ? !wgi_bad(t) : is_optional(input_name(k->op, i))) continue;
+        if (t) wgi_refuse(t, k->op->name);
+        else if (!wg_error_code()) wg_raise(WG_EARG, "%s: %s is NULL", k->op->name, input_name(k->op, i));
+        return true;
+    }
+    if (k->in.n >= WG_MAX_INPUTS || !k->op->in[k->in.n] || is_optional(k->op->in[k->in.n])) return false;
+    wg_raise(WG_EARG, "%s: takes %d inputs, got %lld", k->op->name, required_inputs(k->op), (long long)k->in.n);
+    return true;
+}
+
+/* ---- autocast --------------------------------------------------------------------------------------------------- */
+/* t in dtype `to`; a parameter's copy is kept with it as long as its storage does not change. */
+static wg_tensor *cast_operand(wgi_context *c, wg_tensor *t, wg_dtype to)
+{
+    if (!(t->flags & WGI_PARAMETER) || !t->storage) return wg_cast(t, to);
+    unsigned version = atomic_load_explicit(&t->storage->version, memory_order_relaxed);
+    wg_tensor *copy = t->cast_copy;
+    bool wants_node = c->now.grad && t->node;
+    if (copy && copy->dtype == to && t->cast_version == version && (copy->node || !wants_node)) return copy;
+    wg_tensor *fresh = wg_cast(t, to);
+    if (wgi_bad(fresh)) return fresh;
+    wgi_unref(copy);
+    t->cast_copy = wgi_ref(fresh);
+    t->cast_version = version;
+    return fresh;
+}
+
+/* The dtype that input t has to have under autocast; its own where nothing changes. */
+static wg_dtype autocast_dtype(const wgi_context *c, unsigned flags, const wg_tensor *t, wg_dtype stream)
+{
+    wg_dtype own = t->dtype;
+    if (flags & WG_OP_LOW) return own == WG_F32 || wgi_is_16bit(own) ? c->now.autocast : own;
+    if (flags & WG_OP_FULL) return wgi_is_16bit(own) ? WG_F32 : own;
+    if (stream && own == WG_F32 && (t->flags & WGI_PARAMETER)) return stream;
+    return own;
+}
+
+static wg_status autocast(call *k)
+{
+    wgi_context *c = k->c;
+    unsigned flags = k->op->flags;
+    if (!c->now.autocast || !(flags & (WG_OP_LOW | WG_OP_FULL | WG_OP_KEEP_STREAM))) return WG_OK;
+    wg_dtype stream = 0;
+    for (int64_t i = 0; i < k->in.n; i++)
+        if (k->in.t[i] && wgi_is_16bit(k->in.t[i]->dtype)) stream = k->in.t[i]->dtype;
+    wg_tensor **to = k->in.n <= ON_STACK ? k->in_space : wg_list_new(k->in.n).t;
+    if (!to) return wg_error_code();
+    for (int64_t i = 0; i < k->in.n; i++) {
+        wg_tensor *t = to[i] = k->in.t[i];
+        if (!t || (t->flags & WGI_WEAK)) continue;
+        wg_dtype d = autocast_dtype(c, flags, t, stream);
+        if (d != t->dtype) to[i] = cast_operand(c, t, d);
+        if (wgi_bad(to[i])) return wg_error_code();
+    }
+    k->in.t = to;
+    return WG_OK;
+}
+
+/* ---- shape rule ---------------------------------------------------------------------------------------------------- */
+static int named_outputs(const wg_op *op)
+{
+    int n = 0;
+    while (n < WG_MAX_OUTPUTS && op->out[n]) n++;
+    return n;
+}
+
+wg_status wg_infer_outputs(wg_infer *c, int n)
+{
+    if (n < 0) return wg_raise(WG_EARG, "%d outputs", n);
+    if (n > ON_STACK) {
+        wg_spec *s = wg_scope_alloc((size_t)n * sizeof *s);
+        if (!s) return wg_error_code();
+        c->out = s;
+    }
+    c->n_out = n;
+    return WG_OK;
+}
+
+void wg_infer_like(wg_infer *c, int i, const wg_tensor *t)
+{
+    c->out[i].dtype = t->dtype;
+    c->out[i].device = t->device;
+    c->out[i].shape = wgi_shape(t);
+}
+
+wg_status wg_expect(const wg_infer *c, int input, wg_dims shape)
+{
+    const wg_tensor *t = input < c->in.n ? c->in.t[input] : NULL;
+    if (!t) return WG_OK;
+    wg_dims is = wgi_shape(t);
+    if (wgi_dims_equal(&is, &shape)) return WG_OK;
+    char want[160], got[160];
+    wgi_shape_text(want, sizeof want, &shape);
+    wgi_shape_text(got, sizeof got, &is);
+    const wg_op *op = wgi_ctx()->op;
+    const char *name = op ? input_name(op, input) : "input";
+    int length = (int)strcspn(name, "?*");
+    return wg_raise(WG_ESHAPE, "%.*s should be %s, is %s", length, name, want, got);
+}
+
+/* All operands on one device; weak scalars go anywhere. */
+static wg_status check_devices(const call *k)
+{
+    const wg_tensor *first = NULL;
+    for (int64_t i = 0; i < k->in.n; i++) {
+        const wg_tensor *t = k->in.t[i];
+        if (!t || (t->flags & WGI_WEAK)) continue;
+        if (!first) first = t;
+        else if (t->device.kind != first->device.kind || t->device.index != first->device.index)
+            return wg_raise(WG_EDEVICE, "operands are on different devices");
+    }
+    return WG_OK;
+}
+
+static wg_status infer(call *k)
+{
+    k->infer.attr = k->attr;
+    k->infer.in = k->in;
+    k->infer.n_out = named_outputs(k->op);
+    k->infer.out = k->spec_space;
+    k->infer.random = -1;
+    if (k->in.n > 1) {
+        wg_status s = check_devices(k);
+        if (s != WG_OK) return s;
+    }
+    wg_status s = k->op->infer ? k->op->infer(&k->infer) : WG_OK;
+    if (s == WG_OK && (k->op->flags & WG_OP_DATA_SHAPE) && k->in.n && k->in.t[0]->device.kind == WG_META)
+        s = wg_raise(WG_EDEVICE, "the result's shape depends on data, and meta has none");
+    return s;
+}
+
+/* ---- allocation ------------------------------------------------------------------------------------------------------ */
+static bool wants_record(const call *k)
+{
+    if (!k->c->now.grad || k->op->updates) return false;
+    for (int64_t i = 0; i < k->in.n; i++)
+        if (k->in.t[i] && k->in.t[i]->node) return true;
+    return false;
+}
+
+static wg_status allocate(call *k)
+{
+    wgi_destination *d = wgi_next_destination;
+    int n = k->infer.n_out;
+    k->y = n <= ON_STACK ? k->y_space : wg_list_new(n).t;
+    if (!k->y) return wg_error_code();
+    for (int j = 0; j < n; j++) {
+        const wg_spec *s = &k->infer.out[j];
+        bool hidden = j < 16 && (k->op->hidden & WG_OUT(j));
+        if (hidden && !k->record) {
+            k->y[j] = NULL;
+            continue;
+        }
+        if (d && d->op == k->op && j == 0) {
+            k->y[j] = d->out;
+            k->accumulate = d->accumulate;
+            d->used = true;
+            wgi_next_destination = NULL;
+        } else if (k->op->flags & WG_OP_VIEW) {
+            k->y[j] = wgi_tensor_view(k->c, k->in.t[0], s->shape, s->strides, k->in.t[0]->offset + s->offset);
+        } else {
+            k->y[j] = wgi_tensor_new(k->c, s->dtype, s->device, s->shape);
+        }
+        if (wgi_bad(k->y[j])) return wg_error_code();
+    }
+    return WG_OK;
+}
+
+/* ---- kernel ------------------------------------------------------------------------------------------------------------ */
+typedef struct scratch {
+    struct scratch *next;
+    size_t bytes;
+} scratch;
+enum { SCRATCH_HEAD = 64 }; /* keeps what follows aligned */
+
+void *wg_scratch(const wg_run *r, size_t bytes)
+{
+    scratch **list = r->door;
+    scratch *s = bytes < SIZE_MAX - SCRATCH_HEAD ? wgi_cpu_alloc(bytes + SCRATCH_HEAD) : NULL;
+    if (!s) {
+        wg_raise(WG_EMEM, "out of memory: %zu bytes of scratch", bytes);
+        return NULL;
+    }
+    s->bytes = bytes + SCRATCH_HEAD;
+    s->next = *list;
+    *list = s;
+    return (char *)s + SCRATCH_HEAD;
+}
+
+const void *wg_run_in(const wg_run *r, int i)
+{
+    return i < r->in.n && r->in.t[i] ? wgi_data(r->in.t[i]) : NULL;
+}
+
+void *wg_run_out(const wg_run *r, int i)
+{
+    return i < r->out.n && r->out.t[i] ? wgi_data(r->out.t[i]) : NULL;
+}
+
+/* Contiguous copies of the inputs that need one; `made` (n) gets them, to be released after the kernel. */
+static wg_status make_contiguous(call *k, wg_tensor **to, wg_tensor **made)
+{
+    for (int64_t i = 0; i < k->in.n; i++) made[i] = NULL;
+    for (int64_t i = 0; i < k->in.n; i++) {
+        wg_tensor *t = to[i] = k->in.t[i];
+        if (!t || wgi_is_contiguous(t)) continue;
+        made[i] = wgi_tensor_make(k->c, t->dtype, t->device, wgi_shape(t));
+        if (!made[i]) return wg_error_code();
+        wgi_copy_elements(made[i], t);
+        to[i] = made[i];
+    }
+    return WG_OK;
+}
+
+static wg_status launch(call *k, wg_kernel kernel, wg_list in)
+{
+    scratch *memory = NULL;
+    wg_run r = { .attr = k->attr,
+                 .in = in,
+                 .out = { k->infer.n_out, k->y },
+                 .random = { k->random[0], k->random[1] },
+                 .accumulate = k->accumulate,
+                 .door = &memory };
+    wg_status s = kernel(&r);
+    while (memory) {
+        scratch *next = memory->next;
+        wgi_cpu_free(memory, memory->bytes);
+        memory = next;
+    }
+    return s;
+}
+
+static wg_status launch_contiguous(call *k, wg_kernel kernel)
+{
+    wg_tensor *space[2 * ON_STACK], **to = space;
+    if (k->in.n > ON_STACK) {
+        to = wg_list_new(2 * k->in.n).t;
+        if (!to) return wg_error_code();
+    }
+    wg_tensor **made = to + k->in.n;
+    wg_status s = make_contiguous(k, to, made);
+    if (s == WG_OK) s = launch(k, kernel, (wg_list){ k->in.n, to });
+    for (int64_t i = 0; i < k->in.n; i++) wgi_unref(made[i]);
+    return s;
+}
+
+static bool all_contiguous(wg_list in)
+{
+    for (int64_t i = 0; i < in.n; i++)
+        if (in.t[i] && !wgi_is_contiguous(in.t[i])) return false;
+    return true;
+}
+
+static wg_status run_kernel(call *k)
+{
+    const wg_op *op = k->op;
+    wg_device d = k->infer.n_out ? k->infer.out[0].device : k->in.t[0]->device;
+    if (d.kind == WG_META || (op->flags & WG_OP_VIEW)) return WG_OK;
+    wg_kernel kernel = wgi_kernel_for(op, d);
+    if (!kernel) return wg_raise(WG_EDEVICE, "no %s kernel", d.kind == WG_CPU ? "cpu" : "cuda");
+    if ((op->flags & WG_OP_CONTIGUOUS) && !all_contiguous(k->in)) return launch_contiguous(k, kernel);
+    return launch(k, kernel, k->in);
+}
+
+static void take_random(call *k)
+{
+    int64_t n = k->infer.random;
+    if (n < 0) n = k->infer.n_out ? wgi_numel(&k->infer.out[0].shape) : 0;
+    k->random[0] = k->c->random.seed;
+    k->random[1] = k->c->random.offset;
+    k->c->random.offset += ((uint64_t)n + 3) / 4;
+}
+
+static void count(const call *k)
+{
+    if (k->op->flops) flops_counted += k->op->flops(&k->infer);
+    else if (k->infer.n_out && !(k->op->flags & WG_OP_VIEW) && k->y[0]) flops_counted += (double)k->y[0]->numel;
+}
+
+/* ---- in-place ops -------------------------------------------------------------------------------------------------------- */
+static wg_status check_updates(const call *k)
+{
+    for (int64_t i = 0; i < k->in.n; i++) {
+        const wg_tensor *t = k->in.t[i];
+        if (!t || !(k->op->updates & WG_IN(i < WG_MAX_INPUTS ? i : WG_MAX_INPUTS - 1))) continue;
+        if (k->c->now.grad && t->node)
+            return wg_raise(WG_EGRAD, "changes %s in place, which requires a gradient; wg_use_grad(false) first",
+                            input_name(k->op, i));
+        if (t->storage && (t->storage->flags & WGI_STORAGE_READONLY))
+            return wg_raise(WG_EARG, "%s is read-only", input_name(k->op, i));
+        if (wgi_overlaps_itself(t)) return wg_raise(WG_EARG, "%s overlaps itself", input_name(k->op, i));
+    }
+    return WG_OK;
+}
+
+static void touch_updated(const call *k)
+{
+    for (int64_t i = 0; i < k->in.n && i < WG_MAX_INPUTS; i++)
+        if ((k->op->updates & WG_IN(i)) && k->in.t[i] && k->in.t[i]->storage)
+            wgi_storage_touch(k->in.t[i]->storage, k->op->name);
+}
+
+/* ---- the door itself -------------------------------------------------------------------------------------------------------- */
+static wg_status pass(call *k)
+{
+    wg_status s = autocast(k);
+    if (s != WG_OK) return s;
+    k->c->operands = k->in;
+    if ((s = infer(k)) != WG_OK) return s;
+    if (k->op->updates && (s = check_updates(k)) != WG_OK) return s;
+    k->record = wants_record(k);
+    if ((s = allocate(k)) != WG_OK) return s;
+    if (k->op->flags & WG_OP_RANDOM) take_random(k);
+    if ((s = run_kernel(k)) != WG_OK) return s;
+    if (k->op->updates) touch_updated(k);
+    count(k);
+    return k->record ? wgi_record(k->c, k->op, k->in, k->attr, k->y, k->infer.n_out, k->random) : WG_OK;
+}
+
+/* Runs k; messages name its op and operands meanwhile. A failure that raised nothing still is an error. */
+static wg_status enter(call *k)
+{
+    if (refuse_operands(k)) return wg_error_code();
+    wgi_context *c = k->c;
+    const wg_op *op = c->op;
+    wg_list operands = c->operands;
+    c->op = k->op;
+    c->operands = k->in;
+    wg_status s = pass(k);
+    if (s != WG_OK && !wg_error_code()) wg_raise(s, "failed");
+    c->op = op;
+    c->operands = operands;
+    return s;
+}
+
+wg_tensor *(wg_apply)(const wg_op *op, wg_list in, const void *attr, wg_tensor **more)
+{
+    call k;
+    k.c = wgi_ctx();
+    k.op = op;
+    k.attr = attr;
+    k.in = in;
+    k.accumulate = false;
+    k.random[0] = k.random[1] = 0;
+    bool ok = enter(&k) == WG_OK;
+    if (!ok) {
+        k.infer.n_out = named_outputs(op);
+        k.y = k.y_space;
+        for (int j = 0; j < k.infer.n_out; j++) k.y[j] = &wgi_error_tensor;
+    }
+    for (int j = 1, to = 0; more && j < k.infer.n_out; j++)
+        if (j >= 16 || !(op->hidden & WG_OUT(j))) more[to++] = k.y[j];
+    if (!ok) return &wgi_error_tensor;
+    if (k.infer.n_out) return k.y[0];
+    for (int i = 0; i < in.n && i < WG_MAX_INPUTS; i++)
+        if (op->updates & WG_IN(i)) return in.t[i];
+    return &wgi_error_tensor;
+}
+
+void(wg_apply_list)(const wg_op *op, wg_list in, const void *attr, wg_list out)
+{
+    call k;
+    k.c = wgi_ctx();
+    k.op = op;
+    k.attr = attr;
+    k.in = in;
+    k.accumulate = false;
+    k.random[0] = k.random[1] = 0;
+    bool ok = enter(&k) == WG_OK;
+    int64_t to = 0;
+    for (int j = 0; ok && j < k.infer.n_out && to < out.n; j++)
+        if (j >= 16 || !(op->hidden & WG_OUT(j))) out.t[to++] = k.y[j];
+    if (ok && to < out.n) wg_raise(WG_EARG, "%s: has %lld outputs, asked for %lld", op->name, (long long)to, (long long)out.n);
+    for (; to < out.n; to++) out.t[to] = &wgi_error_tensor;
+}
+
+wg_status wgi_run_into(wgi_context *c, const wg_op *op, wg_list in, const void *attr, wg_tensor **out, int n_out,
+                       bool accumulate)
+{
+    call k = { .c = c, .op = op, .attr = attr, .in = in, .accumulate = accumulate };
+    if (refuse_operands(&k)) return wg_error_code();
+    const wg_op *outer = c->op;
+    wg_list operands = c->operands;
+    c->op = op;
+    c->operands = in;
+    wg_status s = infer(&k);
+    if (s == WG_OK && k.infer.n_out != n_out) s = wg_raise(WG_EARG, "has %d outputs, given %d", k.infer.n_out, n_out);
+    for (int j = 0; s == WG_OK && j < n_out; j++) {
+        wg_dims is = wgi_shape(out[j]);
+        if (!wgi_dims_equal(&is, &k.infer.out[j].shape)) s = wg_raise(WG_ESHAPE, "the place given does not fit");
+    }
+    k.y = out;
+    if (s == WG_OK) s = run_kernel(&k);
+    if (s == WG_OK) count(&k);
+    c->op = outer;
+    c->operands = operands;
+    return s;
+}

@@ -1,0 +1,203 @@
+/* Where gradients go: kernels that can write or add right into the gradient's place, and views that cotangents are
+ * written through. */
+#include "autograd/run.h"
+#include "wengert/ops.h"
+
+wg_dims wg_vjp_in_shape(const wg_vjp *g, int i)
+{
+    const wgi_meta *m = &((wgi_rule *)g->engine)->node->meta[i];
+    return wgi_dims(m->ndim, m->shape);
+}
+
+wg_dtype wg_vjp_in_dtype(const wg_vjp *g, int i)
+{
+    return (wg_dtype)((wgi_rule *)g->engine)->node->meta[i].dtype;
+}
+
+wg_dims wg_vjp_out_shape(const wg_vjp *g, int i)
+{
+    const wgi_node *n = ((wgi_rule *)g->engine)->node;
+    return wgi_dims(n->meta[n->n_in + i].ndim, n->meta[n->n_in + i].shape);
+}
+
+wg_dtype wg_vjp_out_dtype(const wg_vjp *g, int i)
+{
+    const wgi_node *n = ((wgi_rule *)g->engine)->node;
+    return (wg_dtype)n->meta[n->n_in + i].dtype;
+}
+
+wg_status wgi_copy_into(wgi_context *c, wg_tensor *into, wg_tensor *from)
+{
+    if (into->device.kind == WG_META) return WG_OK;
+    (void)c;
+    wgi_copy_elements(into, from);
+    return WG_OK;
+}
+
+/* ---- the place of one cotangent --------------------------------------------------------------------------------- */
+typedef struct {
+    wgi_edge edge;     /* where it flows in the end, casts seen through */
+    wgi_meta meta;     /* what it must look like there */
+    wg_tensor *into;   /* exclusive tensor to add into; NULL: none yet */
+    wgi_node *locked;  /* leaf to unlock afterwards */
+} place;
+
+/* A cast of a parameter to 16 bits is seen through: the product then accumulates in the parameter's own dtype. */
+static void see_through_casts(wgi_run *r, place *p)
+{
+    for (;;) {
+        wgi_node *n = p->edge.node;
+        if (n->op != &wgi_op_cast || n->hooks || n->cotangent[0]) return;
+        if (n->flags & WGI_NODE_CAPTURED || !n->edges[0].node) return;
+        if (r->n_captures) return; /* wg_grad must see it pass */
+        if (n->meta[0].dtype != WG_F32) return;
+        p->edge = n->edges[0];
+        p->meta = n->meta[0];
+    }
+}
+
+static void find_place(wgi_run *r, const wgi_node *from, int i, place *p)
+{
+    p->edge = from->edges[i];
+    p->meta = from->meta[i];
+    p->into = NULL;
+    p->locked = NULL;
+    see_through_casts(r, p);
+    wgi_node *n = p->edge.node;
+    if (!(n->flags & WGI_NODE_LEAF)) {
+        if (n->run == r && wgi_exclusive(n->cotangent[p->edge.index])) p->into = n->cotangent[p->edge.index];
+        return;
+    }
+    if (r->n_captures || n->hooks) return;
+    wgi_leaf_lock(n);
+    if (wgi_exclusive(n->grad)) {
+        p->into = n->grad;
+        p->locked = n;
+    } else {
+        wgi_leaf_unlock(n);
+    }
+}
+
+static void leave_place(place *p)
+{
+    if (p->locked) wgi_leaf_unlock(p->locked);
+    p->locked = NULL;
+}
+
+/* Puts op's outputs into the cotangents dx[to[j]]: adds where all have a place, else makes new ones there. */
+static wg_status apply_into(wgi_rule *rule, const int *to, int n, const wg_op *op, wg_list in, const void *attr)
+{
+    place p[WG_MAX_OUTPUTS];
+    wg_tensor *out[WG_MAX_OUTPUTS];
+    bool add = true;
+    for (int j = 0; j < n; j++) {
+        find_place(rule->run, rule->node, to[j], &p[j]);
+        if (!p[j].into) add = false;
+    }
+    wg_status s = WG_OK;
+    for (int j = 0; j < n; j++) {
+        wg_dims shape = wgi_dims(p[j].meta.ndim, p[j].meta.shape);
+        out[j] = add ? p[j].into
+                     : wgi_tensor_new(rule->context, (wg_dtype)p[j].meta.dtype, p[j].meta.device, shape);
+        if (!add) leave_place(&p[j]);
+        if (wgi_bad(out[j])) s = wg_error_code();
+    }
+    if (s == WG_OK) s = wgi_run_into(rule->context, op, in, attr, out, n, add);
+    for (int j = 0; j < n; j++) {
+        leave_place(&p[j]);
+        if (s == WG_OK && !add) s = wgi_deliver(rule->run, p[j].edge, &p[j].meta, out[j]);
+        rule->placed[to[j]] = true;
+    }
+    return s;
+}
+
+static int outputs_of(const wg_op *op)
+{
+    int n = 0;
+    while (n < WG_MAX_OUTPUTS && op->out[n]) n++;
+    return n;
+}
+
+/* The kernel may write in place only if it makes the operand's whole, unbroadcast gradient, all of it wanted. */
+static bool may_place(const wg_vjp *g, const int *to, int n, const wg_op *op)
+{
+    const wgi_rule *rule = g->engine;
+    if (rule->create_graph || !(op->flags & WG_OP_ACCUMULATE) || wg_error_code()) return false;
+    for (int j = 0; j < n; j++)
+        if (to[j] < 0 || !g->wants[to[j]] || rule->placed[to[j]]) return false;
+    return true;
+}
+
+/* The shapes that op will give, against those of the operands' gradients. */
+static bool fits(const wg_vjp *g, const int *to, int n, const wg_op *op, wg_list in, const void *attr)
+{
+    wg_spec out[WG_MAX_OUTPUTS];
+    wg_infer c = { .attr = attr, .in = in, .n_out = n, .out = out, .random = -1 };
+    for (int64_t i = 0; i < in.n; i++)
+        if (in.t[i] && wgi_bad(in.t[i])) return false;
+    if (op->infer(&c) != WG_OK || c.n_out != n || c.out != out) return false;
+    for (int j = 0; j < n; j++) {
+        wg_dims want = wg_vjp_in_shape(g, to[j]);
+        if (!wgi_dims_equal(&want, &out[j].shape)) return false;
+    }
+    return true;
+}
+
+void wg_vjp_apply(wg_vjp *g, const int *to, const wg_op *op, wg_list in, const void *attr)
+{
+    wgi_rule *rule = g->engine;
+    int n = outputs_of(op);
+    if (may_place(g, to, n, op) && fits(g, to, n, op, in, attr)) {
+        apply_into(rule, to, n, op, in, attr);
+        return;
+    }
+    wg_tensor *more[WG_MAX_OUTPUTS];
+    wg_tensor *first = (wg_apply)(op, in, attr, more);
+    for (int j = 0; j < n; j++) {
+        if (to[j] < 0 || !g->wants[to[j]]) continue;
+        wg_tensor *d = j ? more[j - 1] : first;
+        g->dx.t[to[j]] = g->dx.t[to[j]] ? wg_add(g->dx.t[to[j]], d) : d;
+    }
+}
+
+/* ---- partial views ------------------------------------------------------------------------------------------------- */
+/* The tensor that gathers the cotangent at edge e, ready to be written in part: existing and exclusive, or new; zeros
+ * unless all of it will be written. *fresh: it is new, to be delivered. */
+static wg_tensor *gathering(wgi_run *r, wgi_edge e, const wgi_meta *m, bool covered, bool *fresh)
+{
+    wgi_node *n = e.node;
+    *fresh = false;
+    if (!(n->flags & WGI_NODE_LEAF) && n->run == r && wgi_exclusive(n->cotangent[e.index]))
+        return n->cotangent[e.index];
+    *fresh = true;
+    wg_tensor *t = wgi_tensor_new(r->context, (wg_dtype)m->dtype, m->device, wgi_dims(m->ndim, m->shape));
+    if (!covered && !wgi_bad(t) && wgi_data(t)) memset(wgi_data(t), 0, (size_t)t->numel * wg_dtype_size((wg_dtype)m->dtype));
+    return t;
+}
+
+static wg_status write_part(wgi_run *r, wg_tensor *whole, const wg_spec *part, wg_tensor *d, bool add)
+{
+    wg_tensor *v = wgi_tensor_view(r->context, whole, part->shape, part->strides, whole->offset + part->offset);
+    if (wgi_bad(v)) return wg_error_code();
+    if (add) return wgi_run_into(r->context, &wgi_op_add, WG_LIST(v, d), NULL, &v, 1, false);
+    return wgi_copy_into(r->context, v, d);
+}
+
+wg_status wgi_write_through_view(wgi_run *r, wgi_node *n)
+{
+    const wgi_meta *m = &n->meta[0];
+    int64_t written = 0, numel = 1;
+    for (int i = 0; i < m->ndim; i++) numel *= m->shape[i];
+    for (int j = 0; j < n->n_out; j++)
+        if (n->cotangent[j]) written += n->cotangent[j]->numel;
+    bool fresh;
+    wg_tensor *whole = gathering(r, n->edges[0], m, written == numel, &fresh);
+    if (wgi_bad(whole)) return wg_error_code();
+    wg_spec space[WG_MAX_OUTPUTS];
+    wg_tensor *in[1] = { whole };
+    wg_infer c = { .attr = n->attr, .in = { 1, in }, .n_out = outputs_of(n->op), .out = space, .random = -1 };
+    wg_status s = n->op->infer(&c);
+    for (int j = 0; j < n->n_out && s == WG_OK; j++)
+        if (n->cotangent[j]) s = write_part(r, whole, &c.out[j], n->cotangent[j], !fresh);
+    return s == WG_OK && fresh ? wgi_deliver(r, n->edges[0], m, whole) : s;
+}

@@ -1,0 +1,51 @@
+/* One backward under way. */
+#ifndef WGI_AUTOGRAD_RUN_H
+#define WGI_AUTOGRAD_RUN_H
+#include "autograd/node.h"
+#include "ops/registry.h"
+
+typedef struct { /* what wg_grad wants: the cotangent at an edge */
+    wgi_edge edge;
+    int64_t wanted;       /* which of the caller's x */
+    wg_tensor *cotangent; /* one reference */
+} wgi_capture;
+
+typedef struct { /* a leaf that gathers its cotangent until the end */
+    wgi_node *leaf;       /* one reference */
+    wg_tensor *cotangent; /* one reference */
+} wgi_waiting;
+
+struct wgi_run {
+    wgi_context *context;
+    bool create_graph, retain;
+    wgi_node **heap; /* one reference each */
+    int64_t heap_n, heap_capacity;
+    wgi_capture *captures; /* sorted by node; wg_grad only */
+    int64_t n_captures;
+    wgi_waiting *waiting;
+    int64_t n_waiting, waiting_capacity;
+    wgi_node **taken; /* leaves whose first gradient was handed over, one reference each */
+    int64_t n_taken, taken_capacity;
+};
+
+wg_status wgi_run_enqueue(wgi_run *r, wgi_node *n);
+/* Adds d, fitted to m, to what flows along e. */
+wg_status wgi_deliver(wgi_run *r, wgi_edge e, const wgi_meta *m, wg_tensor *d);
+wg_status wgi_run_seed(wgi_run *r, wg_tensor *y, wg_tensor *dy, const char *what);
+wg_status wgi_run_walk(wgi_run *r);
+/* Settles leaves' gradients, runs leaf hooks, frees the run's own memory; also after an error. */
+wg_status wgi_run_settle(wgi_run *r, wg_status s);
+wgi_capture *wgi_capture_find(wgi_run *r, const wgi_node *n, int index);
+wg_status wgi_accumulate(wgi_run *r, wg_tensor **slot, wg_tensor *d);
+/* Nobody else sees t: it may be written in place. */
+bool wgi_exclusive(const wg_tensor *t);
+
+/* place.c */
+/* A partial view's node: writes or adds its cotangents into the input's, through the same view. */
+wg_status wgi_write_through_view(wgi_run *r, wgi_node *n);
+/* into <- from, same shape, on any device, recording nothing. */
+wg_status wgi_copy_into(wgi_context *c, wg_tensor *into, wg_tensor *from);
+
+/* composite.c: a fused op's gradient by differentiating its definition. */
+void wgi_composite_grad(wg_vjp *g);
+#endif
