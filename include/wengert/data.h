@@ -6,8 +6,7 @@
 extern "C" {
 #endif
 
-/* ---- sequences of token ids
- * ---------------------------------------------------------------------------------- */
+/* ---- sequences of token ids ------------------------------------------------------------------ */
 /** A sequence of token ids, whole or a part of one; parts share the whole's memory. Never changes;
  * may be read by many threads. */
 typedef struct wg_tokens wg_tokens;

@@ -8,9 +8,9 @@
 extern "C" {
 #endif
 
-/* ---- safetensors: 8 bytes header size, JSON header, data;
- * https://github.com/huggingface/safetensors ------------- */
-/** An open file. May be read by many threads. */
+/* ---- safetensors ----------------------------------------------------------------------------- */
+/** An open file: 8 bytes header size, JSON header, data (https://github.com/huggingface/safetensors,
+ * "Format"). May be read by many threads. */
 typedef struct wg_safetensors wg_safetensors;
 /** Maps the file and checks all of its header before anything is made of it: sizes without
  * overflow, offsets in bounds that match dtype and shape, no overlaps, no holes, no duplicate
@@ -42,8 +42,7 @@ typedef struct {
 WG_API WG_MUST_CHECK wg_status wg_safetensors_write(const char *path, wg_params tensors,
                                                     const wg_pair *metadata, int64_t n);
 
-/* ---- checkpoints
- * --------------------------------------------------------------------------------------------- */
+/* ---- checkpoints ----------------------------------------------------------------------------- */
 /** What is saved and loaded alike, bound once by name; the thread's random state always is. Saved
  * as one safetensors file, FOLDER/checkpoint.safetensors, all numbers exactly, so that a resumed
  * run gives the same bits. */

@@ -80,8 +80,7 @@ static int64_t offset_of(const wg_loader *l, int64_t i)
     return shuffled(i, full_blocks(l), (uint64_t)r.v[0] << 32 | r.v[1]) * l->block;
 }
 
-/* ---- making and freeing
- * ----------------------------------------------------------------------------------------- */
+/* ---- making and freeing ---------------------------------------------------------------------- */
 static wg_status check_arguments(const wg_loader_args *a)
 {
     if (!a->tokens) return wg_raise(WG_EARG, "wg_loader_new: no tokens given");

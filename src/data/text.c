@@ -109,8 +109,7 @@ wg_tokens *wg_tokens_text(const char *path, wg_vocabulary v)
                                              .bytes = true });
 }
 
-/* ---- from and to text
- * ------------------------------------------------------------------------------------------- */
+/* ---- from and to text ------------------------------------------------------------------------ */
 int wg_tokens_decode(const wg_tokens *t, int64_t id, char out[5])
 {
     int length = 0;

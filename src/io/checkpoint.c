@@ -99,8 +99,7 @@ void wg_checkpoint_loader(wg_checkpoint *c, const char *name, wg_loader *l)
     bind(c, LOADER, name, l);
 }
 
-/* ---- strings that live as long as the innermost scope
- * --------------------------------------------------------------- */
+/* ---- strings that live as long as the innermost scope ---------------------------------------- */
 static const char *joined(const char *a, char between, const char *b)
 {
     const size_t n = strlen(a), m = strlen(b);
@@ -182,8 +181,7 @@ wg_status wg_checkpoint_save(wg_checkpoint *c, const char *folder)
     return st;
 }
 
-/* ---- loading: everything is checked and read, then everything is changed
- * -------------------------------------------- */
+/* ---- loading: everything is checked and read, then everything is changed --------------------- */
 typedef struct {
     const wg_checkpoint *c;
     const char *path;

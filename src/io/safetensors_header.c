@@ -118,8 +118,7 @@ static wg_status parse_metadata(const char *path, json_t *value)
     return WG_OK;
 }
 
-/* ---- order, overlaps, holes
- * ------------------------------------------------------------------------------------- */
+/* ---- order, overlaps, holes ------------------------------------------------------------------ */
 static int compare_names(const void *a, const void *b, void *entries)
 {
     const wgi_safetensors_entry *e = entries;
