@@ -3,6 +3,8 @@
 /* make */
 /* elementwise */
 /* reduce */
+OP(sum)
+OP(sum_to)
 /* shape */
 OP(alias)
 OP(cat)
