@@ -1,0 +1,140 @@
+/* Results: against the f64 reference, in every dtype and layout, against the composite, and shapes on meta. */
+#include "autograd/optest.h"
+
+#include <stdio.h>
+
+#include "wengert/ops.h"
+
+static void compare_lists(wgi_optest *t, const char *what, wg_list got, wg_list want, wg_dtype as, double length)
+{
+    if (got.n != want.n || wg_error_code()) {
+        wgi_case(t, false, "%s: %s", what, wg_error_code() ? wg_error_get()->message : "another number of outputs");
+        wg_error_clear();
+        return;
+    }
+    for (int64_t j = 0; j < got.n; j++) {
+        char name[48];
+        snprintf(name, sizeof name, "%s %lld", what, (long long)j);
+        wgi_compare(t, name, got.t[j], want.t[j], as, length);
+    }
+}
+
+/* The dtype that decides the tolerance of results computed from floats of dtype `as`. */
+static wg_dtype coarsest(wg_dtype as, wg_list y)
+{
+    for (int64_t j = 0; j < y.n; j++)
+        if (wgi_is_float(y.t[j]->dtype) && wg_dtype_size(y.t[j]->dtype) < wg_dtype_size(as)) as = y.t[j]->dtype;
+    return as;
+}
+
+static void test_reference(wgi_optest *t)
+{
+    t->variant = "f64 against the reference";
+    if (t->op->flags & WG_OP_VIEW || !t->op->reference) {
+        if (!(t->op->flags & WG_OP_VIEW)) wgi_case(t, false, "the row has no reference");
+        return;
+    }
+    wg_op reference = *t->op;
+    reference.cpu = t->op->reference;
+    reference.flags = (reference.flags | WG_OP_CONTIGUOUS) & ~(unsigned)WG_OP_ACCUMULATE;
+    wg_list in = wgi_variant(t->sample->in, 0, wg_cpu(), WGI_LAYOUT_PLAIN);
+    wg_list on = wgi_variant(t->sample->in, 0, t->device, WGI_LAYOUT_PLAIN);
+    wg_list want = wgi_outputs(t, &reference, in), got = wgi_outputs(t, t->op, on);
+    compare_lists(t, "y", got, want, coarsest(WG_F64, got), wgi_length(in));
+}
+
+/* Floats of a dtype in a layout, against f64 of the same rounded values, plainly laid out. */
+static void test_variant(wgi_optest *t, wg_dtype as, int layout)
+{
+    char variant[64];
+    snprintf(variant, sizeof variant, "%s%s", wg_dtype_name(as), wgi_layout_name(layout));
+    t->variant = variant;
+    wg_scope s = (wg_scope_push)();
+    wg_use_grad(false);
+    wg_list in = wgi_variant(t->sample->in, as, t->device, layout);
+    wg_list got = wgi_outputs(t, t->op, in);
+    if (wg_error_code() == WG_EDTYPE && wgi_is_16bit(as)) { /* a row may refuse 16-bit floats, by name */
+        t->counts->skipped++;
+        wg_error_clear();
+    } else {
+        wg_op exact = *t->op;
+        if (exact.reference) exact.cpu = exact.reference;
+        exact.flags |= exact.flags & WG_OP_VIEW ? 0 : WG_OP_CONTIGUOUS;
+        wg_list want = wgi_outputs(t, &exact, wgi_variant(in, WG_F64, wg_cpu(), WGI_LAYOUT_PLAIN));
+        compare_lists(t, "y", got, want, coarsest(as, got), wgi_length(in));
+    }
+    t->variant = "";
+    (wg_scope_return)(s, NULL);
+}
+
+static void test_composite(wgi_optest *t)
+{
+    if (!t->op->composite) return;
+    t->variant = "f64 against the composite";
+    wg_scope s = (wg_scope_push)();
+    wg_use_grad(false);
+    wg_list in = wgi_variant(t->sample->in, 0, t->device, WGI_LAYOUT_PLAIN);
+    wg_list want = wgi_outputs(t, t->op, in), got = wg_list_new(want.n);
+    wg_generator_set(t->random);
+    t->op->composite((void *)(uintptr_t)t->sample->attr, in, got);
+    compare_lists(t, "y", got, want, coarsest(WG_F64, want), wgi_length(in));
+    (wg_scope_return)(s, NULL);
+}
+
+static void test_meta(wgi_optest *t)
+{
+    t->variant = "meta";
+    wg_scope s = (wg_scope_push)();
+    wg_list real = wgi_outputs(t, t->op, wgi_variant(t->sample->in, 0, t->device, WGI_LAYOUT_PLAIN));
+    if (t->sample->in.n == 0 || (t->op->flags & WG_OP_DATA_SHAPE) || wg_error_code()) { /* makers carry their own device */
+        wg_error_clear();
+        (wg_scope_return)(s, NULL);
+        return;
+    }
+    wg_list in = wgi_variant(t->sample->in, 0, wg_meta(), WGI_LAYOUT_PLAIN);
+    wg_list y = wgi_outputs(t, t->op, in);
+    if (wg_error_code()) {
+        wgi_case(t, false, "%s", wg_error_get()->message);
+        wg_error_clear();
+    }
+    for (int64_t j = 0; j < y.n && j < real.n; j++)
+        wgi_case(t, wgi_same_shape(y.t[j], real.t[j]) && y.t[j]->dtype == real.t[j]->dtype, "output %lld differs", (long long)j);
+    (wg_scope_return)(s, NULL);
+}
+
+void wgi_test_values(wgi_optest *t)
+{
+    static const wg_dtype dtypes[] = { WG_F64, WG_F32, WG_BF16, WG_F16 };
+    test_reference(t);
+    test_composite(t);
+    for (int d = 0; d < 4; d++)
+        for (int layout = 0; layout < WGI_LAYOUT_COUNT; layout++) test_variant(t, dtypes[d], layout);
+    test_meta(t);
+    t->variant = "";
+}
+
+/* An op that updates in place: its inputs afterwards, against the reference's. */
+void wgi_test_updates(wgi_optest *t)
+{
+    static const wg_dtype dtypes[] = { WG_F64, WG_F32 };
+    wg_scope s = (wg_scope_push)();
+    wg_use_grad(false);
+    wg_op reference = *t->op;
+    reference.cpu = t->op->reference;
+    for (int d = 0; d < 2 && t->op->reference; d++) {
+        t->variant = wg_dtype_name(dtypes[d]);
+        wg_list got = wgi_variant(t->sample->in, dtypes[d], t->device, WGI_LAYOUT_NARROWED);
+        wg_list plain = wgi_variant(t->sample->in, dtypes[d], wg_cpu(), WGI_LAYOUT_PLAIN);
+        wg_list want = wg_list_new(plain.n);
+        for (int64_t i = 0; i < want.n; i++) {
+            if (!plain.t[i]) continue;
+            want.t[i] = wgi_is_float(plain.t[i]->dtype) ? wg_affine(wg_cast(plain.t[i], WG_F64), 1, 0) : plain.t[i];
+        }
+        wg_list a = wgi_outputs(t, t->op, got), b = wgi_outputs(t, &reference, want);
+        compare_lists(t, "y", a, b, dtypes[d], wgi_length(plain));
+        for (int64_t i = 0; i < got.n && i < WG_MAX_INPUTS; i++)
+            if (t->op->updates & WG_IN(i) && got.t[i]) wgi_compare(t, "updated", got.t[i], want.t[i], dtypes[d], 64);
+    }
+    wgi_case(t, t->op->reference != NULL, "the row has no reference");
+    (wg_scope_return)(s, NULL);
+}

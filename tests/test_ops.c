@@ -1,0 +1,64 @@
+/* Every built-in op through the registry's tests. `test_ops NAME...` runs only those ops. */
+#include <check.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "wengert/wengert.h"
+
+static int wanted_count;
+static char **wanted;
+
+static bool is_wanted(const char *name)
+{
+    for (int i = 0; i < wanted_count; i++)
+        if (strcmp(wanted[i], name) == 0) return true;
+    return wanted_count == 0;
+}
+
+START_TEST(every_op_passes_the_registrys_tests)
+{
+    wg_op_report total = { 0 };
+    int ops = 0, bad = 0;
+    for (int i = 0; i < wg_op_count(); i++) {
+        const wg_op *op = wg_op_at(i);
+        if (!is_wanted(op->name) || !op->samples) {
+            if (!op->samples && !(op->flags & WG_OP_GRAD_NONE)) {
+                fprintf(stderr, "%s: has no samples\n", op->name);
+                bad++;
+            }
+            continue;
+        }
+        wg_op_report r;
+        if (wg_op_test_counted(op, wg_cpu(), stderr, &r) != WG_OK) {
+            fprintf(stderr, "%s: %lld of %lld failed\n", op->name, (long long)r.failures, (long long)r.cases);
+            bad++;
+            wg_error_clear();
+        }
+        total.cases += r.cases;
+        total.failures += r.failures;
+        total.skipped += r.skipped;
+        ops++;
+    }
+    printf("%d ops: %lld cases of op x sample x dtype x layout, %lld failed, %lld refused a 16-bit dtype by name\n", ops,
+           (long long)total.cases, (long long)total.failures, (long long)total.skipped);
+    ck_assert_int_gt(ops, 0);
+    ck_assert_int_eq(bad, 0);
+}
+END_TEST
+
+int main(int argc, char **argv)
+{
+    wanted_count = argc - 1;
+    wanted = argv + 1;
+    Suite *s = suite_create("ops");
+    TCase *c = tcase_create("registry");
+    tcase_set_timeout(c, 0);
+    tcase_add_test(c, every_op_passes_the_registrys_tests);
+    suite_add_tcase(s, c);
+    SRunner *r = srunner_create(s);
+    srunner_set_fork_status(r, CK_NOFORK);
+    srunner_run_all(r, CK_NORMAL);
+    int failed = srunner_ntests_failed(r);
+    srunner_free(r);
+    return failed ? 1 : 0;
+}
