@@ -24,4 +24,9 @@ OP(unsqueeze)
 OP(view)
 /* index */
 /* product */
+OP(linear)
+OP(matmul)
 /* network */
+OP(log_softmax)
+OP(softmax)
+OP(softmax_backward)

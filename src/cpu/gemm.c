@@ -1,0 +1,305 @@
+/* Every tile of C is one task: a product over all of k on one thread, so that the bits depend on
+ * the shape alone. */
+#include "cpu/gemm.h"
+
+#include <stdatomic.h>
+
+#include "cpu/blis.h"
+#include "cpu/parallel.h"
+#include "tensor/internal.h"
+
+enum {
+    TILE_MIN_TILES = 8,      /* fewer leave threads idle */
+    TILE_MIN_WORK = 4 << 20, /* operations below which a tile is not cut further */
+    SERIAL_WORK = 200 << 10, /* operations for which no parallel region is opened */
+    LOOP_WORK = 8 << 10,     /* operations below which packing costs more than plain loops */
+};
+
+typedef struct {
+    const wgi_gemm_args *g;
+    wgi_tile tile;
+    int64_t tile_columns, tiles; /* tiles across, tiles of one entry */
+    int64_t pieces, per_task;    /* tiles of all entries, tiles of a task */
+    atomic_bool failed;          /* out of memory */
+} job;
+
+static int64_t ceil_div(int64_t a, int64_t b)
+{
+    return (a + b - 1) / b;
+}
+
+static int64_t equalised(int64_t size, int64_t part, int64_t multiple)
+{
+    int64_t even = ceil_div(size, ceil_div(size, part));
+    return ceil_div(even, multiple) * multiple;
+}
+
+/* Squares of 512 (384 where a side is short), halved along the longer side until there are enough
+ * tiles, then made of equal size: measured best for the shapes of transformers from 64 to 4,096
+ * rows. */
+wgi_tile wgi_gemm_tile(int64_t m, int64_t n, int64_t k)
+{
+    int64_t side = m <= 512 || n <= 512 ? 384 : 512;
+    int64_t rows = m < side ? m : side, columns = n < side ? n : side;
+    while (ceil_div(m, rows) * ceil_div(n, columns) < TILE_MIN_TILES &&
+           2.0 * (double)rows * (double)columns * (double)k > TILE_MIN_WORK) {
+        if (rows >= columns || columns <= 128) {
+            if (rows < 128) break;
+            rows = ceil_div(rows, 2);
+        } else {
+            columns = ceil_div(columns, 2);
+        }
+    }
+    rows = equalised(m, rows, 16);
+    columns = equalised(n, columns, 32);
+    return (wgi_tile) { rows < m ? rows : m, columns < n ? columns : n };
+}
+
+/* ---- operands in the type and with the strides that kernels take
+ * -------------------------------------------------- */
+typedef struct {
+    void *data;
+    int64_t row, column;
+    size_t scratch; /* bytes to give back; 0: data is the operand's own */
+} operand;
+
+/* One stride 1, the other at least that axis's size. */
+static bool is_plain(int64_t rows, int64_t columns, int64_t *row, int64_t *column)
+{
+    if (columns == 1) *column = rows == 1 ? 1 : *row == 1 ? rows : 1;
+    if (rows == 1) *row = *column == 1 ? columns : 1;
+    return (*column == 1 && *row >= columns) || (*row == 1 && *column >= rows);
+}
+
+static char *element(const wgi_matrix *x, int64_t row, int64_t column, int64_t offset)
+{
+    return (char *)x->data +
+           (row * x->row + column * x->column + offset) * (int64_t)wg_dtype_size(x->type);
+}
+
+/* rows x columns elements from x, converted; the axis with the smaller stride stays the inner one.
+ */
+static void copy_matrix(char *to, wg_dtype to_type, int64_t to_row, int64_t to_column,
+                        const char *from, wg_dtype type, int64_t row, int64_t column, int64_t rows,
+                        int64_t columns)
+{
+    int64_t size = (int64_t)wg_dtype_size(type), to_size = (int64_t)wg_dtype_size(to_type);
+    if (to_column != 1 ||
+        (column != 1 && row == 1 && to_row == 1)) { /* walk along columns of memory */
+        int64_t t = row;
+        row = column;
+        column = t;
+        t = to_row;
+        to_row = to_column;
+        to_column = t;
+        t = rows;
+        rows = columns;
+        columns = t;
+    }
+    for (int64_t i = 0; i < rows; i++) {
+        const char *f = from + i * row * size;
+        char *t = to + i * to_row * to_size;
+        if (column == 1 && to_column == 1)
+            wgi_convert(t, to_type, f, type, columns);
+        else
+            for (int64_t j = 0; j < columns; j++)
+                wgi_convert(t + j * to_column * to_size, to_type, f + j * column * size, type, 1);
+    }
+}
+
+static bool take(operand *o, const wgi_matrix *x, wg_dtype type, const char *from, int64_t rows,
+                 int64_t columns, bool fill)
+{
+    *o = (operand) { (void *)from, x->row, x->column, 0 };
+    if (x->type == type && is_plain(rows, columns, &o->row, &o->column)) return true;
+    bool by_columns = x->row == 1 && x->column != 1;
+    o->row = by_columns ? 1 : columns;
+    o->column = by_columns ? rows : 1;
+    o->scratch = (size_t)rows * (size_t)columns * wg_dtype_size(type);
+    if (!(o->data = wgi_cpu_alloc(o->scratch))) return false;
+    if (fill)
+        copy_matrix(o->data, type, o->row, o->column, from, x->type, x->row, x->column, rows,
+                    columns);
+    return true;
+}
+
+static void release(operand *o)
+{
+    if (o->scratch && o->data) wgi_cpu_free(o->data, o->scratch);
+}
+
+/* ---- one tile
+ * ------------------------------------------------------------------------------------------------------
+ */
+typedef struct {
+    int64_t m, n, k; /* of this tile */
+    double alpha, beta;
+} extent;
+
+static void loop_f32(const extent *e, const operand *a, const operand *b, const operand *c)
+{
+    for (int64_t i = 0; i < e->m; i++)
+        for (int64_t j = 0; j < e->n; j++) {
+            const float *x = (const float *)a->data + i * a->row,
+                        *y = (const float *)b->data + j * b->column;
+            float *z = (float *)c->data + i * c->row + j * c->column, sum = 0;
+            for (int64_t p = 0; p < e->k; p++) sum += x[p * a->column] * y[p * b->row];
+            *z = (float)e->alpha * sum + (e->beta == 0 ? 0 : (float)e->beta * *z);
+        }
+}
+
+static void loop_f64(const extent *e, const operand *a, const operand *b, const operand *c)
+{
+    for (int64_t i = 0; i < e->m; i++)
+        for (int64_t j = 0; j < e->n; j++) {
+            const double *x = (const double *)a->data + i * a->row,
+                         *y = (const double *)b->data + j * b->column;
+            double *z = (double *)c->data + i * c->row + j * c->column, sum = 0;
+            for (int64_t p = 0; p < e->k; p++) sum += x[p * a->column] * y[p * b->row];
+            *z = e->alpha * sum + (e->beta == 0 ? 0 : e->beta * *z);
+        }
+}
+
+static void product(wg_dtype type, const extent *e, const operand *a, const operand *b,
+                    const operand *c)
+{
+    bool small = 2 * e->m * e->n * e->k < LOOP_WORK;
+    if (type == WG_F64 && small)
+        loop_f64(e, a, b, c);
+    else if (type == WG_F64)
+        wgi_blis_f64(e->m, e->n, e->k, e->alpha, a->data, a->row, a->column, b->data, b->row,
+                     b->column, e->beta, c->data, c->row, c->column);
+    else if (small)
+        loop_f32(e, a, b, c);
+    else
+        wgi_blis_f32(e->m, e->n, e->k, (float)e->alpha, a->data, a->row, a->column, b->data, b->row,
+                     b->column, (float)e->beta, c->data, c->row, c->column);
+}
+
+/* C = beta C + bias, whatever C held when beta is 0. bias: (n), its data NULL if there is none. */
+static void begin_f32(const extent *e, const operand *c, const operand *bias)
+{
+    const float *row = bias->data;
+    float beta = (float)e->beta;
+    for (int64_t i = 0; i < e->m; i++)
+        for (int64_t j = 0; j < e->n; j++) {
+            float *z = (float *)c->data + i * c->row + j * c->column;
+            *z = (beta == 0 ? 0 : beta * *z) + (row ? row[j * bias->column] : 0);
+        }
+}
+
+static void begin_f64(const extent *e, const operand *c, const operand *bias)
+{
+    const double *row = bias->data;
+    for (int64_t i = 0; i < e->m; i++)
+        for (int64_t j = 0; j < e->n; j++) {
+            double *z = (double *)c->data + i * c->row + j * c->column;
+            *z = (e->beta == 0 ? 0 : e->beta * *z) + (row ? row[j * bias->column] : 0);
+        }
+}
+
+static bool begin(wg_dtype type, extent *e, const operand *c, const wgi_gemm_args *g,
+                  int64_t column)
+{
+    wgi_matrix row = { (void *)g->bias, g->bias_type, 0, g->bias_stride, { 0 } };
+    operand bias = { 0 };
+    bool ok = !g->bias || take(&bias, &row, type, element(&row, 0, column, 0), 1, e->n, true);
+    if (ok && type == WG_F64)
+        begin_f64(e, c, &bias);
+    else if (ok)
+        begin_f32(e, c, &bias);
+    release(&bias);
+    e->beta = 1;
+    return ok;
+}
+
+static bool float_tile(const wgi_gemm_args *g, wg_dtype type, extent e, int64_t row, int64_t column,
+                       const int64_t *offset)
+{
+    operand a = { 0 }, b = { 0 }, c = { 0 };
+    char *into = element(&g->c, row, column, offset[2]);
+    bool ok = take(&c, &g->c, type, into, e.m, e.n, e.beta != 0);
+    if (ok && e.k > 0)
+        ok = take(&a, &g->a, type, element(&g->a, row, 0, offset[0]), e.m, e.k, true) &&
+             take(&b, &g->b, type, element(&g->b, 0, column, offset[1]), e.k, e.n, true);
+    if (ok && (g->bias || e.k == 0)) ok = begin(type, &e, &c, g, column);
+    if (ok) {
+        if (e.k > 0) product(type, &e, &a, &b, &c);
+        if (c.scratch)
+            copy_matrix(into, g->c.type, g->c.row, g->c.column, c.data, type, c.row, c.column, e.m,
+                        e.n);
+    }
+    release(&a);
+    release(&b);
+    release(&c);
+    return ok;
+}
+
+static void integer_tile(const wgi_gemm_args *g, extent e, int64_t row, int64_t column,
+                         const int64_t *offset)
+{
+    for (int64_t i = 0; i < e.m; i++)
+        for (int64_t j = 0; j < e.n; j++) {
+            char *z = element(&g->c, row + i, column + j, offset[2]);
+            uint64_t sum = 0; /* unsigned: wraps around */
+            for (int64_t p = 0; p < e.k; p++)
+                sum += (uint64_t)wgi_load_int(element(&g->a, row + i, p, offset[0]), g->a.type) *
+                       (uint64_t)wgi_load_int(element(&g->b, p, column + j, offset[1]), g->b.type);
+            sum *= (uint64_t)(int64_t)e.alpha;
+            if (e.beta != 0)
+                sum += (uint64_t)(int64_t)e.beta * (uint64_t)wgi_load_int(z, g->c.type);
+            if (g->bias)
+                sum += (uint64_t)wgi_load_int((const char *)g->bias +
+                                                  (column + j) * g->bias_stride *
+                                                      (int64_t)wg_dtype_size(g->bias_type),
+                                              g->bias_type);
+            wgi_store_int(z, g->c.type, (int64_t)sum);
+        }
+}
+
+static void run_piece(job *j, int64_t piece)
+{
+    const wgi_gemm_args *g = j->g;
+    int64_t entry = piece / j->tiles, t = piece % j->tiles, offset[3] = { 0 };
+    int64_t row = t / j->tile_columns * j->tile.rows,
+            column = t % j->tile_columns * j->tile.columns;
+    for (int d = g->batch_dims - 1; d >= 0; d--) {
+        int64_t i = entry % g->batch_shape[d];
+        entry /= g->batch_shape[d];
+        offset[0] += i * g->a.batch[d];
+        offset[1] += i * g->b.batch[d];
+        offset[2] += i * g->c.batch[d];
+    }
+    extent e = { g->m - row, g->n - column, g->k, g->alpha, g->beta };
+    if (e.m > j->tile.rows) e.m = j->tile.rows;
+    if (e.n > j->tile.columns) e.n = j->tile.columns;
+    if (!wgi_is_float(g->c.type)) {
+        integer_tile(g, e, row, column, offset);
+        return;
+    }
+    bool wide = g->a.type == WG_F64 || g->b.type == WG_F64 || g->c.type == WG_F64;
+    if (!float_tile(g, wide ? WG_F64 : WG_F32, e, row, column, offset))
+        atomic_store(&j->failed, true);
+}
+
+static void run_task(void *self, int64_t task)
+{
+    job *j = self;
+    int64_t end = (task + 1) * j->per_task;
+    for (int64_t p = task * j->per_task; p < end && p < j->pieces; p++) run_piece(j, p);
+}
+
+wg_status wgi_gemm(const wgi_gemm_args *g)
+{
+    int64_t entries = 1;
+    for (int d = 0; d < g->batch_dims; d++) entries *= g->batch_shape[d];
+    if (entries == 0 || g->m == 0 || g->n == 0) return WG_OK;
+    job j = { .g = g, .tile = wgi_gemm_tile(g->m, g->n, g->k) };
+    j.tile_columns = ceil_div(g->n, j.tile.columns);
+    j.tiles = j.tile_columns * ceil_div(g->m, j.tile.rows);
+    j.pieces = entries * j.tiles;
+    double work = 2.0 * (double)j.tile.rows * (double)j.tile.columns * (double)(g->k + 1);
+    j.per_task = work >= SERIAL_WORK ? 1 : (int64_t)(SERIAL_WORK / work) + 1;
+    wgi_parallel_tasks(ceil_div(j.pieces, j.per_task), run_task, &j);
+    return atomic_load(&j.failed) ? wg_raise(WG_EMEM, "out of memory in a product") : WG_OK;
+}

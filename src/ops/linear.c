@@ -1,0 +1,133 @@
+/* y[.., o] = sum_i x[.., i] w[o, i] + bias[o].
+ *   x: (.., in), w: (out, in), bias: (out) or absent -> y: (.., out). Any dtype but bool, promoted;
+ * 16-bit inputs are summed in f32 and the bias is added before the one rounding. gradient: dx = dy
+ * w, dw = dy^T x over all rows, dbias = sum of the rows of dy; saves x for w's sake and w for x's.
+ *   errors: WG_ESHAPE if x has no dimensions, w is no matrix or a size differs; WG_EDTYPE for bool.
+ */
+#include "ops/product_op.h"
+
+static wg_status infer(wg_infer *c)
+{
+    const wg_tensor *x = c->in.t[0], *w = c->in.t[1], *bias = c->in.t[2];
+    if (x->ndim == 0) return wg_raise(WG_ESHAPE, "x has no dimensions");
+    if (w->ndim != 2) return wg_raise(WG_ESHAPE, "w has %d dimensions, not 2", w->ndim);
+    if (x->shape[x->ndim - 1] != w->shape[1])
+        return wg_raise(WG_ESHAPE, "x's last size is %lld, w takes %lld",
+                        (long long)x->shape[x->ndim - 1], (long long)w->shape[1]);
+    wg_infer_like(c, 0, x);
+    wg_spec *y = &c->out[0];
+    wg_status s = wgi_product_dtype(x, w, &y->dtype);
+    if (s != WG_OK) return s;
+    if (bias) {
+        if ((s = wg_expect(c, 2, WG_DIMS(w->shape[0]))) != WG_OK) return s;
+        y->dtype = wgi_promote_dtypes(y->dtype, (wg_dtype)bias->dtype);
+    }
+    y->shape.d[y->shape.n - 1] = w->shape[0];
+    return WG_OK;
+}
+
+static wg_status cpu(const wg_run *r)
+{
+    const wg_tensor *x = r->in.t[0], *w = r->in.t[1], *bias = r->in.t[2], *y = r->out.t[0];
+    wg_dims batch = wgi_shape(x);
+    batch.n--;
+    wgi_gemm_args g = {
+        /* every row a product, folded into one */
+        .m = 1,
+        .n = w->shape[0],
+        .k = w->shape[1],
+        .a = wgi_matrix_of(x, false, true),
+        .b = { wgi_data(w), (wg_dtype)w->dtype, w->strides[1], w->strides[0], { 0 } },
+        .c = wgi_matrix_of(y, false, true),
+        .alpha = 1,
+        .beta = r->accumulate ? 1 : 0,
+        .batch_dims = batch.n,
+    };
+    if (bias) {
+        g.bias = wgi_data(bias);
+        g.bias_type = (wg_dtype)bias->dtype;
+        g.bias_stride = bias->strides[0];
+    }
+    memcpy(g.batch_shape, batch.d, sizeof g.batch_shape);
+    wgi_matrix_batch(&g.a, x, 1, &batch);
+    wgi_matrix_batch(&g.c, y, 1, &batch);
+    wgi_fold_batch(&g);
+    return wgi_gemm(&g);
+}
+
+static void grad(wg_vjp *g)
+{
+    wg_tensor *x = g->x.t[0], *w = g->x.t[1], *dy = g->dy.t[0];
+    if (g->wants[0]) wg_vjp_apply(g, &(int) { 0 }, &wgi_op_matmul, WG_LIST(dy, w), NULL);
+    if (g->wants[1]) {
+        wg_dims xs = wg_vjp_in_shape(g, 0), ws = wg_vjp_in_shape(g, 1);
+        int64_t rows = 1;
+        for (int a = 0; a + 1 < xs.n; a++) rows *= xs.d[a];
+        wg_tensor *d = wg_transpose(wg_reshape(dy, WG_DIMS(rows, ws.d[0])), 0, 1);
+        wg_vjp_apply(g, &(int) { 1 }, &wgi_op_matmul,
+                     WG_LIST(d, wg_reshape(x, WG_DIMS(rows, ws.d[1]))), NULL);
+    }
+    if (g->wants[2]) g->dx.t[2] = dy; /* the engine sums its rows */
+}
+
+static double flops(const wg_infer *c)
+{
+    double y = 2.0 * (double)c->in.t[1]->shape[1];
+    for (int a = 0; a < c->out[0].shape.n; a++) y *= (double)c->out[0].shape.d[a];
+    return y;
+}
+
+static wg_status reference(const wg_run *r)
+{
+    const double *x = wg_run_in(r, 0), *w = wg_run_in(r, 1), *bias = wg_run_in(r, 2);
+    double *y = wg_run_out(r, 0);
+    int64_t out = r->in.t[1]->shape[0], in = r->in.t[1]->shape[1];
+    for (int64_t e = 0; e < r->out.t[0]->numel; e++) {
+        int64_t row = e / out, o = e % out;
+        double sum = 0;
+        for (int64_t i = 0; i < in; i++) sum += x[row * in + i] * w[o * in + i];
+        y[e] = sum + (bias ? bias[o] : 0);
+    }
+    return WG_OK;
+}
+
+static void samples(wg_samples *s)
+{
+    wg_tensor *w = wg_randn(WG_DIMS(4, 3)), *bias = wg_randn(WG_DIMS(4)),
+              *x = wg_randn(WG_DIMS(2, 3));
+    wg_sample(s, "rows", WG_LIST(x, w, bias), NULL);
+    wg_sample(s, "no bias", WG_LIST(x, w, NULL), NULL);
+    wg_sample(s, "batch", WG_LIST(wg_randn(WG_DIMS(2, 2, 3)), w, bias), NULL);
+    wg_sample(s, "vector", WG_LIST(wg_randn(WG_DIMS(3)), w, bias), NULL);
+    wg_sample(s, "no rows", WG_LIST(wg_zeros(WG_DIMS(2, 0, 3)), w, bias), NULL);
+    wg_sample(s, "empty sums", WG_LIST(wg_zeros(WG_DIMS(2, 0)), wg_zeros(WG_DIMS(4, 0)), bias),
+              NULL);
+    wg_sample_error(s, "sizes", WG_LIST(bias, w, NULL), NULL, WG_ESHAPE,
+                    "linear: x's last size is 4, w takes 3");
+    wg_sample_error(s, "w", WG_LIST(x, bias, NULL), NULL, WG_ESHAPE, "linear: w has 1 dimensions");
+    wg_sample_error(s, "bias", WG_LIST(x, w, wg_randn(WG_DIMS(3))), NULL, WG_ESHAPE,
+                    "linear: bias should be (4)");
+    wg_sample_error(s, "0-d", WG_LIST(wg_randn(WG_DIMS()), w, NULL), NULL, WG_ESHAPE, "linear: ");
+    wg_sample_error(s, "bool", WG_LIST(wg_cast(x, WG_BOOL), w, NULL), NULL, WG_EDTYPE,
+                    "linear: no product");
+}
+
+const wg_op wgi_op_linear = {
+    .name = "linear",
+    .in = { "x", "w", "bias?" },
+    .out = { "y" },
+    .flags = WG_OP_LOW | WG_OP_ACCUMULATE,
+    .saves = WG_IN(0) | WG_IN(1),
+    .needed_by = { WG_IN(1), WG_IN(0) },
+    .infer = infer,
+    .cpu = cpu,
+    .reference = reference,
+    .grad = grad,
+    .flops = flops,
+    .samples = samples,
+};
+
+wg_tensor *wg_linear(wg_tensor *x, wg_tensor *w, wg_tensor *bias)
+{
+    return wg_apply(&wgi_op_linear, WG_LIST(x, w, bias), NULL, NULL);
+}
