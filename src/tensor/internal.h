@@ -8,6 +8,7 @@
 #include "wengert/error.h"
 #include "wengert/scope.h"
 #include "wengert/tensor.h"
+#include "tensor/half.h"
 
 typedef struct wgi_node wgi_node;       /* src/autograd */
 typedef struct wgi_segment wgi_segment; /* src/autograd: a recomputed segment */
@@ -52,6 +53,8 @@ struct wg_tensor {
     const char *file;
     struct wg_tensor *cast_copy;   /* a parameter's 16-bit copy for autocast, */
     unsigned cast_version;         /* valid at this version of the storage */
+    int died_line;                 /* debugging handles: where the last reference went */
+    const char *died_file;
     struct wg_tensor *live_prev, *live_next; /* list of live tensors under WG_DEBUG_LEAKS */
 };
 
@@ -75,6 +78,8 @@ typedef struct wgi_context {
     wgi_settings now;
     const char *file;      /* the user's place */
     int line;
+    bool ready;            /* opened; wg_at may write before that */
+    uint64_t next_scope;   /* the thread's number above, a count below: never given twice */
     int depth, frames_capacity;
     wgi_frame *frames;     /* (depth) open scopes; [0] is the root, opened on first use */
     /* errors */
@@ -89,8 +94,11 @@ typedef struct wgi_context {
     void *path;            /* innermost module path (struct wgi_path *), see src/tensor/context.c */
 } wgi_context;
 
+/* Static thread-local memory: one load, no call. Small, so that dlopen finds room for it too. */
+extern _Thread_local wgi_context wgi_here __attribute__((tls_model("initial-exec"), visibility("hidden")));
+wgi_context *wgi_ctx_open(void);
 /* Never NULL: the first call on a thread makes it. */
-wgi_context *wgi_ctx(void);
+static inline wgi_context *wgi_ctx(void) { return wgi_here.ready ? &wgi_here : wgi_ctx_open(); }
 
 /* A module on the stack of running forwards; lives in the caller's frame until wgi_path_pop or the scope's end. */
 typedef struct wgi_path {
@@ -113,6 +121,25 @@ void wgi_storage_touch(wgi_storage *s, const char *writer);
 /* The caching CPU allocator underneath, also for scratch: 64-byte aligned; NULL on failure (not raised). */
 void *wgi_cpu_alloc(size_t bytes);
 void wgi_cpu_free(void *p, size_t bytes);
+/* malloc and realloc for bookkeeping (vectors, tables, strings): they know wgi_fail_alloc_after; free them with free(). */
+void *wgi_malloc(size_t bytes);
+void *wgi_realloc(void *p, size_t bytes);
+/* Tests: the n-th allocation from now on fails (any thread), once; 0: none. */
+void wgi_fail_alloc_after(int64_t n);
+/* How many allocations were asked for while a failure is set and has not struck: n minus what is left. */
+int64_t wgi_fail_alloc_left(void);
+
+/* What a device backend gives to this floor; NULL where there is none. Set by src/cuda at start-up. */
+typedef struct {
+    void *(*alloc)(int index, size_t bytes); /* NULL: out of memory, not raised */
+    void (*free)(int index, void *p, size_t bytes);
+    void (*trim)(void);
+    /* Contiguous bytes between devices, one of which may be the CPU; done when it returns. Raises. */
+    wg_status (*copy)(void *to, wg_device to_device, const void *from, wg_device from_device, size_t bytes);
+    /* wgi_copy_elements where both tensors lie on this device. Raises. */
+    wg_status (*copy_elements)(wg_tensor *dst, const wg_tensor *src);
+} wgi_backend;
+extern const wgi_backend *wgi_cuda;
 
 /* ---- tensors: src/tensor/tensor.c ------------------------------------------------------------------------------ */
 extern wg_tensor wgi_error_tensor;
@@ -139,10 +166,13 @@ extern void (*wgi_node_release)(wgi_node *n);
 static inline bool wgi_bad(const wg_tensor *t) { return !t || (t->flags & WGI_ERROR) || t->magic != WGI_ALIVE; }
 /* NULL, error or dead argument of a public function: raises if nothing is pending and returns true. */
 bool wgi_refuse(const wg_tensor *t, const char *function);
+/* May t be written in place: not read-only, not self-overlapping. Raises WG_EARG. */
+wg_status wgi_writable(const wg_tensor *t, const char *function);
 
+extern size_t wgi_dtype_bytes[WG_DTYPE_COUNT];
+/* The first element; NULL on meta and for zero bytes. */
 static inline void *wgi_data(const wg_tensor *t)
 {
-    extern size_t wgi_dtype_bytes[];
     return t->storage && t->storage->data ? (char *)t->storage->data + (size_t)t->offset * wgi_dtype_bytes[t->dtype] : NULL;
 }
 static inline wg_dims wgi_dims(int n, const int64_t *d)
@@ -156,6 +186,8 @@ static inline wg_dims wgi_shape(const wg_tensor *t) { return wgi_dims(t->ndim, t
 static inline wg_dims wgi_strides(const wg_tensor *t) { return wgi_dims(t->ndim, t->strides); }
 
 /* ---- shapes: src/tensor/shape.c --------------------------------------------------------------------------------- */
+enum { WGI_ALL_AXES = -2, WGI_INVALID_DIMS = -1 }; /* wg_dims.n of WG_ALL and of an invalid value */
+static inline bool wgi_is_all(const wg_dims *d) { return d->n == WGI_ALL_AXES; }
 /* Product of the sizes; -1 if a size is negative, the dims invalid, or the product times 8 overflows. */
 int64_t wgi_numel(const wg_dims *s);
 wg_dims wgi_row_major(const wg_dims *shape);
@@ -185,10 +217,7 @@ wg_dtype wgi_promote_dtypes(wg_dtype a, wg_dtype b);
 /* The dtype of an op of x and y: weak scalars take the other's, 0-d tensors do not widen within a category. Raises
  * WG_EDTYPE for a weak scalar that is not integral with an integer tensor. */
 wg_status wgi_promote(const wg_tensor *x, const wg_tensor *y, wg_dtype *out);
-float wgi_bf16_to_f32(uint16_t h);
-uint16_t wgi_f32_to_bf16(float f); /* nearest, ties to even; NaN stays NaN */
-float wgi_f16_to_f32(uint16_t h);
-uint16_t wgi_f32_to_f16(float f);
+/* wgi_bf16_to_f32 and its like: src/tensor/half.h */
 /* n elements, contiguous, converted (float to integer truncates and saturates, to bool: != 0). */
 void wgi_convert(void *to, wg_dtype to_type, const void *from, wg_dtype from_type, int64_t n);
 /* One element at p as double / int64. */
@@ -198,11 +227,27 @@ void wgi_store(void *p, wg_dtype t, double v);
 void wgi_store_int(void *p, wg_dtype t, int64_t v);
 /* Copies src's elements into dst (same shape), converting; any strides; parallel; CPU. */
 void wgi_copy_elements(wg_tensor *dst, const wg_tensor *src);
+/* The same on bare memory: ndim sizes, strides in elements. */
+void wgi_copy_strided(void *dst, wg_dtype dst_type, const int64_t *dst_strides, const void *src, wg_dtype src_type,
+                      const int64_t *src_strides, int ndim, const int64_t *shape);
+/* "cpu", "cuda:0", "meta" into out. */
+int wgi_device_text(char *out, size_t size, wg_device d);
 
 /* ---- Philox 4x32-10: src/tensor/philox.h holds the inline functions --------------------------------------------------- */
 
 /* ---- logging ---------------------------------------------------------------------------------------------------------- */
 void wgi_log(int level, const char *fmt, ...) WG_PRINTF(2, 3);
-int wgi_verbose(void); /* WG_VERBOSE */
+int wgi_verbose(void); /* WG_VERBOSE; at least 1 under WG_ABORT and WG_DEBUG_LEAKS */
+/* True if the environment variable is set and not "0". */
+bool wgi_flag(const char *name);
+
+/* ---- start and end, called by src/tensor/context.c ----------------------------------------------------------------- */
+void wgi_tensor_start(void);      /* once a process */
+void wgi_scope_thread_end(wgi_context *c);
+void wgi_error_thread_end(wgi_context *c);
+void wgi_memory_thread_end(void); /* counts; then the allocator: */
+void wgi_alloc_thread_end(void);
+void wgi_alloc_trim(void);
+int64_t wgi_alloc_cached(void);
 
 #endif
