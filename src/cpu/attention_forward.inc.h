@@ -1,0 +1,202 @@
+/* Template (see attention_tile.inc.h): forward. */
+
+/* ---- K and V of a head as panels: K^T by panels of NR keys (padded(d), NR), V by panels of NR columns (keys, NR) ---- */
+static int64_t NAME(key_rows)(const wgi_attention *a)
+{
+    return (a->tk + NR - 1) / NR * NR;
+}
+
+static size_t NAME(packed_bytes)(const wgi_attention *a)
+{
+    arena m = { NULL, 0 };
+    take(&m, NAME(key_rows)(a) * NAME(padded)(a->d), sizeof(R));
+    take(&m, NAME(key_rows)(a) * NAME(panels)(a->dv), sizeof(R));
+    return m.used;
+}
+
+static R *NAME(packed_v)(const wgi_attention *a, const void *packed)
+{
+    arena m = { (char *)packed, 0 };
+    take(&m, NAME(key_rows)(a) * NAME(padded)(a->d), sizeof(R));
+    return take(&m, NAME(key_rows)(a) * NAME(panels)(a->dv), sizeof(R));
+}
+
+static void NAME(pack)(const wgi_attention *a, int64_t b, int64_t kv, int64_t block, void *packed, void *slot)
+{
+    R *rows = slot; /* (NR, padded(max(d, dv))) */
+    const int64_t depth = NAME(padded)(a->d), first = block * a->bk;
+    const int64_t last = first + a->bk < a->tk ? first + a->bk : a->tk;
+    for (int64_t j = first; j < last; j += NR) {
+        const int64_t n = last - j < NR ? last - j : NR;
+        NAME(load_rows)(rows, &a->k, b, kv, j, n, a->d, NR);
+        NAME(transpose_panel)((R *)packed + j * depth, rows, a->d);
+        NAME(load_rows)(rows, &a->v, b, kv, j, n, a->dv, n);
+        NAME(fill_panels)(NAME(packed_v)(a, packed), NAME(key_rows)(a), j, rows, n, a->dv);
+    }
+}
+
+/* ---- a block of queries ------------------------------------------------------------------------------------------ */
+typedef struct {
+    R *q, *s, *o;      /* (bq, padded(d)), (bq, bk), (bq, padded(dv)) */
+    R *max, *sum;      /* (bq): of exp(score - max) */
+    R *extra;          /* (bk): a row of the mask, or of dropout's factors */
+    uint32_t *words;   /* (bk + 8) */
+} NAME(forward_slot);
+
+static size_t NAME(forward_cut)(const wgi_attention *a, void *base, NAME(forward_slot) *s)
+{
+    arena m = { base, 0 };
+    const int64_t widest = NAME(padded)(a->d > a->dv ? a->d : a->dv), rows = a->bq > NR ? a->bq : NR;
+    s->q = take(&m, rows * widest, sizeof(R)); /* also pack's rows */
+    s->s = take(&m, a->bq * a->bk, sizeof(R));
+    s->o = take(&m, a->bq * NAME(padded)(a->dv), sizeof(R));
+    s->max = take(&m, a->bq, sizeof(R));
+    s->sum = take(&m, a->bq, sizeof(R));
+    s->extra = take(&m, a->bk, sizeof(R));
+    s->words = take(&m, a->bk + 8, sizeof(uint32_t));
+    return m.used;
+}
+
+static size_t NAME(forward_bytes)(const wgi_attention *a)
+{
+    NAME(forward_slot) s;
+    return NAME(forward_cut)(a, NULL, &s);
+}
+
+/* Row r of the tile, query i, keys [j, j + n): scores s -> exp(s - max), with the running maximum and sum; the output so
+ * far is rescaled where the maximum moved. A row that sees nothing keeps max -inf and sum 0. */
+static void NAME(soften)(const wgi_attention *a, int64_t b, int64_t h, int64_t i, int64_t j, int64_t n, R *s,
+                         NAME(forward_slot) *t, int64_t r, bool first)
+{
+    int64_t lo, hi;
+    NAME(see)(a, i, j, n, s, &lo, &hi);
+    if (lo == hi) return;
+    NAME(scale_row)(a, b, h, i, j + lo, hi - lo, s + lo, t->extra);
+    const R top = NAME(row_max)(s + lo, hi - lo);
+    if (top > t->max[r]) {
+        const R shrink = EXP(t->max[r] - top);
+        t->max[r] = top;
+        t->sum[r] *= shrink;
+        R *o = t->o + r * NAME(padded)(a->dv);
+        for (int64_t c = 0; !first && c < NAME(padded)(a->dv); c++) o[c] *= shrink;
+    }
+    const R max = t->max[r] == -(R)INFINITY ? 0 : t->max[r];
+    for (int64_t c = lo; c < hi; c++) s[c] = EXP(s[c] - max);
+    t->sum[r] += NAME(row_sum)(s + lo, hi - lo);
+    if (a->dropout > 0) {
+        NAME(keep_row)(a, b, h, i, j + lo, hi - lo, t->extra, t->words);
+        for (int64_t c = lo; c < hi; c++) s[c] *= t->extra[c - lo];
+    }
+}
+
+/* y = o / sum (0 where nothing was seen), lse = max + log(sum). */
+static void NAME(finish)(const wgi_attention *a, int64_t b, int64_t h, int64_t i, R *o, R max, R sum)
+{
+    const R factor = sum == 0 ? 0 : 1 / sum;
+    for (int64_t c = 0; c < a->dv; c++) o[c] *= factor;
+    NAME(store_row)(&a->y, b, h, i, o, a->dv, false);
+    const R lse = max + LOG(sum);
+    if (a->lse.data) NAME(store_row)(&a->lse, b, h, i, &lse, 1, false);
+}
+
+static void NAME(forward)(const wgi_attention *a, int64_t b, int64_t h, int64_t block, const void *packed, void *slot)
+{
+    NAME(forward_slot) t;
+    NAME(forward_cut)(a, slot, &t);
+    const int64_t i0 = block * a->bq, m = a->tq - i0 < a->bq ? a->tq - i0 : a->bq;
+    const int64_t depth = NAME(padded)(a->d), width = NAME(padded)(a->dv), height = NAME(key_rows)(a);
+    const R *kt = packed, *v = NAME(packed_v)(a, packed);
+    int64_t lo, hi;
+    wgi_attention_range(a, i0, i0 + m, &lo, &hi);
+    NAME(load_rows)(t.q, &a->q, b, h, i0, m, a->d, m);
+    for (int64_t r = 0; r < m; r++) {
+        t.max[r] = -(R)INFINITY;
+        t.sum[r] = 0;
+    }
+    bool first = true;
+    for (int64_t j = lo / NR * NR, next; j < hi; j = next) {
+        next = (j / a->bk + 1) * a->bk < hi ? (j / a->bk + 1) * a->bk : hi;
+        const int64_t n = next - j;
+        NAME(product)(m, (n + VL - 1) / VL * VL, a->d, t.q, depth, 1, kt + j * depth, NR, NR * depth, t.s, a->bk,
+                      false);
+        for (int64_t r = 0; r < m; r++) NAME(soften)(a, b, h, i0 + r, j, n, t.s + r * a->bk, &t, r, first);
+        NAME(product)(m, width, n, t.s, a->bk, 1, v + j * NR, NR, height * NR, t.o, width, !first);
+        first = false;
+    }
+    if (first) memset(t.o, 0, (size_t)(m * width) * sizeof(R));
+    for (int64_t r = 0; r < m; r++) NAME(finish)(a, b, h, i0 + r, t.o + r * width, t.max[r], t.sum[r]);
+}
+
+/* ---- few queries: K and V where they lie ------------------------------------------------------------------------ */
+typedef struct {
+    R *q, *s, *o;    /* (rows, padded(d)), (rows, Tk), (rows, padded(dv)); rows = heads of the group * Tq */
+    R *max, *sum;    /* (rows) */
+    R *row;          /* (padded(max(d, dv))) */
+    R *extra;        /* (Tk) */
+    uint32_t *words; /* (Tk + 8) */
+} NAME(direct_slot);
+
+static size_t NAME(direct_cut)(const wgi_attention *a, void *base, NAME(direct_slot) *s)
+{
+    arena m = { base, 0 };
+    const int64_t rows = a->heads / a->kv_heads * a->tq;
+    s->q = take(&m, rows * NAME(padded)(a->d), sizeof(R));
+    s->s = take(&m, rows * a->tk, sizeof(R));
+    s->o = take(&m, rows * NAME(padded)(a->dv), sizeof(R));
+    s->max = take(&m, rows, sizeof(R));
+    s->sum = take(&m, rows, sizeof(R));
+    s->row = take(&m, NAME(padded)(a->d > a->dv ? a->d : a->dv), sizeof(R));
+    s->extra = take(&m, a->tk, sizeof(R));
+    s->words = take(&m, a->tk + 8, sizeof(uint32_t));
+    return m.used;
+}
+
+static size_t NAME(direct_bytes)(const wgi_attention *a)
+{
+    NAME(direct_slot) s;
+    return NAME(direct_cut)(a, NULL, &s);
+}
+
+/* Row i of o, in place if it can be read there. */
+static const R *NAME(row_in_place)(const wgi_operand *o, int64_t b, int64_t h, int64_t i, int64_t d, R *row)
+{
+    if (o->type == RTYPE && o->stride[3] == 1) return (const R *)row_at(o, b, h, i);
+    NAME(load_row)(row, o, b, h, i, 0, d);
+    return row;
+}
+
+static void NAME(axpy)(R *o, R p, const R *v, int64_t n)
+{
+    int64_t c = 0;
+    for (; c + VL <= n; c += VL) V(store)(o + c, V(fma)(V(set)(p), V(load)(v + c), V(load)(o + c)));
+    for (; c < n; c++) o[c] += p * v[c];
+}
+
+static void NAME(direct)(const wgi_attention *a, int64_t b, int64_t kv, void *slot)
+{
+    NAME(direct_slot) t;
+    NAME(direct_cut)(a, slot, &t);
+    const int64_t group = a->heads / a->kv_heads, rows = group * a->tq, h0 = kv * group;
+    const int64_t depth = NAME(padded)(a->d), width = NAME(padded)(a->dv);
+    int64_t lo, hi;
+    wgi_attention_range(a, 0, a->tq, &lo, &hi);
+    for (int64_t g = 0; g < group; g++)
+        NAME(load_rows)(t.q + g * a->tq * depth, &a->q, b, h0 + g, 0, a->tq, a->d, a->tq);
+    for (int64_t j = lo; j < hi; j++) {
+        const R *k = NAME(row_in_place)(&a->k, b, kv, j, a->d, t.row);
+        for (int64_t r = 0; r < rows; r++) t.s[r * a->tk + j] = NAME(dot)(t.q + r * depth, k, a->d);
+    }
+    for (int64_t r = 0; r < rows; r++) {
+        t.max[r] = -(R)INFINITY;
+        t.sum[r] = 0;
+        NAME(forward_slot) tile = { .max = t.max, .sum = t.sum, .extra = t.extra, .words = t.words };
+        NAME(soften)(a, b, h0 + r / a->tq, r % a->tq, lo, hi - lo, t.s + r * a->tk + lo, &tile, r, true);
+    }
+    memset(t.o, 0, (size_t)(rows * width) * sizeof(R));
+    for (int64_t j = lo; j < hi; j++) {
+        const R *v = NAME(row_in_place)(&a->v, b, kv, j, a->dv, t.row);
+        for (int64_t r = 0; r < rows; r++) NAME(axpy)(t.o + r * width, t.s[r * a->tk + j], v, a->dv);
+    }
+    for (int64_t r = 0; r < rows; r++)
+        NAME(finish)(a, b, h0 + r / a->tq, r % a->tq, t.o + r * width, t.max[r], t.sum[r]);
+}

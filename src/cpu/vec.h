@@ -1,0 +1,120 @@
+/* Vectors of the instruction-set level being compiled: for micro-kernels that need their sums kept in registers. Only for
+ * files in simd_sources. f32: wgi_vf of WGI_VF lanes, f64: wgi_vd of WGI_VD lanes. +, -, * work on them as they are. */
+#ifndef WGI_CPU_VEC_H
+#define WGI_CPU_VEC_H
+#include <string.h>
+#if defined(__x86_64__)
+#include <immintrin.h>
+#endif
+
+#if defined(__AVX512F__)
+enum { WGI_VBYTES = 64 };
+#elif defined(__AVX2__)
+enum { WGI_VBYTES = 32 };
+#else
+enum { WGI_VBYTES = 16 };
+#endif
+enum { WGI_VF = WGI_VBYTES / 4, WGI_VD = WGI_VBYTES / 8 };
+typedef float wgi_vf __attribute__((vector_size(WGI_VBYTES)));
+typedef double wgi_vd __attribute__((vector_size(WGI_VBYTES)));
+
+static inline wgi_vf wgi_vf_load(const float *p) /* any alignment */
+{
+    wgi_vf v;
+    memcpy(&v, p, sizeof v);
+    return v;
+}
+static inline void wgi_vf_store(float *p, wgi_vf v)
+{
+    memcpy(p, &v, sizeof v);
+}
+static inline wgi_vd wgi_vd_load(const double *p)
+{
+    wgi_vd v;
+    memcpy(&v, p, sizeof v);
+    return v;
+}
+static inline void wgi_vd_store(double *p, wgi_vd v)
+{
+    memcpy(p, &v, sizeof v);
+}
+
+/* set: all lanes x. fma: a * b + c, one rounding where the level has it, two elsewhere. max: b where a is NaN. */
+#if defined(__AVX512F__)
+static inline wgi_vf wgi_vf_set(float x) { return _mm512_set1_ps(x); }
+static inline wgi_vd wgi_vd_set(double x) { return _mm512_set1_pd(x); }
+static inline wgi_vf wgi_vf_fma(wgi_vf a, wgi_vf b, wgi_vf c) { return _mm512_fmadd_ps(a, b, c); }
+static inline wgi_vd wgi_vd_fma(wgi_vd a, wgi_vd b, wgi_vd c) { return _mm512_fmadd_pd(a, b, c); }
+static inline wgi_vf wgi_vf_max(wgi_vf a, wgi_vf b) { return _mm512_max_ps(a, b); }
+static inline wgi_vd wgi_vd_max(wgi_vd a, wgi_vd b) { return _mm512_max_pd(a, b); }
+#elif defined(__AVX2__)
+static inline wgi_vf wgi_vf_set(float x) { return _mm256_set1_ps(x); }
+static inline wgi_vd wgi_vd_set(double x) { return _mm256_set1_pd(x); }
+static inline wgi_vf wgi_vf_fma(wgi_vf a, wgi_vf b, wgi_vf c) { return _mm256_fmadd_ps(a, b, c); }
+static inline wgi_vd wgi_vd_fma(wgi_vd a, wgi_vd b, wgi_vd c) { return _mm256_fmadd_pd(a, b, c); }
+static inline wgi_vf wgi_vf_max(wgi_vf a, wgi_vf b) { return _mm256_max_ps(a, b); }
+static inline wgi_vd wgi_vd_max(wgi_vd a, wgi_vd b) { return _mm256_max_pd(a, b); }
+#else
+static inline wgi_vf wgi_vf_set(float x) { return (wgi_vf){ x, x, x, x }; }
+static inline wgi_vd wgi_vd_set(double x) { return (wgi_vd){ x, x }; }
+static inline wgi_vf wgi_vf_fma(wgi_vf a, wgi_vf b, wgi_vf c) { return a * b + c; }
+static inline wgi_vd wgi_vd_fma(wgi_vd a, wgi_vd b, wgi_vd c) { return a * b + c; }
+#if defined(__x86_64__)
+static inline wgi_vf wgi_vf_max(wgi_vf a, wgi_vf b) { return _mm_max_ps(a, b); }
+static inline wgi_vd wgi_vd_max(wgi_vd a, wgi_vd b) { return _mm_max_pd(a, b); }
+#else
+static inline wgi_vf wgi_vf_max(wgi_vf a, wgi_vf b)
+{
+    for (int i = 0; i < WGI_VF; i++) b[i] = a[i] > b[i] ? a[i] : b[i];
+    return b;
+}
+static inline wgi_vd wgi_vd_max(wgi_vd a, wgi_vd b)
+{
+    for (int i = 0; i < WGI_VD; i++) b[i] = a[i] > b[i] ? a[i] : b[i];
+    return b;
+}
+#endif
+#endif
+
+/* Lanes 0, 0', 1, 1', ... of the lower and of the upper halves of a and b. */
+#if defined(__AVX512F__)
+#define WGI_VF_LOW 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23
+#define WGI_VF_HIGH 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31
+#define WGI_VD_LOW 0, 8, 1, 9, 2, 10, 3, 11
+#define WGI_VD_HIGH 4, 12, 5, 13, 6, 14, 7, 15
+#elif defined(__AVX2__)
+#define WGI_VF_LOW 0, 8, 1, 9, 2, 10, 3, 11
+#define WGI_VF_HIGH 4, 12, 5, 13, 6, 14, 7, 15
+#define WGI_VD_LOW 0, 4, 1, 5
+#define WGI_VD_HIGH 2, 6, 3, 7
+#else
+#define WGI_VF_LOW 0, 4, 1, 5
+#define WGI_VF_HIGH 2, 6, 3, 7
+#define WGI_VD_LOW 0, 2
+#define WGI_VD_HIGH 1, 3
+#endif
+
+/* The square block in a[0 .. lanes - 1] becomes its transpose: log2(lanes) perfect shuffles of the rows. */
+static inline __attribute__((always_inline)) void wgi_vf_transpose(wgi_vf *a)
+{
+    wgi_vf t[WGI_VF];
+    for (int round = 1; round < WGI_VF; round *= 2) {
+        for (int i = 0; i < WGI_VF / 2; i++) {
+            t[2 * i] = __builtin_shufflevector(a[i], a[i + WGI_VF / 2], WGI_VF_LOW);
+            t[2 * i + 1] = __builtin_shufflevector(a[i], a[i + WGI_VF / 2], WGI_VF_HIGH);
+        }
+        for (int i = 0; i < WGI_VF; i++) a[i] = t[i];
+    }
+}
+static inline __attribute__((always_inline)) void wgi_vd_transpose(wgi_vd *a)
+{
+    wgi_vd t[WGI_VD];
+    for (int round = 1; round < WGI_VD; round *= 2) {
+        for (int i = 0; i < WGI_VD / 2; i++) {
+            t[2 * i] = __builtin_shufflevector(a[i], a[i + WGI_VD / 2], WGI_VD_LOW);
+            t[2 * i + 1] = __builtin_shufflevector(a[i], a[i + WGI_VD / 2], WGI_VD_HIGH);
+        }
+        for (int i = 0; i < WGI_VD; i++) a[i] = t[i];
+    }
+}
+#endif
