@@ -1,0 +1,108 @@
+/* Causal self-attention: fused or separate projections, grouped key-value heads, rope, cache,
+ * window. */
+#include "nn/parts.h"
+
+#include "wengert/error.h"
+#include "wengert/ops.h"
+#include "wengert/scope.h"
+#include "wengert/tensor.h"
+
+typedef struct {
+    wg_module base;
+    wg_transformer_config c;
+    wg_module *qkv, *q, *k, *v; /* qkv, or the three */
+    wg_module *out;
+} attention;
+
+/* (T, C) -> H * D, KV * D, KV * D features: Vaswani et al. 2017, arXiv:1706.03762; grouped:
+ * arXiv:2305.13245 */
+static void attention_init(wg_module *m, const void *config)
+{
+    attention *self = (attention *)m;
+    wg_transformer_config *c = &self->c;
+    if (!wgi_transformer_config(m, config, WGI_NEEDS_ATTENTION, c)) return;
+    const wgi_names *names = wgi_names_of(c->names);
+    const int64_t q = c->heads * c->head_size, kv = c->kv_heads * c->head_size;
+    const bool no_bias = c->no_bias && !c->qkv_bias;
+    if (names->qkv)
+        wg_child(m, names->qkv, &self->qkv,
+                 wg_linear_new(c->width, q + 2 * kv, .no_bias = no_bias));
+    else {
+        wg_child(m, names->q, &self->q, wg_linear_new(c->width, q, .no_bias = no_bias));
+        wg_child(m, names->k, &self->k, wg_linear_new(c->width, kv, .no_bias = no_bias));
+        wg_child(m, names->v, &self->v, wg_linear_new(c->width, kv, .no_bias = no_bias));
+    }
+    wg_child(m, names->out, &self->out, wg_linear_new(q, c->width, .no_bias = c->no_bias));
+}
+
+static wg_tensor *split_heads(wg_tensor *x, int64_t H) /* (B, T, H * D) -> (B, H, T, D), a view */
+{
+    wg_dims s = wg_shape(x);
+    return wg_transpose(wg_reshape(x, WG_DIMS(s.d[0], s.d[1], H, s.d[2] / H)), 1, 2);
+}
+
+static void project(attention *self, wg_tensor *x,
+                    wg_tensor *qkv[3]) /* each (B, T, its features) */
+{
+    const int64_t D = self->c.head_size, q = self->c.heads * D, kv = self->c.kv_heads * D;
+    if (self->qkv) {
+        wg_split(wg_forward(self->qkv, x), WG_DIMS(q, kv, kv), -1, qkv);
+        return;
+    }
+    qkv[0] = wg_forward(self->q, x);
+    qkv[1] = wg_forward(self->k, x);
+    qkv[2] = wg_forward(self->v, x);
+}
+
+static wg_tensor *attend(wg_module *m, wg_tensor *x,
+                         const wg_step *step) /* (B, T, C) -> (B, T, C) */
+{
+    attention *self = (attention *)m;
+    const wg_transformer_config *c = &self->c;
+    wg_dims shape = wg_shape(x);
+    if (shape.n != 3 || shape.d[2] != c->width)
+        return wg_fail(WG_ESHAPE, "%s: x should be (B, T, %lld)", m->type->name,
+                       (long long)c->width);
+    wg_tensor *qkv[3];
+    project(self, x, qkv);
+    if (wg_is_error(qkv[0]) || wg_is_error(qkv[1]) || wg_is_error(qkv[2])) return qkv[0];
+    wg_tensor *q = split_heads(qkv[0], c->heads), *k = split_heads(qkv[1], c->kv_heads),
+              *v = split_heads(qkv[2], c->kv_heads);
+    if (c->position == WG_POS_ROPE) {
+        const int64_t at = wg_kv_length(step->cache, m);
+        q = wg_rope(q, step->positions, .offset = at, .base = c->rope_base,
+                    .adjacent = c->rope_adjacent);
+        k = wg_rope(k, step->positions, .offset = at, .base = c->rope_base,
+                    .adjacent = c->rope_adjacent);
+    }
+    if (step->cache && wg_kv_append(step->cache, m, &k, &v) != WG_OK)
+        return wg_fail(wg_error_code(), "%s: the cache", m->type->name);
+    wg_tensor *y = wg_sdpa(q, k, v, step->mask, .is_causal = !step->mask, .window = c->window,
+                           .dropout = m->training ? c->dropout : 0); /* (B, H, T, D) */
+    y = wg_reshape(wg_transpose(y, 1, 2), WG_DIMS(shape.d[0], shape.d[1], c->heads * c->head_size));
+    return wg_dropout(wg_forward(self->out, y), c->dropout, m->training);
+}
+
+static wg_tensor *attention_forward(wg_module *m, wg_tensor *x)
+{
+    return attend(m, x, &(wg_step) { 0 });
+}
+
+const wg_module_type wg_attention_type = { .name = "attention",
+                                           .size = sizeof(attention),
+                                           .init = attention_init,
+                                           .forward = attention_forward };
+
+wg_module *wg_attention_new(const wg_transformer_config *c)
+{
+    return wg_module_new(&wg_attention_type, c);
+}
+
+wg_tensor *wg_attention_step(wg_module *m, wg_tensor *x, const wg_step *step)
+{
+    if (!wg_module_as(m, &wg_attention_type))
+        return wg_fail(WG_EARG, "attention_step: this is no attention");
+    if (wgi_step_is_plain(step)) return wg_forward(m, x);
+    wg_scope s = wg_module_enter(m);
+    return wg_scope_return(s, attend(m, x, step));
+}
