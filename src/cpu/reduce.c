@@ -144,7 +144,7 @@ static void make_plan(plan *p, const wg_tensor *x, unsigned mask)
     /* Few elements a group and many groups: columns, too, since a group costs more than an element.
      */
     p->columns = inner && ((!reduced[n - 1] && inner->size >= 4) ||
-                           (count <= 32 && inner->size >= 32) || count == 1);
+                           (count <= 4 && inner->size >= 32) || count == 1);
     p->lane = (extent) { 1, 0, 0 };
     if (p->columns) p->lane = pop_extent(&p->kept);
     p->run = pop_extent(&p->outer);
