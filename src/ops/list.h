@@ -1,6 +1,8 @@
 /* The list of built-in ops: it stands once and makes the registry. OP(name) wants `const wg_op wgi_op_name`. One block a
  * family; internal ops (gradient kernels) stand in it too. */
 /* make */
+OP(empty)
+OP(full)
 /* elementwise */
 OP(abs)
 OP(add)

@@ -1,0 +1,52 @@
+/* y = max(x, 0); NaN stays. Numbers of any dtype. dx = dy where y > 0, else 0; saves y. */
+#include "ops/elementwise.h"
+
+static wg_status run(const wg_run *r)
+{
+    return wgi_run_formula(r, WGI_FORMULA_relu, NULL);
+}
+
+static double formula(double x)
+{
+    return x > 0 ? x : 0;
+}
+
+static wg_status reference(const wg_run *r)
+{
+    return wgi_reference1(r, formula);
+}
+
+static void grad(wg_vjp *g)
+{
+    wg_tensor *y = g->y.t[0], *dy = g->dy.t[0];
+    g->dx.t[0] = wg_where(wg_gt(y, wg_scalar(0)), dy, wg_scalar(0));
+}
+
+static void grad_fused(wg_vjp *g)
+{
+    wgi_unary_vjp(g, WGI_FORMULA_relu_backward, g->y.t[0], NULL);
+}
+
+static void samples(wg_samples *s)
+{
+    wgi_unary_samples(s, NULL, 0.1, 3);
+}
+
+const wg_op wgi_op_relu = {
+    .name = "relu",
+    .in = { "x" },
+    .out = { "y" },
+    .flags = WG_OP_ACCUMULATE,
+    .saves = WG_OUT(0),
+    .infer = wgi_infer_number,
+    .cpu = run,
+    .reference = reference,
+    .grad = grad,
+    .grad_fused = grad_fused,
+    .samples = samples,
+};
+
+wg_tensor *wg_relu(wg_tensor *x)
+{
+    return wg_apply(&wgi_op_relu, WG_LIST(x), NULL, NULL);
+}

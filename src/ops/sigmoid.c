@@ -1,0 +1,52 @@
+/* y = 1 / (1 + e^-x), without overflow, small results to full precision. dx = dy y (1 - y); saves y. */
+#include "ops/elementwise.h"
+
+static wg_status run(const wg_run *r)
+{
+    return wgi_run_formula(r, WGI_FORMULA_sigmoid, NULL);
+}
+
+static double formula(double x)
+{
+    return 1 / (1 + exp(-x));
+}
+
+static wg_status reference(const wg_run *r)
+{
+    return wgi_reference1(r, formula);
+}
+
+static void grad(wg_vjp *g)
+{
+    wg_tensor *y = g->y.t[0], *dy = g->dy.t[0];
+    g->dx.t[0] = wg_mul(dy, wg_mul(y, wg_affine(y, -1, 1)));
+}
+
+static void grad_fused(wg_vjp *g)
+{
+    wgi_unary_vjp(g, WGI_FORMULA_sigmoid_backward, g->y.t[0], NULL);
+}
+
+static void samples(wg_samples *s)
+{
+    wgi_unary_samples(s, NULL, -4, 4);
+}
+
+const wg_op wgi_op_sigmoid = {
+    .name = "sigmoid",
+    .in = { "x" },
+    .out = { "y" },
+    .flags = WG_OP_ACCUMULATE,
+    .saves = WG_OUT(0),
+    .infer = wgi_infer_float,
+    .cpu = run,
+    .reference = reference,
+    .grad = grad,
+    .grad_fused = grad_fused,
+    .samples = samples,
+};
+
+wg_tensor *wg_sigmoid(wg_tensor *x)
+{
+    return wg_apply(&wgi_op_sigmoid, WG_LIST(x), NULL, NULL);
+}
