@@ -77,34 +77,13 @@ static char *element(const wgi_matrix *x, int64_t row, int64_t column, int64_t o
            (row * x->row + column * x->column + offset) * (int64_t)wg_dtype_size(x->type);
 }
 
-/* rows x columns elements from x, converted; the axis with the smaller stride stays the inner one.
- */
+/* rows x columns elements, converted. */
 static void copy_matrix(char *to, wg_dtype to_type, int64_t to_row, int64_t to_column,
                         const char *from, wg_dtype type, int64_t row, int64_t column, int64_t rows,
                         int64_t columns)
 {
-    int64_t size = (int64_t)wg_dtype_size(type), to_size = (int64_t)wg_dtype_size(to_type);
-    if (to_column != 1 ||
-        (column != 1 && row == 1 && to_row == 1)) { /* walk along columns of memory */
-        int64_t t = row;
-        row = column;
-        column = t;
-        t = to_row;
-        to_row = to_column;
-        to_column = t;
-        t = rows;
-        rows = columns;
-        columns = t;
-    }
-    for (int64_t i = 0; i < rows; i++) {
-        const char *f = from + i * row * size;
-        char *t = to + i * to_row * to_size;
-        if (column == 1 && to_column == 1)
-            wgi_convert(t, to_type, f, type, columns);
-        else
-            for (int64_t j = 0; j < columns; j++)
-                wgi_convert(t + j * to_column * to_size, to_type, f + j * column * size, type, 1);
-    }
+    wgi_copy_strided(to, to_type, (int64_t[]) { to_row, to_column }, from, type,
+                     (int64_t[]) { row, column }, 2, (int64_t[]) { rows, columns });
 }
 
 static bool take(operand *o, const wgi_matrix *x, wg_dtype type, const char *from, int64_t rows,

@@ -6,9 +6,11 @@
 
 static wg_status infer(wg_infer *c)
 {
-    const wg_tensor *first = c->in.n ? c->in.t[0] : NULL;
     int axis;
-    if (!first) return wg_raise(WG_EARG, "no inputs");
+    if (c->in.n == 0) return wg_raise(WG_EARG, "no inputs");
+    for (int64_t i = 0; i < c->in.n; i++)
+        if (!c->in.t[i]) return wg_raise(WG_EARG, "x %lld is NULL", (long long)i);
+    const wg_tensor *first = c->in.t[0];
     if (first->ndim == 0) return wg_raise(WG_ESHAPE, "x 0 has no dimensions: use wg_stack");
     wg_status s = wgi_axis(*(const int *)c->attr, first->ndim, &axis);
     if (s != WG_OK) return s;
@@ -34,8 +36,10 @@ static wg_status cpu(const wg_run *r)
     int axis = wgi_axis_or_none(*(const int *)r->attr, y->ndim);
     int64_t start = 0;
     for (int64_t i = 0; i < r->in.n; i++) {
-        wg_tensor *x = r->in.t[i], part = wgi_part(y, axis, start, x->shape[axis]);
-        if (x->numel) wgi_copy_elements(&part, x);
+        const wg_tensor *x = r->in.t[i];
+        if (x->numel)
+            wgi_copy_strided(wgi_byte_at(y, axis, start), (wg_dtype)y->dtype, y->strides,
+                             wgi_data(x), (wg_dtype)x->dtype, x->strides, x->ndim, x->shape);
         start += x->shape[axis];
     }
     return WG_OK;
@@ -84,6 +88,7 @@ static void samples(wg_samples *s)
     wg_sample_error(s, "ranks", WG_LIST(x, v), &(int) { 0 }, WG_ESHAPE, "cat: x 1 ");
     wg_sample_error(s, "0-d", WG_LIST(wg_randn(WG_DIMS())), &(int) { 0 }, WG_ESHAPE, "cat: ");
     wg_sample_error(s, "axis", WG_LIST(x, z), &(int) { 2 }, WG_EINDEX, "cat: ");
+    wg_sample_error(s, "NULL", WG_LIST(x, NULL), &(int) { 0 }, WG_EARG, "cat: x 1 is NULL");
     wg_sample_error(s, "nothing", WG_NO_LIST, &(int) { 0 }, WG_EARG, "cat: no inputs");
 }
 

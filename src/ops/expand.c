@@ -73,3 +73,34 @@ wg_tensor *wg_expand(wg_tensor *x, wg_dims shape)
 {
     return wg_apply(&wgi_op_expand, WG_LIST(x), &shape, NULL);
 }
+
+/* Axis by axis, so that no shape passes 8 dimensions: (outer, size, inner) -> (outer, times, size, inner). */
+static wg_tensor *repeat_axis(wg_tensor *x, int axis, int64_t times)
+{
+    if (wgi_bad(x)) return &wgi_error_tensor;
+    wg_dims shape = wg_shape(x);
+    int64_t outer = 1, inner = 1, size = shape.d[axis];
+    for (int a = 0; a < axis; a++) outer *= shape.d[a];
+    for (int a = axis + 1; a < shape.n; a++) inner *= shape.d[a];
+    wg_tensor *y = wg_reshape(x, WG_DIMS(outer, 1, size, inner));
+    y = wg_expand(y, WG_DIMS(outer, times, size, inner));
+    if (__builtin_mul_overflow(size, times, &shape.d[axis]))
+        return wg_fail(WG_ESHAPE, "repeat: the sizes overflow");
+    return wg_reshape(y, shape);
+}
+
+wg_tensor *wg_repeat(wg_tensor *x, wg_dims times)
+{
+    if (wgi_refuse(x, "repeat")) return &wgi_error_tensor;
+    if (times.n < x->ndim || times.n > WG_MAX_DIMS)
+        return wg_fail(WG_EARG, "repeat: %d times for %d dimensions", times.n, x->ndim);
+    for (int a = 0; a < times.n; a++)
+        if (times.d[a] < 0) return wg_fail(WG_EARG, "repeat: %lld times", (long long)times.d[a]);
+    wg_dims shape = { .n = times.n };
+    for (int a = 0, lead = times.n - x->ndim; a < times.n; a++)
+        shape.d[a] = a < lead ? 1 : x->shape[a - lead];
+    wg_tensor *y = wg_reshape(x, shape);
+    for (int a = times.n - 1; a >= 0; a--)
+        if (times.d[a] != 1) y = repeat_axis(y, a, times.d[a]);
+    return y;
+}

@@ -7,7 +7,7 @@
 #include "wengert/ops.h"
 
 /* Where dims lie, for an attribute that is dims. */
-#define WGI_DIMS_AT(...) ((wg_dims[1]){ WG_DIMS(__VA_ARGS__) })
+#define WGI_DIMS_AT(...) ((wg_dims[1]) { WG_DIMS(__VA_ARGS__) })
 
 /* axis in [-n, n) -> [0, n), n = 0 counting as 1; -1 if it is out of range. Raises nothing. */
 static inline int wgi_axis_or_none(int axis, int n)
@@ -60,15 +60,10 @@ static inline int64_t wgi_element_at(const wg_tensor *t, const int64_t *index)
     return e;
 }
 
-/* The part [start, start + length) of t along axis, as a tensor of the caller's frame for
- * wgi_copy_elements. */
-static inline wg_tensor wgi_part(const wg_tensor *t, int axis, int64_t start, int64_t length)
+/* First byte of the element of t at `steps` along axis. */
+static inline char *wgi_byte_at(const wg_tensor *t, int axis, int64_t steps)
 {
-    wg_tensor p = *t;
-    p.numel = t->shape[axis] == 0 ? 0 : t->numel / t->shape[axis] * length;
-    p.shape[axis] = length;
-    p.offset += start * t->strides[axis];
-    return p;
+    return (char *)wgi_data(t) + steps * t->strides[axis] * (int64_t)wgi_dtype_bytes[t->dtype];
 }
 
 /* y (shape) zero but for y[..., start + step i, ...] = x[..., i, ...] along axis: the gradient of a

@@ -23,13 +23,16 @@ static wg_status infer(wg_infer *c)
 static wg_status cpu(const wg_run *r)
 {
     const wgi_unslice_attr *u = r->attr;
+    const wg_tensor *x = r->in.t[0];
     wg_tensor *y = r->out.t[0];
+    int64_t strides[WG_MAX_DIMS];
     if (y->numel == 0) return WG_OK;
-    memset(wgi_data(y), 0, (size_t)y->numel * wg_dtype_size((wg_dtype)y->dtype));
-    if (r->in.t[0]->numel == 0) return WG_OK;
-    wg_tensor part = wgi_part(y, u->axis, u->start, r->in.t[0]->shape[u->axis]);
-    if (part.shape[u->axis] > 1) part.strides[u->axis] *= u->step;
-    wgi_copy_elements(&part, r->in.t[0]);
+    memset(wgi_data(y), 0, (size_t)y->numel * wgi_dtype_bytes[y->dtype]);
+    if (x->numel == 0) return WG_OK;
+    for (int a = 0; a < y->ndim; a++) strides[a] = y->strides[a];
+    if (x->shape[u->axis] > 1) strides[u->axis] *= u->step;
+    wgi_copy_strided(wgi_byte_at(y, u->axis, u->start), (wg_dtype)y->dtype, strides, wgi_data(x),
+                     (wg_dtype)x->dtype, x->strides, x->ndim, x->shape);
     return WG_OK;
 }
 
