@@ -9,9 +9,10 @@
 #include "wengert/tensor.h"
 
 enum {
-    DIRECT_QUERIES = 4,       /* at most so many queries read K and V in place: packing would cost more than it saves */
-    HEAD_BYTES = 1 << 20,     /* a head packed within a task should stay in the second-level cache */
-    HEADS_A_THREAD = 4        /* heads as tasks balance from here on */
+    DIRECT_QUERIES =
+        4, /* at most so many queries read K and V in place: packing would cost more than it saves */
+    HEAD_BYTES = 1 << 20, /* a head packed within a task should stay in the second-level cache */
+    HEADS_A_THREAD = 4    /* heads as tasks balance from here on */
 };
 
 typedef struct {
@@ -19,9 +20,9 @@ typedef struct {
     const wgi_attention_kernels *kernels;
     int64_t query_blocks, key_blocks;
     size_t packed_bytes, slot_bytes;
-    char *packed;        /* (B * HKV) heads, or NULL: packed in the task's slot */
-    char *slots;         /* (n_slots) */
-    atomic_char *busy;   /* (n_slots) */
+    char *packed;      /* (B * HKV) heads, or NULL: packed in the task's slot */
+    char *slots;       /* (n_slots) */
+    atomic_char *busy; /* (n_slots) */
     int64_t n_slots;
 } work;
 
@@ -90,7 +91,8 @@ static void block_task(void *self, int64_t task)
     const int64_t heads = a->batch * a->heads, block = w->query_blocks - 1 - task / heads;
     const int64_t b = task % heads / a->heads, h = task % heads % a->heads, slot = slot_take(w);
     const int64_t kv = h / (a->heads / a->kv_heads);
-    w->kernels->forward(a, b, h, block, w->packed + (size_t)(b * a->kv_heads + kv) * w->packed_bytes,
+    w->kernels->forward(a, b, h, block,
+                        w->packed + (size_t)(b * a->kv_heads + kv) * w->packed_bytes,
                         slot_at(w, slot));
     slot_give(w, slot);
 }
@@ -103,7 +105,8 @@ static void head_task(void *self, int64_t task)
     const int64_t b = task / a->kv_heads, kv = task % a->kv_heads, group = a->heads / a->kv_heads;
     const int64_t slot = slot_take(w);
     char *packed = slot_at(w, slot), *own = packed + w->packed_bytes;
-    for (int64_t block = 0; block < w->key_blocks; block++) w->kernels->pack(a, b, kv, block, packed, own);
+    for (int64_t block = 0; block < w->key_blocks; block++)
+        w->kernels->pack(a, b, kv, block, packed, own);
     for (int64_t h = kv * group; h < (kv + 1) * group; h++)
         for (int64_t block = 0; block < w->query_blocks; block++)
             w->kernels->forward(a, b, h, block, packed, own);

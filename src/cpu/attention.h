@@ -21,13 +21,14 @@ typedef struct {
     double scale, dropout;
     bool causal, accumulate; /* accumulate: dq, dk, dv are added to */
     uint64_t random[2];
-    wgi_operand q, k, v, mask, y, lse; /* lse (B, H, Tq, 1): log of the sum of exp of a row's scores */
+    wgi_operand q, k, v, mask, y,
+        lse; /* lse (B, H, Tq, 1): log of the sum of exp of a row's scores */
     wgi_operand dy, dq, dk, dv_out;
 } wgi_attention;
 
 /* Keys that any of the queries [first, last) sees: causality and the window count from the last key. */
-static inline void wgi_attention_range(const wgi_attention *a, int64_t first, int64_t last, int64_t *lo,
-                                       int64_t *hi)
+static inline void wgi_attention_range(const wgi_attention *a, int64_t first, int64_t last,
+                                       int64_t *lo, int64_t *hi)
 {
     const int64_t shift = a->tk - a->tq;
     *lo = a->window && first + shift - a->window + 1 > 0 ? first + shift - a->window + 1 : 0;
@@ -43,9 +44,11 @@ typedef struct {
     size_t (*direct_bytes)(const wgi_attention *a);
     size_t (*backward_bytes)(const wgi_attention *a);
     /* Packs key block `block` (bk keys). */
-    void (*pack)(const wgi_attention *a, int64_t b, int64_t kv, int64_t block, void *packed, void *slot);
+    void (*pack)(const wgi_attention *a, int64_t b, int64_t kv, int64_t block, void *packed,
+                 void *slot);
     /* y and lse of query block `block` (bq queries). */
-    void (*forward)(const wgi_attention *a, int64_t b, int64_t h, int64_t block, const void *packed, void *slot);
+    void (*forward)(const wgi_attention *a, int64_t b, int64_t h, int64_t block, const void *packed,
+                    void *slot);
     /* y and lse of all queries of all heads that share kv, from K and V where they lie: for few queries. */
     void (*direct)(const wgi_attention *a, int64_t b, int64_t kv, void *slot);
     /* dk, dv of kv and dq of all heads that share it, heads in order. */

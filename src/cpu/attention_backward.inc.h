@@ -3,16 +3,18 @@
  *   dV = (M P)^T dy,  dS = P (M (dy V^T) - delta),  dQ = scale dS K,  dK = scale dS^T Q. */
 
 typedef struct {
-    R *kt, *vt, *k;              /* a key block: K^T and V^T by panels of keys, K by panels of columns (bk, NR) */
-    R *q, *dy;                   /* (bq, padded(d)), (bq, padded(dv)) */
-    R *s, *ds;                   /* (bq, bk) */
-    R *delta, *lse;              /* (Tq) of one head */
-    R *dq, *dk, *dv;             /* (Tq, padded(d)) of one head; (Tk, padded(d)), (Tk, padded(dv)) of the group */
-    R *extra, *keep, *row;       /* (bk), (bk), (NR, padded(max(d, dv))) */
-    uint32_t *words;             /* (bk + 8) */
+    R *kt, *vt,
+        *k;    /* a key block: K^T and V^T by panels of keys, K by panels of columns (bk, NR) */
+    R *q, *dy; /* (bq, padded(d)), (bq, padded(dv)) */
+    R *s, *ds; /* (bq, bk) */
+    R *delta, *lse; /* (Tq) of one head */
+    R *dq, *dk,
+        *dv; /* (Tq, padded(d)) of one head; (Tk, padded(d)), (Tk, padded(dv)) of the group */
+    R *extra, *keep, *row; /* (bk), (bk), (NR, padded(max(d, dv))) */
+    uint32_t *words;       /* (bk + 8) */
 } NAME(backward_slot);
 
-static size_t NAME(backward_cut)(const wgi_attention *a, void *base, NAME(backward_slot) *s)
+static size_t NAME(backward_cut)(const wgi_attention *a, void *base, NAME(backward_slot) * s)
 {
     arena m = { base, 0 };
     const int64_t d = NAME(padded)(a->d), dv = NAME(padded)(a->dv);
@@ -42,7 +44,7 @@ static size_t NAME(backward_bytes)(const wgi_attention *a)
 }
 
 /* delta and lse of head h; +inf where nothing was seen, so that exp(score - lse) is 0. */
-static void NAME(row_terms)(const wgi_attention *a, int64_t b, int64_t h, NAME(backward_slot) *t)
+static void NAME(row_terms)(const wgi_attention *a, int64_t b, int64_t h, NAME(backward_slot) * t)
 {
     for (int64_t i = 0; i < a->tq; i++) {
         const R *y = NAME(row_in_place)(&a->y, b, h, i, a->dv, t->row);
@@ -54,7 +56,8 @@ static void NAME(row_terms)(const wgi_attention *a, int64_t b, int64_t h, NAME(b
 }
 
 /* The n keys from j on. */
-static void NAME(pack_keys)(const wgi_attention *a, int64_t b, int64_t kv, int64_t j, int64_t n, NAME(backward_slot) *t)
+static void NAME(pack_keys)(const wgi_attention *a, int64_t b, int64_t kv, int64_t j, int64_t n,
+                            NAME(backward_slot) * t)
 {
     for (int64_t c = 0; c < n; c += NR) {
         const int64_t rows = n - c < NR ? n - c : NR;
@@ -67,8 +70,8 @@ static void NAME(pack_keys)(const wgi_attention *a, int64_t b, int64_t kv, int64
 }
 
 /* Query i, keys [j, j + n): scores s -> M P; dp = dy V^T -> scale dS. */
-static void NAME(sharpen)(const wgi_attention *a, int64_t b, int64_t h, int64_t i, int64_t j, int64_t n, R *s, R *dp,
-                          NAME(backward_slot) *t)
+static void NAME(sharpen)(const wgi_attention *a, int64_t b, int64_t h, int64_t i, int64_t j,
+                          int64_t n, R *s, R *dp, NAME(backward_slot) * t)
 {
     int64_t lo, hi;
     NAME(see)(a, i, j, n, s, &lo, &hi);
@@ -90,8 +93,8 @@ static void NAME(sharpen)(const wgi_attention *a, int64_t b, int64_t h, int64_t 
 }
 
 /* Query block from i0 on against the packed key block from j0 on: five products. */
-static void NAME(backward_tile)(const wgi_attention *a, int64_t b, int64_t h, int64_t i0, int64_t j0,
-                                NAME(backward_slot) *t)
+static void NAME(backward_tile)(const wgi_attention *a, int64_t b, int64_t h, int64_t i0,
+                                int64_t j0, NAME(backward_slot) * t)
 {
     const int64_t m = a->tq - i0 < a->bq ? a->tq - i0 : a->bq;
     const int64_t d = NAME(padded)(a->d), dv = NAME(padded)(a->dv), bk = a->bk;
@@ -125,7 +128,8 @@ static void NAME(backward)(const wgi_attention *a, int64_t b, int64_t kv, void *
             NAME(pack_keys)(a, b, kv, j, a->tk - j < a->bk ? a->tk - j : a->bk, &t);
             for (int64_t i = 0; i < a->tq; i += a->bq) NAME(backward_tile)(a, b, h, i, j, &t);
         }
-        for (int64_t i = 0; i < a->tq; i++) NAME(store_row)(&a->dq, b, h, i, t.dq + i * d, a->d, a->accumulate);
+        for (int64_t i = 0; i < a->tq; i++)
+            NAME(store_row)(&a->dq, b, h, i, t.dq + i * d, a->d, a->accumulate);
     }
     for (int64_t j = 0; j < a->tk; j++) {
         NAME(store_row)(&a->dk, b, kv, j, t.dk + j * d, a->d, a->accumulate);

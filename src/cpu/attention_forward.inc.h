@@ -21,7 +21,8 @@ static R *NAME(packed_v)(const wgi_attention *a, const void *packed)
     return take(&m, NAME(key_rows)(a) * NAME(panels)(a->dv), sizeof(R));
 }
 
-static void NAME(pack)(const wgi_attention *a, int64_t b, int64_t kv, int64_t block, void *packed, void *slot)
+static void NAME(pack)(const wgi_attention *a, int64_t b, int64_t kv, int64_t block, void *packed,
+                       void *slot)
 {
     R *rows = slot; /* (NR, padded(max(d, dv))) */
     const int64_t depth = NAME(padded)(a->d), first = block * a->bk;
@@ -37,16 +38,17 @@ static void NAME(pack)(const wgi_attention *a, int64_t b, int64_t kv, int64_t bl
 
 /* ---- a block of queries ------------------------------------------------------------------------------------------ */
 typedef struct {
-    R *q, *s, *o;      /* (bq, padded(d)), (bq, bk), (bq, padded(dv)) */
-    R *max, *sum;      /* (bq): of exp(score - max) */
-    R *extra;          /* (bk): a row of the mask, or of dropout's factors */
-    uint32_t *words;   /* (bk + 8) */
+    R *q, *s, *o;    /* (bq, padded(d)), (bq, bk), (bq, padded(dv)) */
+    R *max, *sum;    /* (bq): of exp(score - max) */
+    R *extra;        /* (bk): a row of the mask, or of dropout's factors */
+    uint32_t *words; /* (bk + 8) */
 } NAME(forward_slot);
 
-static size_t NAME(forward_cut)(const wgi_attention *a, void *base, NAME(forward_slot) *s)
+static size_t NAME(forward_cut)(const wgi_attention *a, void *base, NAME(forward_slot) * s)
 {
     arena m = { base, 0 };
-    const int64_t widest = NAME(padded)(a->d > a->dv ? a->d : a->dv), rows = a->bq > NR ? a->bq : NR;
+    const int64_t widest = NAME(padded)(a->d > a->dv ? a->d : a->dv),
+                  rows = a->bq > NR ? a->bq : NR;
     s->q = take(&m, rows * widest, sizeof(R)); /* also pack's rows */
     s->s = take(&m, a->bq * a->bk, sizeof(R));
     s->o = take(&m, a->bq * NAME(padded)(a->dv), sizeof(R));
@@ -65,8 +67,8 @@ static size_t NAME(forward_bytes)(const wgi_attention *a)
 
 /* Row r of the tile, query i, keys [j, j + n): scores s -> exp(s - max), with the running maximum and sum; the output so
  * far is rescaled where the maximum moved. A row that sees nothing keeps max -inf and sum 0. */
-static void NAME(soften)(const wgi_attention *a, int64_t b, int64_t h, int64_t i, int64_t j, int64_t n, R *s,
-                         NAME(forward_slot) *t, int64_t r, bool first)
+static void NAME(soften)(const wgi_attention *a, int64_t b, int64_t h, int64_t i, int64_t j,
+                         int64_t n, R *s, NAME(forward_slot) * t, int64_t r, bool first)
 {
     int64_t lo, hi;
     NAME(see)(a, i, j, n, s, &lo, &hi);
@@ -90,7 +92,8 @@ static void NAME(soften)(const wgi_attention *a, int64_t b, int64_t h, int64_t i
 }
 
 /* y = o / sum (0 where nothing was seen), lse = max + log(sum). */
-static void NAME(finish)(const wgi_attention *a, int64_t b, int64_t h, int64_t i, R *o, R max, R sum)
+static void NAME(finish)(const wgi_attention *a, int64_t b, int64_t h, int64_t i, R *o, R max,
+                         R sum)
 {
     const R factor = sum == 0 ? 0 : 1 / sum;
     for (int64_t c = 0; c < a->dv; c++) o[c] *= factor;
@@ -99,12 +102,14 @@ static void NAME(finish)(const wgi_attention *a, int64_t b, int64_t h, int64_t i
     if (a->lse.data) NAME(store_row)(&a->lse, b, h, i, &lse, 1, false);
 }
 
-static void NAME(forward)(const wgi_attention *a, int64_t b, int64_t h, int64_t block, const void *packed, void *slot)
+static void NAME(forward)(const wgi_attention *a, int64_t b, int64_t h, int64_t block,
+                          const void *packed, void *slot)
 {
     NAME(forward_slot) t;
     NAME(forward_cut)(a, slot, &t);
     const int64_t i0 = block * a->bq, m = a->tq - i0 < a->bq ? a->tq - i0 : a->bq;
-    const int64_t depth = NAME(padded)(a->d), width = NAME(padded)(a->dv), height = NAME(key_rows)(a);
+    const int64_t depth = NAME(padded)(a->d), width = NAME(padded)(a->dv),
+                  height = NAME(key_rows)(a);
     const R *kt = packed, *v = NAME(packed_v)(a, packed);
     int64_t lo, hi;
     wgi_attention_range(a, i0, i0 + m, &lo, &hi);
@@ -117,26 +122,30 @@ static void NAME(forward)(const wgi_attention *a, int64_t b, int64_t h, int64_t 
     for (int64_t j = lo / NR * NR, next; j < hi; j = next) {
         next = (j / a->bk + 1) * a->bk < hi ? (j / a->bk + 1) * a->bk : hi;
         const int64_t n = next - j;
-        NAME(product)(m, (n + VL - 1) / VL * VL, a->d, t.q, depth, 1, kt + j * depth, NR, NR * depth, t.s, a->bk,
-                      false);
-        for (int64_t r = 0; r < m; r++) NAME(soften)(a, b, h, i0 + r, j, n, t.s + r * a->bk, &t, r, first);
+        NAME(product)
+        (m, (n + VL - 1) / VL * VL, a->d, t.q, depth, 1, kt + j * depth, NR, NR * depth, t.s, a->bk,
+         false);
+        for (int64_t r = 0; r < m; r++)
+            NAME(soften)(a, b, h, i0 + r, j, n, t.s + r * a->bk, &t, r, first);
         NAME(product)(m, width, n, t.s, a->bk, 1, v + j * NR, NR, height * NR, t.o, width, !first);
         first = false;
     }
     if (first) memset(t.o, 0, (size_t)(m * width) * sizeof(R));
-    for (int64_t r = 0; r < m; r++) NAME(finish)(a, b, h, i0 + r, t.o + r * width, t.max[r], t.sum[r]);
+    for (int64_t r = 0; r < m; r++)
+        NAME(finish)(a, b, h, i0 + r, t.o + r * width, t.max[r], t.sum[r]);
 }
 
 /* ---- few queries: K and V where they lie ------------------------------------------------------------------------ */
 typedef struct {
-    R *q, *s, *o;    /* (rows, padded(d)), (rows, Tk), (rows, padded(dv)); rows = heads of the group * Tq */
+    R *q, *s,
+        *o; /* (rows, padded(d)), (rows, Tk), (rows, padded(dv)); rows = heads of the group * Tq */
     R *max, *sum;    /* (rows) */
     R *row;          /* (padded(max(d, dv))) */
     R *extra;        /* (Tk) */
     uint32_t *words; /* (Tk + 8) */
 } NAME(direct_slot);
 
-static size_t NAME(direct_cut)(const wgi_attention *a, void *base, NAME(direct_slot) *s)
+static size_t NAME(direct_cut)(const wgi_attention *a, void *base, NAME(direct_slot) * s)
 {
     arena m = { base, 0 };
     const int64_t rows = a->heads / a->kv_heads * a->tq;
@@ -158,7 +167,8 @@ static size_t NAME(direct_bytes)(const wgi_attention *a)
 }
 
 /* Row i of o, in place if it can be read there. */
-static const R *NAME(row_in_place)(const wgi_operand *o, int64_t b, int64_t h, int64_t i, int64_t d, R *row)
+static const R *NAME(row_in_place)(const wgi_operand *o, int64_t b, int64_t h, int64_t i, int64_t d,
+                                   R *row)
 {
     if (o->type == RTYPE && o->stride[3] == 1) return (const R *)row_at(o, b, h, i);
     NAME(load_row)(row, o, b, h, i, 0, d);
@@ -189,13 +199,16 @@ static void NAME(direct)(const wgi_attention *a, int64_t b, int64_t kv, void *sl
     for (int64_t r = 0; r < rows; r++) {
         t.max[r] = -(R)INFINITY;
         t.sum[r] = 0;
-        NAME(forward_slot) tile = { .max = t.max, .sum = t.sum, .extra = t.extra, .words = t.words };
-        NAME(soften)(a, b, h0 + r / a->tq, r % a->tq, lo, hi - lo, t.s + r * a->tk + lo, &tile, r, true);
+        NAME(forward_slot)
+        tile = { .max = t.max, .sum = t.sum, .extra = t.extra, .words = t.words };
+        NAME(soften)
+        (a, b, h0 + r / a->tq, r % a->tq, lo, hi - lo, t.s + r * a->tk + lo, &tile, r, true);
     }
     memset(t.o, 0, (size_t)(rows * width) * sizeof(R));
     for (int64_t j = lo; j < hi; j++) {
         const R *v = NAME(row_in_place)(&a->v, b, kv, j, a->dv, t.row);
-        for (int64_t r = 0; r < rows; r++) NAME(axpy)(t.o + r * width, t.s[r * a->tk + j], v, a->dv);
+        for (int64_t r = 0; r < rows; r++)
+            NAME(axpy)(t.o + r * width, t.s[r * a->tk + j], v, a->dv);
     }
     for (int64_t r = 0; r < rows; r++)
         NAME(finish)(a, b, h0 + r / a->tq, r % a->tq, t.o + r * width, t.max[r], t.sum[r]);

@@ -28,7 +28,8 @@ static char *row_at(const wgi_operand *o, int64_t b, int64_t h, int64_t i)
 
 enum { PIECE = 64 };
 
-static void copy_strided(char *to, int64_t to_stride, const char *from, int64_t from_stride, int64_t n, size_t size)
+static void copy_strided(char *to, int64_t to_stride, const char *from, int64_t from_stride,
+                         int64_t n, size_t size)
 {
     for (int64_t i = 0; i < n; i++)
         memcpy(to + (size_t)(i * to_stride) * size, from + (size_t)(i * from_stride) * size, size);
@@ -44,12 +45,14 @@ static void load_converted(void *to, wg_dtype type, const wgi_operand *o, const 
     uint64_t piece[PIECE];
     for (int64_t i = 0; i < n; i += PIECE) {
         const int64_t m = n - i < PIECE ? n - i : PIECE;
-        copy_strided((char *)piece, 1, p + (size_t)(i * o->stride[3]) * o->size, o->stride[3], m, o->size);
+        copy_strided((char *)piece, 1, p + (size_t)(i * o->stride[3]) * o->size, o->stride[3], m,
+                     o->size);
         wgi_convert((char *)to + (size_t)i * wg_dtype_size(type), type, piece, o->type, m);
     }
 }
 
-static void store_converted(const wgi_operand *o, char *p, const void *from, wg_dtype type, int64_t n)
+static void store_converted(const wgi_operand *o, char *p, const void *from, wg_dtype type,
+                            int64_t n)
 {
     if (o->stride[3] == 1) {
         wgi_convert(p, o->type, from, type, n);
@@ -59,7 +62,8 @@ static void store_converted(const wgi_operand *o, char *p, const void *from, wg_
     for (int64_t i = 0; i < n; i += PIECE) {
         const int64_t m = n - i < PIECE ? n - i : PIECE;
         wgi_convert(piece, o->type, (const char *)from + (size_t)i * wg_dtype_size(type), type, m);
-        copy_strided(p + (size_t)(i * o->stride[3]) * o->size, o->stride[3], (char *)piece, 1, m, o->size);
+        copy_strided(p + (size_t)(i * o->stride[3]) * o->size, o->stride[3], (char *)piece, 1, m,
+                     o->size);
     }
 }
 
@@ -111,8 +115,8 @@ static void store_converted(const wgi_operand *o, char *p, const void *from, wg_
 
 extern const wgi_attention_table WGI_AT_LEVEL(wgi_attention_table);
 const wgi_attention_table WGI_AT_LEVEL(wgi_attention_table) = {
-    .f32 = { packed_bytes_f32, forward_bytes_f32, direct_bytes_f32, backward_bytes_f32, pack_f32, forward_f32,
-             direct_f32, backward_f32 },
-    .f64 = { packed_bytes_f64, forward_bytes_f64, direct_bytes_f64, backward_bytes_f64, pack_f64, forward_f64,
-             direct_f64, backward_f64 },
+    .f32 = { packed_bytes_f32, forward_bytes_f32, direct_bytes_f32, backward_bytes_f32, pack_f32,
+             forward_f32, direct_f32, backward_f32 },
+    .f64 = { packed_bytes_f64, forward_bytes_f64, direct_bytes_f64, backward_bytes_f64, pack_f64,
+             forward_f64, direct_f64, backward_f64 },
 };

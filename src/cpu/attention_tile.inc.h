@@ -2,9 +2,10 @@
  * A panel is NR columns of a right-hand operand, (k, NR), so that a product reads it in order. */
 
 /* c (rows, vecs * VL) = [c +] a b; rows and vecs are constants where this is inlined. */
-static inline __attribute__((always_inline)) void NAME(micro)(const int rows, const int vecs, int64_t k, const R *a,
-                                                              int64_t ra, int64_t ca, const R *b, int64_t ldb, R *c,
-                                                              int64_t ldc, bool add)
+static inline __attribute__((always_inline)) void NAME(micro)(const int rows, const int vecs,
+                                                              int64_t k, const R *a, int64_t ra,
+                                                              int64_t ca, const R *b, int64_t ldb,
+                                                              R *c, int64_t ldc, bool add)
 {
     VEC sum[MR][2];
     for (int i = 0; i < rows; i++)
@@ -21,9 +22,10 @@ static inline __attribute__((always_inline)) void NAME(micro)(const int rows, co
         for (int v = 0; v < vecs; v++) V(store)(c + i * ldc + v * VL, sum[i][v]);
 }
 
-static inline __attribute__((always_inline)) void NAME(strip)(const int vecs, int64_t rows, int64_t k, const R *a,
-                                                              int64_t ra, int64_t ca, const R *b, int64_t ldb, R *c,
-                                                              int64_t ldc, bool add)
+static inline __attribute__((always_inline)) void NAME(strip)(const int vecs, int64_t rows,
+                                                              int64_t k, const R *a, int64_t ra,
+                                                              int64_t ca, const R *b, int64_t ldb,
+                                                              R *c, int64_t ldc, bool add)
 {
     switch (rows) {
     case 1: NAME(micro)(1, vecs, k, a, ra, ca, b, ldb, c, ldc, add); break;
@@ -44,8 +46,8 @@ static inline __attribute__((always_inline)) void NAME(strip)(const int vecs, in
 
 /* c (m, n) = [c +] a (m, k) b (k, n); n a multiple of VL; `panel` elements from one panel of b to the next. Rows are
  * dealt out evenly among strips of at most MR. */
-static void NAME(product)(int64_t m, int64_t n, int64_t k, const R *a, int64_t ra, int64_t ca, const R *b, int64_t ldb,
-                          int64_t panel, R *c, int64_t ldc, bool add)
+static void NAME(product)(int64_t m, int64_t n, int64_t k, const R *a, int64_t ra, int64_t ca,
+                          const R *b, int64_t ldb, int64_t panel, R *c, int64_t ldc, bool add)
 {
     const int64_t strips = (m + MR - 1) / MR;
     for (int64_t j = 0; j < n; j += NR) {
@@ -53,9 +55,11 @@ static void NAME(product)(int64_t m, int64_t n, int64_t k, const R *a, int64_t r
         for (int64_t s = 0, i = 0, next; s < strips; s++, i = next) {
             next = (s + 1) * m / strips;
             if (n - j >= NR)
-                NAME(strip)(2, next - i, k, a + i * ra, ra, ca, right, ldb, c + i * ldc + j, ldc, add);
+                NAME(strip)
+                (2, next - i, k, a + i * ra, ra, ca, right, ldb, c + i * ldc + j, ldc, add);
             else
-                NAME(strip)(1, next - i, k, a + i * ra, ra, ca, right, ldb, c + i * ldc + j, ldc, add);
+                NAME(strip)
+                (1, next - i, k, a + i * ra, ra, ca, right, ldb, c + i * ldc + j, ldc, add);
         }
     }
 }
@@ -70,7 +74,8 @@ static int64_t NAME(panels)(int64_t n) /* the padded columns in whole panels */
     return (NAME(padded)(n) + NR - 1) / NR * NR;
 }
 
-static void NAME(load_row)(R *to, const wgi_operand *o, int64_t b, int64_t h, int64_t i, int64_t j, int64_t n)
+static void NAME(load_row)(R *to, const wgi_operand *o, int64_t b, int64_t h, int64_t i, int64_t j,
+                           int64_t n)
 {
     const char *p = row_at(o, b, h, i) + (size_t)(j * o->stride[3]) * o->size;
     if (o->type == RTYPE && o->stride[3] == 1)
@@ -80,8 +85,8 @@ static void NAME(load_row)(R *to, const wgi_operand *o, int64_t b, int64_t h, in
 }
 
 /* Rows [i, i + n) of width d into to (n, padded(d)), zeros behind them, up to `total` rows. */
-static void NAME(load_rows)(R *to, const wgi_operand *o, int64_t b, int64_t h, int64_t i, int64_t n, int64_t d,
-                            int64_t total)
+static void NAME(load_rows)(R *to, const wgi_operand *o, int64_t b, int64_t h, int64_t i, int64_t n,
+                            int64_t d, int64_t total)
 {
     const int64_t ld = NAME(padded)(d);
     for (int64_t l = 0; l < n; l++) {
@@ -91,7 +96,8 @@ static void NAME(load_rows)(R *to, const wgi_operand *o, int64_t b, int64_t h, i
     if (total > n) memset(to + n * ld, 0, (size_t)((total - n) * ld) * sizeof(R));
 }
 
-static void NAME(store_row)(const wgi_operand *o, int64_t b, int64_t h, int64_t i, const R *from, int64_t n, bool add)
+static void NAME(store_row)(const wgi_operand *o, int64_t b, int64_t h, int64_t i, const R *from,
+                            int64_t n, bool add)
 {
     char *p = row_at(o, b, h, i);
     if (o->type == RTYPE && o->stride[3] == 1) {
@@ -127,14 +133,16 @@ static void NAME(transpose_panel)(R *to, const R *rows, int64_t d)
 }
 
 /* Rows (n, padded(d)) as rows [at, at + n) of panels of height `height`. */
-static void NAME(fill_panels)(R *to, int64_t height, int64_t at, const R *rows, int64_t n, int64_t d)
+static void NAME(fill_panels)(R *to, int64_t height, int64_t at, const R *rows, int64_t n,
+                              int64_t d)
 {
     const int64_t ld = NAME(padded)(d);
     for (int64_t c = 0; c < ld; c += NR) {
         R *panel = to + c * height + at * NR;
         const int64_t width = ld - c < NR ? ld - c : NR;
         for (int64_t i = 0; i < n; i++)
-            for (int64_t l = 0; l < width; l += VL) V(store)(panel + i * NR + l, V(load)(rows + i * ld + c + l));
+            for (int64_t l = 0; l < width; l += VL)
+                V(store)(panel + i * NR + l, V(load)(rows + i * ld + c + l));
     }
 }
 
@@ -165,7 +173,8 @@ static R NAME(dot)(const R *x, const R *y, int64_t n)
     VEC s[2] = { V(set)(0), V(set)(0) };
     int64_t j = 0;
     for (; j + 2 * VL <= n; j += 2 * VL)
-        for (int v = 0; v < 2; v++) s[v] = V(fma)(V(load)(x + j + v * VL), V(load)(y + j + v * VL), s[v]);
+        for (int v = 0; v < 2; v++)
+            s[v] = V(fma)(V(load)(x + j + v * VL), V(load)(y + j + v * VL), s[v]);
     for (; j + VL <= n; j += VL) s[0] = V(fma)(V(load)(x + j), V(load)(y + j), s[0]);
     R sum = NAME(lanes_sum)(s[0] + s[1]);
     for (; j < n; j++) sum += x[j] * y[j];
@@ -186,7 +195,8 @@ static R NAME(row_max)(const R *x, int64_t n)
 }
 
 /* The part [lo, hi) of keys [j, j + n) that query i sees, relative to j; zeros in s outside it. */
-static void NAME(see)(const wgi_attention *a, int64_t i, int64_t j, int64_t n, R *s, int64_t *lo, int64_t *hi)
+static void NAME(see)(const wgi_attention *a, int64_t i, int64_t j, int64_t n, R *s, int64_t *lo,
+                      int64_t *hi)
 {
     wgi_attention_range(a, i, i + 1, lo, hi);
     *lo = *lo - j < 0 ? 0 : *lo - j > n ? n : *lo - j;
@@ -197,8 +207,8 @@ static void NAME(see)(const wgi_attention *a, int64_t i, int64_t j, int64_t n, R
 }
 
 /* s (n) = scale * s + mask for query i and keys [j, j + n); extra: (n) memory. */
-static void NAME(scale_row)(const wgi_attention *a, int64_t b, int64_t h, int64_t i, int64_t j, int64_t n, R *s,
-                            R *extra)
+static void NAME(scale_row)(const wgi_attention *a, int64_t b, int64_t h, int64_t i, int64_t j,
+                            int64_t n, R *s, R *extra)
 {
     const R scale = (R)a->scale;
     for (int64_t c = 0; c < n; c++) s[c] *= scale;
@@ -214,11 +224,12 @@ static void NAME(scale_row)(const wgi_attention *a, int64_t b, int64_t h, int64_
 }
 
 /* What dropout multiplies the probabilities of query i, keys [j, j + n) by: 0 or 1 / (1 - p). words: (n + 8). */
-static void NAME(keep_row)(const wgi_attention *a, int64_t b, int64_t h, int64_t i, int64_t j, int64_t n, R *keep,
-                           uint32_t *words)
+static void NAME(keep_row)(const wgi_attention *a, int64_t b, int64_t h, int64_t i, int64_t j,
+                           int64_t n, R *keep, uint32_t *words)
 {
     const int64_t first = ((b * a->heads + h) * a->tq + i) * a->tk + j;
-    wgi_random_words(words, a->random[0], a->random[1] + (uint64_t)first / 4, (first % 4 + n + 3) / 4);
+    wgi_random_words(words, a->random[0], a->random[1] + (uint64_t)first / 4,
+                     (first % 4 + n + 3) / 4);
     const uint32_t *word = words + first % 4;
     const R factor = (R)(1 / (1 - a->dropout));
     const float p = (float)a->dropout;

@@ -41,27 +41,81 @@ static inline void wgi_vd_store(double *p, wgi_vd v)
 
 /* set: all lanes x. fma: a * b + c, one rounding where the level has it, two elsewhere. max: b where a is NaN. */
 #if defined(__AVX512F__)
-static inline wgi_vf wgi_vf_set(float x) { return _mm512_set1_ps(x); }
-static inline wgi_vd wgi_vd_set(double x) { return _mm512_set1_pd(x); }
-static inline wgi_vf wgi_vf_fma(wgi_vf a, wgi_vf b, wgi_vf c) { return _mm512_fmadd_ps(a, b, c); }
-static inline wgi_vd wgi_vd_fma(wgi_vd a, wgi_vd b, wgi_vd c) { return _mm512_fmadd_pd(a, b, c); }
-static inline wgi_vf wgi_vf_max(wgi_vf a, wgi_vf b) { return _mm512_max_ps(a, b); }
-static inline wgi_vd wgi_vd_max(wgi_vd a, wgi_vd b) { return _mm512_max_pd(a, b); }
+static inline wgi_vf wgi_vf_set(float x)
+{
+    return _mm512_set1_ps(x);
+}
+static inline wgi_vd wgi_vd_set(double x)
+{
+    return _mm512_set1_pd(x);
+}
+static inline wgi_vf wgi_vf_fma(wgi_vf a, wgi_vf b, wgi_vf c)
+{
+    return _mm512_fmadd_ps(a, b, c);
+}
+static inline wgi_vd wgi_vd_fma(wgi_vd a, wgi_vd b, wgi_vd c)
+{
+    return _mm512_fmadd_pd(a, b, c);
+}
+static inline wgi_vf wgi_vf_max(wgi_vf a, wgi_vf b)
+{
+    return _mm512_max_ps(a, b);
+}
+static inline wgi_vd wgi_vd_max(wgi_vd a, wgi_vd b)
+{
+    return _mm512_max_pd(a, b);
+}
 #elif defined(__AVX2__)
-static inline wgi_vf wgi_vf_set(float x) { return _mm256_set1_ps(x); }
-static inline wgi_vd wgi_vd_set(double x) { return _mm256_set1_pd(x); }
-static inline wgi_vf wgi_vf_fma(wgi_vf a, wgi_vf b, wgi_vf c) { return _mm256_fmadd_ps(a, b, c); }
-static inline wgi_vd wgi_vd_fma(wgi_vd a, wgi_vd b, wgi_vd c) { return _mm256_fmadd_pd(a, b, c); }
-static inline wgi_vf wgi_vf_max(wgi_vf a, wgi_vf b) { return _mm256_max_ps(a, b); }
-static inline wgi_vd wgi_vd_max(wgi_vd a, wgi_vd b) { return _mm256_max_pd(a, b); }
+static inline wgi_vf wgi_vf_set(float x)
+{
+    return _mm256_set1_ps(x);
+}
+static inline wgi_vd wgi_vd_set(double x)
+{
+    return _mm256_set1_pd(x);
+}
+static inline wgi_vf wgi_vf_fma(wgi_vf a, wgi_vf b, wgi_vf c)
+{
+    return _mm256_fmadd_ps(a, b, c);
+}
+static inline wgi_vd wgi_vd_fma(wgi_vd a, wgi_vd b, wgi_vd c)
+{
+    return _mm256_fmadd_pd(a, b, c);
+}
+static inline wgi_vf wgi_vf_max(wgi_vf a, wgi_vf b)
+{
+    return _mm256_max_ps(a, b);
+}
+static inline wgi_vd wgi_vd_max(wgi_vd a, wgi_vd b)
+{
+    return _mm256_max_pd(a, b);
+}
 #else
-static inline wgi_vf wgi_vf_set(float x) { return (wgi_vf){ x, x, x, x }; }
-static inline wgi_vd wgi_vd_set(double x) { return (wgi_vd){ x, x }; }
-static inline wgi_vf wgi_vf_fma(wgi_vf a, wgi_vf b, wgi_vf c) { return a * b + c; }
-static inline wgi_vd wgi_vd_fma(wgi_vd a, wgi_vd b, wgi_vd c) { return a * b + c; }
+static inline wgi_vf wgi_vf_set(float x)
+{
+    return (wgi_vf) { x, x, x, x };
+}
+static inline wgi_vd wgi_vd_set(double x)
+{
+    return (wgi_vd) { x, x };
+}
+static inline wgi_vf wgi_vf_fma(wgi_vf a, wgi_vf b, wgi_vf c)
+{
+    return a * b + c;
+}
+static inline wgi_vd wgi_vd_fma(wgi_vd a, wgi_vd b, wgi_vd c)
+{
+    return a * b + c;
+}
 #if defined(__x86_64__)
-static inline wgi_vf wgi_vf_max(wgi_vf a, wgi_vf b) { return _mm_max_ps(a, b); }
-static inline wgi_vd wgi_vd_max(wgi_vd a, wgi_vd b) { return _mm_max_pd(a, b); }
+static inline wgi_vf wgi_vf_max(wgi_vf a, wgi_vf b)
+{
+    return _mm_max_ps(a, b);
+}
+static inline wgi_vd wgi_vd_max(wgi_vd a, wgi_vd b)
+{
+    return _mm_max_pd(a, b);
+}
 #else
 static inline wgi_vf wgi_vf_max(wgi_vf a, wgi_vf b)
 {

@@ -94,5 +94,7 @@ OP(linear)
 OP(matmul)
 /* network */
 OP(log_softmax)
+OP(sdpa)
+OP(sdpa_backward)
 OP(softmax)
 OP(softmax_backward)
