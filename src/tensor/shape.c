@@ -136,6 +136,7 @@ bool wgi_view_strides(const wg_dims *shape, const wg_dims *strides, const wg_dim
     *out = wgi_row_major(to);
     if (wgi_numel(shape) <= 0 || wgi_numel(shape) != wgi_numel(to))
         return wgi_numel(shape) == wgi_numel(to);
+    if (shape->n == 0) return true;
     int next = to->n - 1;
     int64_t old = 1, new = 1; /* elements of the run, in the old and the new shape */
     int64_t base = shape->n > 0 ? strides->d[shape->n - 1] : 1;
@@ -145,7 +146,7 @@ bool wgi_view_strides(const wg_dims *shape, const wg_dims *strides, const wg_dim
         bool ends = i == 0 || (shape->d[i - 1] != 1 && strides->d[i - 1] != old * base);
         if (!ends) continue;
         while (next >= 0 && (new < old || to->d[next] == 1)) {
-            out->d[next] = new *base;
+            out->d[next] = new * base;
             new *= to->d[next--];
         }
         if (new != old) return false;
