@@ -160,7 +160,7 @@ const wg_op wgi_op_empty = {
     .name = "empty",
     .out = { "y" },
     .attr_size = sizeof(wgi_make),
-    .flags = WG_OP_GRAD_ZERO,
+    .flags = WG_OP_GRAD_NONE,
     .infer = wgi_infer_make,
     .cpu = run_empty,
 };

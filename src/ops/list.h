@@ -3,6 +3,16 @@
 /* make */
 OP(empty)
 OP(full)
+OP(arange)
+OP(arange_step)
+OP(bernoulli)
+OP(eye)
+OP(linspace)
+OP(multinomial)
+OP(one_hot)
+OP(rand)
+OP(randint)
+OP(randn)
 /* elementwise */
 OP(abs)
 OP(add)

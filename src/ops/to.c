@@ -56,6 +56,7 @@ const wg_op wgi_op_to = {
     .in = { "x" },
     .out = { "y" },
     .attr_size = sizeof(to),
+    .flags = WG_OP_DATA_SHAPE, /* raises on meta: it needs data, whatever the shape */
     .infer = infer,
     .cpu = run,
     .reference = reference,

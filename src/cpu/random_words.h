@@ -1,0 +1,13 @@
+/* Rows of random words from outside the kernels, at the level of the CPU. */
+#ifndef WGI_CPU_RANDOM_WORDS_H
+#define WGI_CPU_RANDOM_WORDS_H
+#include <stdint.h>
+
+#include "cpu/level.h"
+
+typedef struct {
+    /* out (4 * blocks): the words of philox(key, counter + 0 .. blocks - 1) */
+    void (*words)(uint32_t *out, uint64_t key, uint64_t counter, int64_t blocks);
+} wgi_random_kernels;
+WGI_DECLARE_LEVELS(wgi_random_kernels, wgi_random_kernels);
+#endif
