@@ -1,0 +1,178 @@
+/* Cross-entropy of a linear layer's outputs, logits = x w^T + bias, with the logits of a few rows at a time: the whole
+ * (N, V) never stands in memory, in either direction.
+ *   loss_r = sum_j b_rj (lse_r - logits_rj), b_rj = (1 - e) [j = target_r] + e / V, e = label_smoothing
+ *   x (..., C), w (V, C), bias (V) or NULL: floating; target (...): i64 or i32
+ *   -> loss: () for WG_MEAN (over the rows that are not ignored) and WG_SUM, (...) for WG_NONE; f64 if an operand is, else
+ *   f32. hidden: lse (...), the log of the sum of exp of a row's logits; the mean's denominator.
+ *   gradient: x, w, bias; the logits of a chunk are computed again. source: Hsu et al., arXiv:2410.10989, section 3.2. */
+#include "ops/linear_cross_entropy.h"
+
+#include <math.h>
+
+enum { X, W, TARGET, BIAS };
+
+static wg_status linear_cross_entropy_infer(wg_infer *c)
+{
+    const wgi_linear_loss_attr *attr = c->attr;
+    const wg_tensor *bias = c->in.n > BIAS ? c->in.t[BIAS] : NULL;
+    wg_status s = wgi_linear_loss_check(c, bias);
+    if (s != WG_OK) return s;
+    for (int i = 0; i < 3; i++) {
+        wg_infer_like(c, i, c->in.t[TARGET]);
+        c->out[i].dtype = wgi_linear_loss_dtype(c->in.t[X], c->in.t[W], bias);
+        if (i == 2 || (i == 0 && attr->loss.reduction != WG_NONE)) c->out[i].shape = WG_DIMS();
+    }
+    return WG_OK;
+}
+
+static wg_status linear_cross_entropy_cpu(const wg_run *r)
+{
+    wgi_linear_loss l;
+    wg_status s = wgi_linear_loss_begin(r, r->in.n > BIAS ? r->in.t[BIAS] : NULL, &l);
+    void *loss = l.attr->loss.reduction == WG_NONE ? wg_run_out(r, 0) : NULL,
+         *lse = wg_run_out(r, 1);
+    if (s == WG_OK && !loss) s = wgi_row_scratch(r, l.classes.rows, l.classes.type, &loss);
+    if (s == WG_OK && !lse) s = wgi_row_scratch(r, l.classes.rows, l.classes.type, &lse);
+    for (int64_t first = 0; s == WG_OK && first < l.classes.rows; first += l.chunk) {
+        const int64_t n = l.classes.rows - first < l.chunk ? l.classes.rows - first : l.chunk;
+        if ((s = wgi_linear_loss_logits(&l, first, n)) != WG_OK) break;
+        wgi_cross_entropy rows = wgi_linear_loss_rows(&l, first, n);
+        rows.loss = wgi_linear_loss_at(&l, loss, first);
+        rows.lse = wgi_linear_loss_at(&l, lse, first);
+        wgi_cross_entropy_rows(&rows, l.classes.type);
+    }
+    if (s == WG_OK) wgi_class_reduce(r, &l.classes, loss, 2);
+    return s;
+}
+
+static wg_status linear_cross_entropy_reference(const wg_run *r)
+{
+    const wgi_linear_loss_attr *attr = r->attr;
+    const wg_tensor *target = r->in.t[TARGET];
+    const double *x = wg_run_in(r, X), *w = wg_run_in(r, W), *bias = wg_run_in(r, BIAS),
+                 e = attr->loss.smoothing;
+    const int64_t c = r->in.t[W]->shape[1], v = r->in.t[W]->shape[0], rows = target->numel;
+    double *lse = wg_run_out(r, 1), *loss = wg_scratch(r, (size_t)(rows + v + 1) * sizeof(double)),
+           count = 0;
+    if (!loss) return WG_EMEM;
+    double *logit = loss + rows;
+    for (int64_t i = 0; i < rows; i++) {
+        const wg_dtype type = (wg_dtype)target->dtype;
+        const int64_t t =
+            wgi_load_int((const char *)wgi_data(target) + (size_t)i * wg_dtype_size(type), type);
+        double top = -INFINITY, sum = 0;
+        loss[i] = 0;
+        if (lse) lse[i] = 0;
+        if (t == attr->loss.ignore) continue;
+        for (int64_t j = 0; j < v; j++) {
+            logit[j] = bias ? bias[j] : 0;
+            for (int64_t l = 0; l < c; l++) logit[j] += x[i * c + l] * w[j * c + l];
+            top = fmax(top, logit[j]);
+        }
+        for (int64_t j = 0; j < v; j++) sum += exp(logit[j] - top);
+        for (int64_t j = 0; j < v; j++)
+            loss[i] += ((t == j ? 1 - e : 0) + e / (double)v) * (top + log(sum) - logit[j]);
+        if (lse) lse[i] = top + log(sum);
+        count++;
+    }
+    if (attr->loss.reduction == WG_NONE && rows)
+        memcpy(wg_run_out(r, 0), loss, (size_t)rows * sizeof *loss);
+    wgi_class_reference(r, loss, count, rows);
+    return WG_OK;
+}
+
+static void linear_cross_entropy_composite(void *self, wg_list in, wg_list out)
+{
+    const wgi_linear_loss_attr *attr = self;
+    out.t[0] = wg_cross_entropy_call((wg_cross_entropy_args) {
+        .logits = wg_linear(wgi_widened(in.t[X]), wgi_widened(in.t[W]),
+                            in.n > BIAS && in.t[BIAS] ? wgi_widened(in.t[BIAS]) : NULL),
+        .target = in.t[TARGET],
+        .ignore_index = WG_JUST(attr->loss.ignore),
+        .label_smoothing = attr->loss.smoothing,
+        .reduction = attr->loss.reduction });
+}
+
+static void linear_cross_entropy_grad_fused(wg_vjp *g)
+{
+    static const int to[] = { X, W, BIAS };
+    wg_tensor *bias = g->x.n > BIAS ? g->x.t[BIAS] : NULL;
+    wg_vjp_apply(
+        g, to,
+        bias ? &wgi_op_linear_cross_entropy_backward_bias : &wgi_op_linear_cross_entropy_backward,
+        WG_LIST(g->x.t[X], g->x.t[W], g->x.t[TARGET], g->y.t[1], g->y.t[2], g->dy.t[0], bias),
+        g->attr);
+}
+
+static double linear_cross_entropy_flops(const wg_infer *c)
+{
+    return 2 * (double)c->in.t[X]->numel * (double)c->in.t[W]->shape[0];
+}
+
+/* ---- samples ------------------------------------------------------------------------------------------------------ */
+static void linear_cross_entropy_samples(wg_samples *s)
+{
+    wg_tensor *x = wg_randn(WG_DIMS(2, 3, 4)), *w = wg_randn(WG_DIMS(5, 4)),
+              *bias = wg_randn(WG_DIMS(5));
+    wg_tensor *t =
+        wg_from((int64_t[]) { 0, 4, 2, -1, 2, 3 }, 6 * sizeof(int64_t), WG_I64, WG_DIMS(2, 3));
+    static const char *const label[] = { "mean", "sum", "none" };
+    for (int k = WG_MEAN; k <= WG_NONE; k++) {
+        wgi_linear_loss_attr a = { wgi_class_loss(WG_JUST(-1), 0, (wg_reduction)k), 0 };
+        wg_sample(s, label[k], WG_LIST(x, w, t, (wg_tensor *)NULL), &a);
+        a.chunk = 1;
+        wg_sample(s, "rows, bias", WG_LIST(x, w, t, bias), &a);
+        a.chunk = 4;
+        a.loss.smoothing = 0.2;
+        wg_sample(s, "chunks, bias, smoothed", WG_LIST(x, w, wg_cast(t, WG_I32), bias), &a);
+    }
+    wgi_linear_loss_attr a = { wgi_class_loss((wg_maybe) { 0 }, 0, WG_MEAN), 0 };
+    wg_tensor *row = wg_select(wg_select(x, 0, 0), 0, 1),
+              *one = wg_select(wg_select(t, 0, 0), 0, 1);
+    wg_sample(s, "one row", WG_LIST(row, w, one), &a);
+    a.loss.reduction = WG_SUM;
+    wg_sample(s, "no rows", WG_LIST(wg_randn(WG_DIMS(0, 4)), w, wg_randint(0, 5, WG_DIMS(0))), &a);
+    wg_sample_error(s, "out of range", WG_LIST(x, w, t), &a, WG_EINDEX,
+                    "linear_cross_entropy: target[1, 0] is -1, not in [0, 5)");
+    wg_sample_error(s, "width", WG_LIST(x, wg_randn(WG_DIMS(5, 3)), t), &a, WG_ESHAPE,
+                    "linear_cross_entropy: x should be (..., C) and w (V, C)");
+    wg_sample_error(s, "target", WG_LIST(row, w, t), &a, WG_ESHAPE,
+                    "linear_cross_entropy: target should be ()");
+    wg_sample_error(s, "bias", WG_LIST(x, w, t, row), &a, WG_ESHAPE,
+                    "linear_cross_entropy: bias should be (5)");
+    wg_sample_error(s, "floating target", WG_LIST(x, w, wg_randn(WG_DIMS(2, 3))), &a, WG_EDTYPE,
+                    "linear_cross_entropy: target should be i64 or i32");
+    wg_sample_error(s, "integer x", WG_LIST(wg_cast(x, WG_I64), w, t), &a, WG_EDTYPE,
+                    "linear_cross_entropy: x, w and bias should be floating");
+    a.loss.smoothing = -0.5;
+    wg_sample_error(s, "smoothing", WG_LIST(x, w, t), &a, WG_EARG,
+                    "linear_cross_entropy: label_smoothing -0.5");
+    a.loss.smoothing = 0;
+    a.chunk = -1;
+    wg_sample_error(s, "chunk", WG_LIST(x, w, t), &a, WG_EARG,
+                    "linear_cross_entropy: chunk -1 is negative");
+}
+
+const wg_op wgi_op_linear_cross_entropy = {
+    .name = "linear_cross_entropy",
+    .in = { "x", "w", "target", "bias?" },
+    .out = { "loss", "lse", "denominator" },
+    .attr_size = sizeof(wgi_linear_loss_attr),
+    .flags = WG_OP_LOW | WG_OP_CONTIGUOUS,
+    .saves = WG_IN(X) | WG_IN(W) | WG_IN(TARGET) | WG_IN(BIAS) | WG_OUT(1) | WG_OUT(2),
+    .hidden = WG_OUT(1) | WG_OUT(2),
+    .infer = linear_cross_entropy_infer,
+    .cpu = linear_cross_entropy_cpu,
+    .reference = linear_cross_entropy_reference,
+    .composite = linear_cross_entropy_composite,
+    .grad_fused = linear_cross_entropy_grad_fused,
+    .flops = linear_cross_entropy_flops,
+    .samples = linear_cross_entropy_samples,
+};
+
+wg_tensor *wg_linear_cross_entropy_call(wg_linear_cross_entropy_args a)
+{
+    wgi_linear_loss_attr attr = { wgi_class_loss(a.ignore_index, a.label_smoothing, a.reduction),
+                                  a.chunk };
+    return wg_apply(&wgi_op_linear_cross_entropy, WG_LIST(a.x, a.w, a.target, a.bias), &attr, NULL);
+}
