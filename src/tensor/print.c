@@ -163,7 +163,7 @@ static void print_row(printer *p, int64_t offset)
             write_cell(p, text, offset + i * p->t->strides[axis]);
         }
         bool first = p->column == indent;
-        if (!first && p->column + 1 + width + (i == n - 1) > LINE) {
+        if (!first && p->column + 1 + width > LINE - p->t->ndim) { /* room for the brackets */
             new_line(p, indent);
             first = true;
         }

@@ -152,7 +152,7 @@ bool wgi_view_strides(const wg_dims *shape, const wg_dims *strides, const wg_dim
         if (new != old) return false;
         old = new = 1;
     }
-    return next < 0;
+    return true; /* what is left of `to` are sizes of 1 */
 }
 
 /* ---- as text ------------------------------------------------------------------------------------

@@ -1,0 +1,280 @@
+/* Memory: what is counted, what is kept and reused, failed allocations, threads. */
+#include <pthread.h>
+#include <stdlib.h>
+
+#include "suite.h"
+#include "tensor/internal.h"
+
+#if defined(__SANITIZE_ADDRESS__)
+enum { CACHED = 0 };
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+enum { CACHED = 0 };
+#else
+enum { CACHED = 1 };
+#endif
+#else
+enum { CACHED = 1 };
+#endif
+
+static wg_tensor *bytes(int64_t n)
+{
+    return wgi_tensor_new(wgi_ctx(), WG_U8, wg_cpu(), WG_DIMS(n));
+}
+
+static wg_memory stats(void)
+{
+    return wg_memory_stats(wg_cpu());
+}
+
+START_TEST(live_bytes_and_peak_are_exact)
+{
+    static const int64_t sizes[] = { 0, 1, 64, 1000, 1025, 70000, 1 << 20, (5 << 20) + 3 };
+    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+        wg_memory before = stats();
+        wg_memory_reset_peak(wg_cpu());
+        wg_scope s = wg_scope_push(), inner = wg_scope_push();
+        bytes(sizes[i]);
+        bytes(10);
+        pop(inner);
+        bytes(4);
+        wg_memory during = stats();
+        ck_assert_int_eq(during.current, before.current + 4);
+        ck_assert_int_eq(during.peak, before.current + sizes[i] + 10);
+        ck_assert_int_eq(during.tensors, before.tensors + 1);
+        pop(s);
+        ck_assert_int_eq(stats().current, before.current);
+        ck_assert_int_eq(stats().tensors, before.tensors);
+        wg_memory_reset_peak(wg_cpu());
+        ck_assert_int_eq(stats().peak, before.current);
+    }
+}
+END_TEST
+
+START_TEST(views_count_once)
+{
+    wg_memory before = stats();
+    wg_scope s = wg_scope_push();
+    wg_tensor *t = bytes(100);
+    wgi_tensor_view(wgi_ctx(), t, WG_DIMS(50), WG_DIMS(2), 1);
+    ck_assert_int_eq(stats().current, before.current + 100);
+    ck_assert_int_eq(stats().tensors, before.tensors + 1);
+    pop(s);
+}
+END_TEST
+
+START_TEST(memory_is_aligned_and_blocks_do_not_overlap)
+{
+    enum { N = 300 };
+    static const size_t factors[] = { 1, 7, 64, 333, 4096, 50000, 70001 };
+    unsigned char *p[N];
+    size_t size[N];
+    for (int i = 0; i < N; i++) {
+        size[i] = factors[i % 7] * (size_t)(i / 7 + 1);
+        p[i] = wgi_cpu_alloc(size[i]);
+        ck_assert_ptr_nonnull(p[i]);
+        ck_assert_uint_eq((uintptr_t)p[i] % 64, 0);
+        memset(p[i], i, size[i]);
+    }
+    for (int i = 0; i < N; i++) {
+        for (size_t k = 0; k < size[i]; k += size[i] / 50 + 1)
+            ck_assert_uint_eq(p[i][k], (unsigned char)i);
+        ck_assert_uint_eq(p[i][size[i] - 1], (unsigned char)i);
+        wgi_cpu_free(p[i], size[i]);
+    }
+    wgi_cpu_free(NULL, 5);
+    ck_assert_ptr_null(wgi_cpu_alloc(SIZE_MAX));
+    ck_assert_ptr_null(wgi_cpu_alloc((size_t)1 << 60));
+}
+END_TEST
+
+START_TEST(every_class_holds_its_sizes_with_at_most_a_quarter_wasted)
+{
+    if (!CACHED) return;
+    wg_memory_trim();
+    for (size_t n = 257; n < (40 << 20); n += n / 5) {
+        void *p = wgi_cpu_alloc(n);
+        int64_t before = stats().cached;
+        wgi_cpu_free(p, n);
+        int64_t whole = stats().cached - before;
+        ck_assert_msg(whole >= (int64_t)n && whole <= (int64_t)(n + n / 4 + 64),
+                      "%zu bytes take %lld", n, (long long)whole);
+    }
+    wg_memory_trim();
+    ck_assert_int_eq(stats().cached, 0);
+}
+END_TEST
+
+START_TEST(freed_memory_is_used_again)
+{
+    if (!CACHED) return;
+    static const size_t sizes[] = { 64, 5000, 65536, 100000, 3 << 20 };
+    for (int i = 0; i < 5; i++) {
+        void *p = wgi_cpu_alloc(sizes[i]);
+        wgi_cpu_free(p, sizes[i]);
+        void *q = wgi_cpu_alloc(sizes[i] - 8);
+        ck_assert_ptr_eq(p, q);
+        wgi_cpu_free(q, sizes[i] - 8);
+    }
+}
+END_TEST
+
+START_TEST(a_repeated_step_fetches_nothing_from_the_system)
+{
+    if (!CACHED) return;
+    int64_t held = 0;
+    for (int step = 0; step < 50; step++) {
+        wg_scope s = wg_scope_push();
+        for (int i = 1; i < 200; i++) bytes(i * 37 % 200 * 1000);
+        for (int i = 0; i < 5000; i++) bytes(16);
+        int64_t now = stats().cached + stats().current;
+        pop(s);
+        if (step == 0) held = now;
+        ck_assert_int_le(stats().cached, held + held / 4 + (8 << 20));
+    }
+}
+END_TEST
+
+START_TEST(sizes_not_asked_for_any_more_are_given_back)
+{
+    if (!CACHED) return;
+    wg_memory_trim();
+    for (size_t n = 1; n <= 64; n++) { /* 2 GiB of different sizes, one after the other */
+        size_t size = n << 20;
+        char *p = wgi_cpu_alloc(size);
+        ck_assert_ptr_nonnull(p);
+        wgi_cpu_free(p, size);
+        ck_assert_int_le(stats().cached, 300 << 20);
+    }
+    wg_memory_trim();
+}
+END_TEST
+
+START_TEST(a_failed_allocation_is_an_error_that_names_the_bytes)
+{
+    wg_scope s = wg_scope_push();
+    wg_tensor *t = wgi_tensor_new(wgi_ctx(), WG_F64, wg_cpu(), WG_DIMS(1ll << 55));
+    ck_assert(wg_is_error(t));
+    expect_error(WG_EMEM, "out of memory on cpu: 288230376151711744 bytes wanted, ");
+    ck_assert(!wg_is_error(bytes(10)));
+    pop(s);
+}
+END_TEST
+
+/* Makes and drops a few tensors; must survive any failed allocation. */
+static void work(void)
+{
+    wg_scope s = wg_scope_push();
+    float v[4] = { 1, 2, 3, 4 };
+    wg_tensor *a = wg_from(v, sizeof v, WG_F32, WG_DIMS(2, 2)), *kept = NULL;
+    wg_scope inner = wg_scope_push();
+    for (int i = 0; i < 100; i++) bytes(i * 10);
+    wg_list l = wg_list_new(3);
+    if (l.n) l.t[0] = a;
+    wg_scope_alloc(10000);
+    bytes(3 << 20);
+    wg_set(&kept, bytes(7));
+    wg_scope_return(inner, a);
+    wg_set(&kept, NULL);
+    wg_status assigned = wg_assign(a, a);
+    (void)assigned;
+    wg_status status = wg_scope_pop(s);
+    (void)status;
+}
+
+START_TEST(any_single_allocation_may_fail)
+{
+    wg_memory before = stats();
+    bool struck = true;
+    int n = 0;
+    while (struck) {
+        wgi_fail_alloc_after(++n);
+        work();
+        struck = wgi_fail_alloc_left() == 0;
+        wgi_fail_alloc_after(0);
+        ck_assert_int_eq(stats().current, before.current);
+        ck_assert_int_eq(stats().tensors, before.tensors);
+        if (wg_error_code() != WG_OK) ck_assert_int_eq(wg_error_code(), WG_EMEM);
+        wg_error_clear();
+    }
+    ck_assert_int_gt(n, 100);
+}
+END_TEST
+
+static void *make_and_leave(void *slots)
+{
+    for (int i = 0; i < 1000; i++) ((wg_tensor **)slots)[i] = wg_ref(bytes(i));
+    return NULL;
+}
+
+START_TEST(what_one_thread_makes_another_may_release)
+{
+    wg_memory before = stats();
+    wg_tensor *slots[4][1000];
+    pthread_t threads[4];
+    for (int i = 0; i < 4; i++) pthread_create(&threads[i], NULL, make_and_leave, slots[i]);
+    for (int i = 0; i < 4; i++) pthread_join(threads[i], NULL);
+    ck_assert_int_eq(stats().tensors, before.tensors + 4000);
+    ck_assert_int_eq(stats().current, before.current + 4 * 999 * 500);
+    for (int i = 0; i < 4000; i++) wg_unref(&slots[i / 1000][i % 1000]);
+    ck_assert_int_eq(stats().current, before.current);
+    ck_assert_int_eq(stats().tensors, before.tensors);
+}
+END_TEST
+
+static wg_tensor *shared;
+static void *hammer(void *unused)
+{
+    (void)unused;
+    for (int i = 0; i < 20000; i++) {
+        wg_scope s = wg_scope_push();
+        wg_tensor *mine = wg_ref(shared);
+        wgi_tensor_view(wgi_ctx(), mine, WG_DIMS(2), WG_DIMS(1), 0);
+        wg_unref(&mine);
+        wg_status status = wg_scope_pop(s);
+        (void)status;
+    }
+    return NULL;
+}
+
+START_TEST(threads_may_share_a_tensor)
+{
+    wg_memory before = stats();
+    wg_scope s = wg_scope_push();
+    shared = wg_ref(bytes(4));
+    pop(s);
+    pthread_t threads[4];
+    for (int i = 0; i < 4; i++) pthread_create(&threads[i], NULL, hammer, NULL);
+    for (int i = 0; i < 4; i++) pthread_join(threads[i], NULL);
+    ck_assert_int_eq(atomic_load(&shared->refs), 1);
+    ck_assert_int_eq(atomic_load(&shared->user_refs), 1);
+    wg_unref(&shared);
+    ck_assert_int_eq(stats().tensors, before.tensors);
+}
+END_TEST
+
+START_TEST(meta_counts_what_would_be_allocated)
+{
+    wg_memory before = wg_memory_stats(wg_meta());
+    wg_scope s = wg_scope_push();
+    wg_tensor *t = wgi_tensor_new(wgi_ctx(), WG_F32, wg_meta(), WG_DIMS(1 << 20, 1 << 20));
+    ck_assert(!wg_is_error(t));
+    ck_assert_int_eq(wg_memory_stats(wg_meta()).current, before.current + (4ll << 40));
+    pop(s);
+    ck_assert_int_eq(wg_memory_stats(wg_meta()).current, before.current);
+}
+END_TEST
+
+int main(void)
+{
+    return suite_run(
+        "memory", (const TTest *[]) {
+                      live_bytes_and_peak_are_exact, views_count_once,
+                      memory_is_aligned_and_blocks_do_not_overlap,
+                      every_class_holds_its_sizes_with_at_most_a_quarter_wasted,
+                      freed_memory_is_used_again, a_repeated_step_fetches_nothing_from_the_system,
+                      sizes_not_asked_for_any_more_are_given_back,
+                      a_failed_allocation_is_an_error_that_names_the_bytes,
+                      any_single_allocation_may_fail, what_one_thread_makes_another_may_release,
+                      threads_may_share_a_tensor, meta_counts_what_would_be_allocated, NULL });
+}
