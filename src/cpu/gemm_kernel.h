@@ -1,0 +1,34 @@
+/* The own product kernel, per instruction-set level: one tile on the calling thread. */
+#ifndef WGI_CPU_GEMM_KERNEL_H
+#define WGI_CPU_GEMM_KERNEL_H
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "cpu/level.h"
+
+/* n contiguous elements to the kernel's type. */
+typedef void (*wgi_gemm_convert)(void *to, const void *from, int64_t n);
+
+/* C = alpha A B (+ C if add). A (m, k), B (k, n) of any strides, C (m, n) with columns side by side; strides in elements. */
+typedef struct {
+    int64_t m, n, k;
+    const void *a, *b;
+    void *c;
+    int64_t a_row, a_column, b_row, b_column, c_row;
+    wgi_gemm_convert a_convert, b_convert; /* NULL: already of the kernel's type */
+    int64_t a_size, b_size;                /* bytes of an element */
+    double alpha;
+    bool add;
+    void *scratch; /* of wgi_gemm_kernel.scratch() bytes, 64-byte aligned */
+} wgi_gemm_block;
+
+typedef struct {
+    void (*run)(const wgi_gemm_block *g);
+    size_t (*scratch)(const wgi_gemm_block *g);
+} wgi_gemm_kernel;
+typedef struct {
+    wgi_gemm_kernel f32, f64;
+} wgi_gemm_kernels;
+WGI_DECLARE_LEVELS(wgi_gemm_kernels, wgi_gemm_kernels);
+#endif

@@ -1,0 +1,51 @@
+/* Products of one tile, f32 and f64: see gemm_tile.inc.h. */
+#include "cpu/gemm_kernel.h"
+#include "cpu/vec.h"
+
+enum {
+#if defined(__AVX512F__)
+    ROWS = 14, /* x 2 vectors: 28 of 32 registers hold sums */
+    DEPTH = 384,
+#else
+    ROWS = 6, /* x 2 vectors: 12 of 16 */
+    DEPTH = 256,
+#endif
+    UNPACKED_ROWS = 64, /* up to so many rows of C, B is read where it lies if it can be */
+    THIN_ROWS = 1,      /* up to so many, B passes through once: it comes from memory */
+};
+
+#define REAL float
+#define VEC wgi_vf
+#define LANES WGI_VF
+#define LOAD wgi_vf_load
+#define STORE wgi_vf_store
+#define SET wgi_vf_set
+#define FMA wgi_vf_fma
+#define TRANSPOSE wgi_vf_transpose
+#define NAME(x) x##_f32
+#include "cpu/gemm_tile.inc.h"
+#undef REAL
+#undef VEC
+#undef LANES
+#undef LOAD
+#undef STORE
+#undef SET
+#undef FMA
+#undef TRANSPOSE
+#undef NAME
+
+#define REAL double
+#define VEC wgi_vd
+#define LANES WGI_VD
+#define LOAD wgi_vd_load
+#define STORE wgi_vd_store
+#define SET wgi_vd_set
+#define FMA wgi_vd_fma
+#define TRANSPOSE wgi_vd_transpose
+#define NAME(x) x##_f64
+#include "cpu/gemm_tile.inc.h"
+
+const wgi_gemm_kernels WGI_AT_LEVEL(wgi_gemm_kernels) = {
+    .f32 = { run_f32, scratch_f32 },
+    .f64 = { run_f64, scratch_f64 },
+};
