@@ -33,8 +33,8 @@ static void conv1d_init(wg_module *m, const void *config)
         return;
     const int64_t in = a->in / self->groups;
     const double bound = 1 / sqrt((double)in * (double)a->width);
-    wg_param(m, "weight", &self->weight, wgi_uniform(WG_DIMS(a->out, in, a->width), bound));
-    if (!a->no_bias) wg_param(m, "bias", &self->bias, wgi_uniform(WG_DIMS(a->out), bound));
+    wg_param(m, "weight", &self->weight, wgi_uniform_weight(WG_DIMS(a->out, in, a->width), bound));
+    if (!a->no_bias) wg_param(m, "bias", &self->bias, wgi_uniform_weight(WG_DIMS(a->out), bound));
 }
 
 static wg_tensor *conv1d_forward(wg_module *m, wg_tensor *x) /* (B, in, T) -> (B, out, T') */

@@ -14,7 +14,7 @@ typedef struct {
     bool in_out;
 } linear;
 
-wg_tensor *wgi_uniform(wg_dims shape, double bound)
+wg_tensor *wgi_uniform_weight(wg_dims shape, double bound)
 {
     return wg_affine(wg_rand(shape), 2 * bound, -bound);
 }
@@ -29,8 +29,8 @@ static void linear_init(wg_module *m, const void *config)
     const double bound = 1 / sqrt((double)a->in);
     self->in_out = a->in_out;
     wg_dims shape = a->in_out ? WG_DIMS(a->in, a->out) : WG_DIMS(a->out, a->in);
-    wg_param(m, "weight", &self->weight, wgi_uniform(shape, bound));
-    if (!a->no_bias) wg_param(m, "bias", &self->bias, wgi_uniform(WG_DIMS(a->out), bound));
+    wg_param(m, "weight", &self->weight, wgi_uniform_weight(shape, bound));
+    if (!a->no_bias) wg_param(m, "bias", &self->bias, wgi_uniform_weight(WG_DIMS(a->out), bound));
 }
 
 static wg_tensor *linear_forward(wg_module *m, wg_tensor *x) /* (..., in) -> (..., out) */

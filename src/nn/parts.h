@@ -13,7 +13,7 @@ bool wgi_divides(const wg_module *m, const char *divisor, int64_t d, const char 
                  int64_t value);
 
 /* U(-bound, bound) of this shape: linear.c */
-wg_tensor *wgi_uniform(wg_dims shape, double bound);
+wg_tensor *wgi_uniform_weight(wg_dims shape, double bound);
 
 /* Runs x through step 0 .. n-1 and lets go of each result once the next is made, so that without a
  * tape only two live at a time: sequence.c. The result is the innermost scope's. */
