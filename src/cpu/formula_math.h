@@ -20,7 +20,7 @@ WGI_DEVICE wgi_exp_parts wgi_exp_reduce_f32(float x)
     float n = t - last_digit_is_1;
     /* ln 2 in two parts; the first has 9 bits, so that n times it is exact */
     float r = wgi_fma_f32(n, -0x1.62p-1f, x);
-    r = wgi_fma_f32(n, -0x1.c85fdep-13f, r);
+    r = wgi_fma_f32(n, -0x1.c85fdep-10f, r);
     wgi_exp_parts p = { r, (int32_t)(wgi_bits_of_float(t) - wgi_bits_of_float(last_digit_is_1)) };
     return p;
 }
