@@ -83,20 +83,20 @@ static int64_t offset_of(const wg_loader *l, int64_t i)
 /* ---- making and freeing ---------------------------------------------------------------------- */
 static wg_status check_arguments(const wg_loader_args *a)
 {
-    if (!a->tokens) return wg_raise(WG_EARG, "wg_loader_new: no tokens given");
+    if (!a->tokens) return wg_raise(WG_EARG, "loader_new: no tokens given");
     if (a->batch < 1 || a->block < 1)
         return wg_raise(WG_EARG,
-                        "wg_loader_new: batch and block must be at least 1, are %lld and %lld",
+                        "loader_new: batch and block must be at least 1, are %lld and %lld",
                         (long long)a->batch, (long long)a->block);
     if (a->batch > INT32_MAX || a->block > INT32_MAX)
-        return wg_raise(WG_EARG, "wg_loader_new: batch or block is above 2^31");
+        return wg_raise(WG_EARG, "loader_new: batch or block is above 2^31");
     if (a->shuffle && !a->sequential)
-        return wg_raise(WG_EARG, "wg_loader_new: .shuffle orders blocks, it needs .sequential");
+        return wg_raise(WG_EARG, "loader_new: .shuffle orders blocks, it needs .sequential");
     const int64_t least = a->sequential ? 2 : a->block + 1, count = wg_tokens_count(a->tokens);
     if (count < least)
         return wg_raise(
             WG_EARG,
-            "wg_loader_new: %lld tokens are too few for blocks of %lld: at least %lld are needed",
+            "loader_new: %lld tokens are too few for blocks of %lld: at least %lld are needed",
             (long long)count, (long long)a->block, (long long)least);
     return WG_OK;
 }
@@ -106,7 +106,7 @@ wg_loader *wg_loader_call(wg_loader_args a)
     if (wg_error_code() || check_arguments(&a) != WG_OK) return NULL;
     wg_loader *l = malloc(sizeof *l);
     if (!l) {
-        wg_raise(WG_EMEM, "wg_loader_new: out of memory");
+        wg_raise(WG_EMEM, "loader_new: out of memory");
         return NULL;
     }
     *l = (wg_loader) { .data = wgi_token_data_ref(a.tokens->data),
@@ -139,7 +139,7 @@ static wg_status fill(const wg_loader *l, int64_t rows, int64_t T, int64_t *x, i
             const int64_t id = wgi_token(l->data, at + t);
             if (id >= l->data->vocab)
                 return wg_raise(WG_EFORMAT,
-                                "wg_loader_next: token %lld is %lld, the vocabulary has %lld",
+                                "loader_next: token %lld is %lld, the vocabulary has %lld",
                                 (long long)(at + t), (long long)id, (long long)l->data->vocab);
             if (t < T) x[b * T + t] = id;
             if (t > 0) y[b * T + t - 1] = id;
@@ -188,7 +188,7 @@ bool wg_loader_next(wg_loader *l, wg_tensor **x, wg_tensor **y)
     if (!x) x = &none;
     if (!y) y = &none;
     *x = *y = &wgi_error_tensor;
-    if (!l) wg_raise(WG_EARG, "wg_loader_next: no loader given");
+    if (!l) wg_raise(WG_EARG, "loader_next: no loader given");
     if (wg_error_code()) return false;
     if (next_batch(l, x, y)) return true;
     if (wg_error_code()) *x = *y = &wgi_error_tensor;
@@ -215,15 +215,15 @@ void wg_loader_position(const wg_loader *l, int64_t at[4])
 
 wg_status wgi_loader_check(const wg_loader *l, const int64_t at[4])
 {
-    if (!l || !at) return wg_raise(WG_EARG, "wg_loader_seek: no loader or no position given");
+    if (!l || !at) return wg_raise(WG_EARG, "loader_seek: no loader or no position given");
     if (at[3] != l->count)
         return wg_raise(WG_EARG,
-                        "wg_loader_seek: the position is one in %lld tokens, these are %lld",
+                        "loader_seek: the position is one in %lld tokens, these are %lld",
                         (long long)at[3], (long long)l->count);
     /* Far from overflow, even of a file that lies. */
     const int64_t most = l->sequential ? pass_samples(l) : INT64_MAX / 2;
     if (at[0] < 0 || at[0] > INT64_MAX / 2 || at[1] < 0 || at[1] > most)
-        return wg_raise(WG_EARG, "wg_loader_seek: no position: pass %lld, sample %lld",
+        return wg_raise(WG_EARG, "loader_seek: no position: pass %lld, sample %lld",
                         (long long)at[0], (long long)at[1]);
     return WG_OK;
 }

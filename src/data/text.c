@@ -90,7 +90,7 @@ wg_tokens *wg_tokens_text(const char *path, wg_vocabulary v)
 {
     if (wg_error_code()) return NULL;
     if (v != WG_CHARS && v != WG_BYTES) {
-        wg_raise(WG_EARG, "wg_tokens_text: no such vocabulary: %d", (int)v);
+        wg_raise(WG_EARG, "tokens_text: no such vocabulary: %d", (int)v);
         return NULL;
     }
     wgi_mapping *m = wgi_mapping_open(path);
@@ -145,13 +145,13 @@ static int64_t encode_chars(const wgi_token_data *d, const unsigned char *text, 
         uint32_t c;
         const int length = wgi_utf8_decode(text + i, bytes - i, &c);
         if (length == 0) {
-            wg_raise(WG_EFORMAT, "wg_tokens_encode: malformed UTF-8 at byte %zu", i);
+            wg_raise(WG_EFORMAT, "tokens_encode: malformed UTF-8 at byte %zu", i);
             return -1;
         }
         ids[n] = find_char(d, c);
         if (ids[n] < 0) {
             wg_raise(WG_ENOTFOUND,
-                     "wg_tokens_encode: the vocabulary lacks the character '%.*s' (U+%04X)", length,
+                     "tokens_encode: the vocabulary lacks the character '%.*s' (U+%04X)", length,
                      (const char *)text + i, (unsigned)c);
             return -1;
         }
@@ -164,17 +164,17 @@ int64_t wg_tokens_encode(const wg_tokens *t, const char *text, int64_t **ids)
 {
     if (ids) *ids = NULL;
     if (!t || !text || !ids) {
-        wg_raise(WG_EARG, "wg_tokens_encode: no tokens, no text or no place for the result given");
+        wg_raise(WG_EARG, "tokens_encode: no tokens, no text or no place for the result given");
         return -1;
     }
     if (!t->data->chars && !t->data->bytes) {
-        wg_raise(WG_EARG, "wg_tokens_encode: a token shard has no vocabulary of text");
+        wg_raise(WG_EARG, "tokens_encode: a token shard has no vocabulary of text");
         return -1;
     }
     const size_t bytes = strlen(text);
     int64_t *out = malloc((bytes + 1) * sizeof *out);
     if (!out) {
-        wg_raise(WG_EMEM, "wg_tokens_encode: out of memory");
+        wg_raise(WG_EMEM, "tokens_encode: out of memory");
         return -1;
     }
     int64_t n = (int64_t)bytes;

@@ -53,11 +53,11 @@ wg_tokens *wgi_tokens_new(wgi_token_data d)
 wg_tokens *wg_tokens_part(wg_tokens *t, int64_t first, int64_t last)
 {
     if (!t) {
-        wg_raise(WG_EARG, "wg_tokens_part: no tokens given");
+        wg_raise(WG_EARG, "tokens_part: no tokens given");
         return NULL;
     }
     if (first < 0 || last < first || last > t->count) {
-        wg_raise(WG_EINDEX, "wg_tokens_part: [%lld, %lld) of %lld tokens", (long long)first,
+        wg_raise(WG_EINDEX, "tokens_part: [%lld, %lld) of %lld tokens", (long long)first,
                  (long long)last, (long long)t->count);
         return NULL;
     }

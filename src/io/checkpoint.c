@@ -35,7 +35,7 @@ struct wg_checkpoint {
 wg_checkpoint *wg_checkpoint_new(void)
 {
     wg_checkpoint *c = calloc(1, sizeof *c);
-    if (!c) wg_raise(WG_EMEM, "wg_checkpoint_new: out of memory");
+    if (!c) wg_raise(WG_EMEM, "checkpoint_new: out of memory");
     return c;
 }
 
@@ -58,13 +58,13 @@ static bool clash(const char *a, const char *b)
 static void bind(wg_checkpoint *c, binding_kind kind, const char *name, void *what)
 {
     if (!c || !what || !name || !*name) {
-        wg_raise(WG_EARG, "wg_checkpoint: no checkpoint, no name or nothing to bind given");
+        wg_raise(WG_EARG, "checkpoint: no checkpoint, no name or nothing to bind given");
         return;
     }
     bool taken = clash(name, RANDOM);
     for (int64_t i = 0; i < c->n; i++) taken |= clash(name, c->b[i].name);
     if (taken) {
-        wg_raise(WG_EARG, "wg_checkpoint: the name \"%s\" is taken, or within one that is", name);
+        wg_raise(WG_EARG, "checkpoint: the name \"%s\" is taken, or within one that is", name);
         return;
     }
     binding *b = realloc(c->b, ((size_t)c->n + 1) * sizeof *b);
@@ -72,7 +72,7 @@ static void bind(wg_checkpoint *c, binding_kind kind, const char *name, void *wh
     if (b) c->b = b;
     if (!b || !copy) {
         free(copy);
-        wg_raise(WG_EMEM, "wg_checkpoint: out of memory");
+        wg_raise(WG_EMEM, "checkpoint: out of memory");
         return;
     }
     c->b[c->n++] = (binding) { kind, copy, what };
@@ -125,7 +125,7 @@ static void add(items *l, const char *name, wg_tensor *t)
         const int64_t more = l->capacity ? 2 * l->capacity : 64;
         wg_param_ref *p = realloc(l->p, (size_t)more * sizeof *p);
         if (!p) {
-            wg_raise(WG_EMEM, "wg_checkpoint_save: out of memory");
+            wg_raise(WG_EMEM, "checkpoint_save: out of memory");
             return;
         }
         l->p = p;
@@ -160,7 +160,7 @@ static void add_binding(items *l, const binding *b)
 
 wg_status wg_checkpoint_save(wg_checkpoint *c, const char *folder)
 {
-    if (!c || !folder) wg_raise(WG_EARG, "wg_checkpoint_save: no checkpoint or no folder given");
+    if (!c || !folder) wg_raise(WG_EARG, "checkpoint_save: no checkpoint or no folder given");
     if (wg_error_code()) return wg_error_code();
     const wg_scope s = wg_scope_push();
     wg_use_grad(false);
@@ -351,7 +351,7 @@ static wg_status load_file(const wg_checkpoint *c, const char *folder)
 
 wg_status wg_checkpoint_load(wg_checkpoint *c, const char *folder)
 {
-    if (!c || !folder) wg_raise(WG_EARG, "wg_checkpoint_load: no checkpoint or no folder given");
+    if (!c || !folder) wg_raise(WG_EARG, "checkpoint_load: no checkpoint or no folder given");
     if (wg_error_code()) return wg_error_code();
     const wg_scope s = wg_scope_push();
     wg_use_grad(false);

@@ -94,7 +94,7 @@ static wg_tensor *share(wgi_context *c, wgi_mapping *m, const wgi_safetensors_en
 
 wg_tensor *wg_safetensors_get(wg_safetensors *f, const char *name)
 {
-    if (!f || !name) return wg_fail(WG_EARG, "wg_safetensors_get: no file or no name given");
+    if (!f || !name) return wg_fail(WG_EARG, "safetensors_get: no file or no name given");
     const wgi_safetensors_entry *e = find(&f->header, name);
     if (!e) return NULL;
     wgi_context *c = wgi_ctx();

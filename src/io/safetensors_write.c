@@ -27,7 +27,7 @@ static int64_t *data_order(wg_params tensors)
 static wg_status check_tensor(const char *path, const wg_param_ref *p)
 {
     if (!p->name) return wg_raise(WG_EARG, "%s: a tensor has no name", path);
-    if (wgi_refuse(p->tensor, "wg_safetensors_write")) return wg_error_code();
+    if (wgi_refuse(p->tensor, "safetensors_write")) return wg_error_code();
     if (!strcmp(p->name, "__metadata__"))
         return wg_raise(WG_EARG, "%s: no tensor can be called __metadata__", path);
     if (p->tensor->device.kind == WG_META)
@@ -172,7 +172,7 @@ wg_status wg_safetensors_write(const char *path, wg_params tensors, const wg_pai
 {
     if (wg_error_code()) return wg_error_code();
     if (!path || tensors.n < 0 || n < 0 || (n && !metadata) || (tensors.n && !tensors.p))
-        return wg_raise(WG_EARG, "wg_safetensors_write: no path, or a list is missing");
+        return wg_raise(WG_EARG, "safetensors_write: no path, or a list is missing");
     for (int64_t i = 0; i < tensors.n; i++) {
         const wg_status st = check_tensor(path, &tensors.p[i]);
         if (st) return st;

@@ -1,0 +1,91 @@
+/* A folder for a test's files, removed with all that is in it; whole files in and out. */
+#ifndef WENGERT_TESTS_FOLDER_H
+#define WENGERT_TESTS_FOLDER_H
+#include <check.h>
+#include <dirent.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static char folder_path[256];
+
+static inline const char *folder_make(void)
+{
+    const char *tmp = getenv("TMPDIR");
+    snprintf(folder_path, sizeof folder_path, "%s/wengert-XXXXXX", tmp && *tmp ? tmp : "/tmp");
+    if (!mkdtemp(folder_path)) { /* not within a test: no ck_assert */
+        perror(folder_path);
+        exit(1);
+    }
+    return folder_path;
+}
+
+/* How many files are in it; removes them too if told to. Folders inside are emptied likewise. */
+static inline int folder_files(const char *path, bool remove_them)
+{
+    DIR *d = opendir(path);
+    int n = 0;
+    for (struct dirent *e; d && (e = readdir(d));) {
+        if (!strcmp(e->d_name, ".") || !strcmp(e->d_name, "..")) continue;
+        char name[1024];
+        struct stat s;
+        snprintf(name, sizeof name, "%s/%s", path, e->d_name);
+        if (lstat(name, &s) == 0 && S_ISDIR(s.st_mode)) {
+            n += folder_files(name, remove_them);
+            if (remove_them) rmdir(name);
+            continue;
+        }
+        n++;
+        if (remove_them) unlink(name);
+    }
+    if (d) closedir(d);
+    return n;
+}
+
+static inline void folder_remove(void)
+{
+    folder_files(folder_path, true);
+    rmdir(folder_path);
+}
+
+/* A path inside; one of eight buffers in turn. */
+static inline const char *in_folder(const char *name)
+{
+    static char paths[8][512];
+    static int next;
+    char *p = paths[next++ % 8];
+    snprintf(p, sizeof paths[0], "%s/%s", folder_path, name);
+    return p;
+}
+
+static inline void put_file(const char *path, const void *data, size_t bytes)
+{
+    FILE *f = fopen(path, "wb");
+    ck_assert_ptr_nonnull(f);
+    ck_assert_uint_eq(fwrite(data, 1, bytes, f), bytes);
+    ck_assert_int_eq(fclose(f), 0);
+}
+
+static inline void put_text(const char *path, const char *text)
+{
+    put_file(path, text, strlen(text));
+}
+
+/* The whole file, to be freed. */
+static inline char *get_file(const char *path, size_t *bytes)
+{
+    FILE *f = fopen(path, "rb");
+    ck_assert_ptr_nonnull(f);
+    fseek(f, 0, SEEK_END);
+    *bytes = (size_t)ftell(f);
+    rewind(f);
+    char *data = malloc(*bytes + 1);
+    ck_assert_uint_eq(fread(data, 1, *bytes, f), *bytes);
+    data[*bytes] = '\0';
+    fclose(f);
+    return data;
+}
+#endif
