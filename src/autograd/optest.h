@@ -37,8 +37,11 @@ void wgi_case(wgi_optest *t, bool ok, const char *fmt, ...) WG_PRINTF(3, 4);
 wg_list wgi_variant(wg_list in, wg_dtype as, wg_device d, int layout);
 /* Visible outputs of op on in, from the test's random state; n = 0 after an error. */
 wg_list wgi_outputs(wgi_optest *t, const wg_op *op, wg_list in);
-/* got against want, element by element in f64; tolerance from the dtype and the length of the sums behind it. */
-bool wgi_compare(wgi_optest *t, const char *what, wg_tensor *got, wg_tensor *want, wg_dtype as, double length);
+/* got against want, element by element in f64. The tolerance comes from the dtype, the length of the sums behind it, and
+ * `scale`, the size that their terms may have though the sum is small. */
+bool wgi_compare(wgi_optest *t, const char *what, wg_tensor *got, wg_tensor *want, wg_dtype as, double length, double scale);
+/* Clears an error that a row may raise: 16-bit floats refused by name, a view that would need a copy in this layout. */
+bool wgi_refused(wgi_optest *t, wg_dtype as, int layout);
 /* How long sums in this sample may be: elements of the largest input. */
 double wgi_length(wg_list in);
 /* Which inputs are differentiated. */
