@@ -22,6 +22,13 @@ static inline void fails(wg_status code, const char *part)
                   wg_status_name(got), wg_status_name(code), part, text);
 }
 
+/* A test's own scope, with the random numbers of every run. */
+static inline wg_scope begin(void)
+{
+    wg_seed(1234);
+    return wg_scope_push();
+}
+
 static inline int64_t live(void)
 {
     return wg_memory_stats(wg_cpu()).tensors;

@@ -5,7 +5,7 @@
 
 START_TEST(linear_is_pytorchs)
 {
-    wg_scope s = wg_scope_push();
+    wg_scope s = begin();
     wg_seed(3);
     wg_module *m = wg_linear_new(16, 64),
               *t = wg_linear_new(16, 64, .in_out = true, .no_bias = true);
@@ -35,7 +35,7 @@ END_TEST
 
 START_TEST(layers_call_their_ops)
 {
-    wg_scope s = wg_scope_push();
+    wg_scope s = begin();
     wg_module *e = wg_embedding_new(10, 4), *ln = wg_layer_norm_new(4),
               *rms = wg_rms_norm_new(4, 1e-3);
     wg_module *plain = wg_layer_norm_new(4, .no_affine = true),
@@ -71,7 +71,7 @@ END_TEST
 
 START_TEST(dropout_is_off_in_evaluation)
 {
-    wg_scope s = wg_scope_push();
+    wg_scope s = begin();
     wg_module *m = wg_dropout_new(0.5);
     wg_tensor *x = wg_ones(WG_DIMS(1000));
     double kept = wg_item(wg_sum(wg_forward(m, x), WG_ALL, false)) / 2;
@@ -85,7 +85,7 @@ END_TEST
 
 START_TEST(lists_and_sequentials)
 {
-    wg_scope s = wg_scope_push();
+    wg_scope s = begin();
     wg_module *m = wg_sequential_new(), *list = wg_module_list_new();
     for (int i = 0; i < 20; i++) wg_sequential_add(m, wg_linear_new(3, 3));
     wg_sequential_add(m, wg_linear_new(-1, 3));
@@ -112,7 +112,7 @@ END_TEST
 
 START_TEST(a_chain_without_a_tape_keeps_two_results)
 {
-    wg_scope s = wg_scope_push();
+    wg_scope s = begin();
     wg_use_grad(false);
     wg_module *m = wg_sequential_new();
     for (int i = 0; i < 16; i++) wg_sequential_add(m, wg_linear_new(8, 8, .no_bias = true));
@@ -148,7 +148,7 @@ static wg_tensor *some_tokens(int64_t B, int64_t T)
 
 static void expect_parameters(wg_transformer_config c, const char *const *names, int n)
 {
-    wg_scope s = wg_scope_push();
+    wg_scope s = begin();
     wg_module *m = wg_transformer_new(&c);
     expect_no_error();
     wg_params ps = wg_module_params(m);
@@ -217,7 +217,7 @@ START_TEST(published_names)
     expect_parameters(c, meta, 12);
     c.names = WG_NAMES_HF_LLAMA; /* Qwen2 */
     c.qkv_bias = true;
-    wg_scope s = wg_scope_push();
+    wg_scope s = begin();
     wg_module *m = wg_transformer_new(&c);
     ck_assert_ptr_nonnull(wg_module_tensor(m, "model.layers.0.self_attn.k_proj.bias"));
     ck_assert_ptr_null(wg_module_tensor(m, "model.layers.0.self_attn.o_proj.bias"));
@@ -235,7 +235,7 @@ static double spread(wg_module *m, const char *path)
 
 START_TEST(initialisation_is_gpt2s)
 {
-    wg_scope s = wg_scope_push();
+    wg_scope s = begin();
     wg_seed(5);
     wg_transformer_config c = wg_gpt2_config(8, 4, 64, 200, 64);
     wg_module *m = wg_transformer_new(&c);
@@ -303,7 +303,7 @@ END_TEST
 
 START_TEST(positions_beyond_the_block_are_an_error)
 {
-    wg_scope s = wg_scope_push();
+    wg_scope s = begin();
     wg_transformer_config c = small_gpt2();
     wg_module *m = wg_transformer_new(&c);
     wg_forward(m, some_tokens(1, 25));
@@ -319,7 +319,7 @@ END_TEST
 
 START_TEST(nothing_looks_ahead)
 {
-    wg_scope s = wg_scope_push();
+    wg_scope s = begin();
     wg_transformer_config c = small_llama();
     wg_module *m = wg_transformer_new(&c);
     wg_tensor *a = some_tokens(1, 12);
@@ -336,7 +336,7 @@ END_TEST
 /* Token by token, and in pieces, through the cache: the logits of the whole. */
 static void expect_decoding(wg_transformer_config c)
 {
-    wg_scope s = wg_scope_push();
+    wg_scope s = begin();
     wg_use_grad(false);
     wg_module *m = wg_transformer_new(&c);
     expect_no_error();
@@ -387,7 +387,7 @@ END_TEST
 
 START_TEST(the_cache_copies_rows_and_grows)
 {
-    wg_scope s = wg_scope_push();
+    wg_scope s = begin();
     wg_module *m = wg_linear_new(1, 1), *n = wg_linear_new(1, 1);
     wg_kv_cache *cache = wg_kv_cache_new(200);
     wg_tensor *k = wg_randn(WG_DIMS(2, 3, 200, 4)), *v = wg_randn(WG_DIMS(2, 3, 200, 5));
@@ -449,7 +449,7 @@ static wg_list packed_gradients(wg_module *m, wg_tensor *tokens, bool packed, bo
 
 START_TEST(recomputed_blocks_give_the_same_bits)
 {
-    wg_scope s = wg_scope_push();
+    wg_scope s = begin();
     wg_transformer_config c = small_llama();
     c.dropout = 0.2;
     wg_module *m = wg_transformer_new(&c);
@@ -468,7 +468,7 @@ END_TEST
 
 START_TEST(packed_sequences_do_not_see_each_other)
 {
-    wg_scope s = wg_scope_push();
+    wg_scope s = begin();
     wg_use_grad(false);
     wg_transformer_config c = small_llama();
     wg_module *m = wg_transformer_new(&c);
@@ -487,7 +487,7 @@ END_TEST
 
 START_TEST(the_loss_is_the_cross_entropy_of_the_logits)
 {
-    wg_scope s = wg_scope_push();
+    wg_scope s = begin();
     wg_transformer_config c = wg_gpt2_config(1, 2, 8, 9000, 64);
     wg_module *m = wg_transformer_new(&c);
     /* 32 x 64 x 9000 logits of 4 bytes: over the limit of 64 MiB; 4 of the 32 rows: under it */
@@ -515,7 +515,7 @@ END_TEST
 
 START_TEST(gradcheck_of_blocks)
 {
-    wg_scope s = wg_scope_push();
+    wg_scope s = begin();
     wg_use_dtype(WG_F64);
     wg_transformer_config c = wg_gpt2_config(1, 2, 4, 7, 8);
     wg_module *m = wg_block_new(&c);
@@ -538,7 +538,7 @@ END_TEST
 
 START_TEST(a_large_model_is_counted_on_meta)
 {
-    wg_scope s = wg_scope_push();
+    wg_scope s = begin();
     wg_use_device(wg_meta());
     wg_transformer_config c = wg_llama_config(32, 32, 32, 4096, 11008, 32000, 2048);
     int64_t before = live();
@@ -565,7 +565,7 @@ END_TEST
 
 START_TEST(errors_inside_a_model_name_the_place)
 {
-    wg_scope s = wg_scope_push();
+    wg_scope s = begin();
     wg_transformer_config c = small_gpt2();
     wg_module *m = wg_transformer_new(&c);
     wg_module_free(wg_module_swap(m, "transformer.h.1.attn.c_attn", wg_linear_new(17, 48)));

@@ -71,7 +71,7 @@ static wg_module *make(const reference *r, wg_safetensors *f, wg_dtype t)
 /* Batch 0. The file's own numbers are f32's: what f64 is closer to them than f32 is, rounding in the file allows. */
 static void compare(reference r, wg_dtype t, double logits, double loss, double gradient)
 {
-    wg_scope s = wg_scope_push();
+    wg_scope s = begin();
     wg_safetensors *f = open_reference(&r);
     if (f) {
         wg_module *m = make(&r, f, t);
@@ -128,7 +128,7 @@ static void decay_matrices(void *self, const wg_param_ref *p, wg_group *g)
 
 static void train(reference r)
 {
-    wg_scope s = wg_scope_push();
+    wg_scope s = begin();
     wg_safetensors *f = open_reference(&r);
     if (f) {
         wg_module *m = make(&r, f, WG_F32);

@@ -1,22 +1,73 @@
 /* What modules need from the inside of tensors, all of it: the path of errors, the mark of a
  * parameter, and handles that keep their identity while dtype, device and storage change. Every
  * other file of this folder is written like a user's. */
+#include <stdio.h>
+#include <string.h>
+
 #include "autograd/node.h"
 #include "nn/state.h"
 #include "tensor/internal.h"
 #include "wengert/ops.h"
 
-void wgi_module_path(const char *name)
+/* ---- paths ----------------------------------------------------------------------------------- */
+
+/* The dotted path of m from its root, cut to size. */
+static size_t full_path(const wg_module *m, char *out, size_t size)
 {
-    wgi_path_push(name);
+    size_t n = m->state->parent ? full_path(m->state->parent, out, size) : 0;
+    const char *name = m->state->name;
+    if (!*name || n >= size) return n;
+    return n + (size_t)snprintf(out + n, size - n, "%s%s", n ? "." : "", name);
+}
+
+/* The nearest module above m that is on the thread's path. Names are told apart by their address;
+ * where backward runs a segment again, its path stands there as one text. NULL: none. */
+static const wg_module *nearest_entered(const wgi_path *now, const wg_module *m)
+{
+    if (!now) return NULL;
+    for (const wg_module *up = m->state->parent; up; up = up->state->parent)
+        if (now->name == up->state->name) return up;
+    char here[512], there[512];
+    wgi_path_text(here, sizeof here);
+    for (const wg_module *up = m->state->parent; up; up = up->state->parent) {
+        there[0] = 0;
+        full_path(up, there, sizeof there);
+        if (strcmp(here, there) == 0) return up;
+    }
+    return NULL;
+}
+
+/* Those between (lists, that nobody enters), and m. */
+static void push_below(const wg_module *top, const wg_module *m)
+{
+    if (m->state->parent && m->state->parent != top) push_below(top, m->state->parent);
+    wgi_path_push(m->state->name);
+}
+
+void wgi_module_path(const wg_module *m)
+{
+    push_below(nearest_entered(wgi_ctx()->path, m), m);
+}
+
+/* ---- tensors --------------------------------------------------------------------------------- */
+
+static wg_tensor *copy(wg_tensor *x)
+{
+    wg_scope s = wg_scope_push();
+    wg_use_device(x->device);
+    wg_tensor *y = wg_empty(wgi_shape(x), (wg_dtype)x->dtype);
+    if (wg_assign(y, x) != WG_OK) y = &wgi_error_tensor;
+    return wg_scope_return(s, y);
 }
 
 wg_tensor *wgi_parameter(wg_tensor *value, bool buffer)
 {
     if (wgi_refuse(value, buffer ? "buffer" : "param")) return NULL;
-    if (value->flags & WGI_PARAMETER) return value; /* registered twice: tied */
+    if (!buffer && (value->flags & WGI_PARAMETER)) return value; /* registered twice: tied */
     if (value->node) value = wg_detach(value);
     if (!wgi_bad(value) && !wgi_is_contiguous(value)) value = wg_contiguous(value);
+    if (!wgi_bad(value) && value->storage && (value->storage->flags & WGI_STORAGE_READONLY))
+        value = copy(value); /* a file's mapping; optimizers write */
     if (!wgi_bad(value) && !buffer) value = wg_require_grad(value);
     if (wgi_bad(value)) return NULL;
     value->flags &= (uint8_t)~WGI_WEAK;

@@ -36,7 +36,7 @@ wg_scope(wg_module_enter)(wg_module *m)
 {
     wg_scope s = wg_scope_push();
     if (wgi_no_module(m, "module_enter")) return s;
-    wgi_module_path(m->state->name);
+    wgi_module_path(m);
     wg_tensor *first = wgi_first_tensor(m, true);
     if (first) {
         wg_use_device(wg_device_of(first));

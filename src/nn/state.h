@@ -80,8 +80,9 @@ const wgi_observer *wgi_observe(const wgi_observer *o);
 wg_tensor *wgi_first_tensor(const wg_module *m, bool floating);
 
 /* ---- parameter.c: all that modules need from the inside of tensors --------------------------- */
-/* Pushes a path segment that ends with the innermost scope. */
-void wgi_module_path(const char *name);
+/* Puts m on the thread's path until the innermost scope ends, with what stands between it and the
+ * nearest module above that is on it. */
+void wgi_module_path(const wg_module *m);
 /* Makes value ready to be registered: contiguous, without history; a parameter requires a gradient.
  * NULL on failure. */
 wg_tensor *wgi_parameter(wg_tensor *value, bool buffer);
