@@ -8,6 +8,7 @@
 
 #include <math.h>
 
+#include "cpu/extents.h"
 #include "cpu/level.h"
 #include "cpu/parallel.h"
 
@@ -38,18 +39,8 @@ wg_dtype wgi_acc_dtype(wgi_acc a)
 
 /* ---- the plan: fixed by shape and strides ---- */
 typedef struct {
-    int64_t size, x, y; /* strides in the input and in acc; y is 0 for reduced axes */
-} extent;
-
-typedef struct {
-    int n;
-    extent e[WG_MAX_DIMS]; /* outermost first */
-    int64_t count;
-} extents;
-
-typedef struct {
-    extents kept, outer; /* groups (without the lane), and reduced axes outside the run */
-    extent lane,
+    wgi_extents kept, outer; /* groups (without the lane), and reduced axes outside the run */
+    wgi_extent lane,
         run; /* columns: the innermost kept axis (else size 1); the innermost reduced axis */
     bool columns;
     int64_t block;         /* reduced elements of a block */
@@ -69,45 +60,20 @@ typedef struct {
     bool direct;           /* elements are folded where they lie */
 } job;
 
-static void push_extent(extents *l, extent e)
-{
-    if (l->n > 0) {
-        extent *o = &l->e[l->n - 1];
-        if (o->x == e.size * e.x && o->y == e.size * e.y) {
-            o->size *= e.size;
-            o->x = e.x;
-            o->y = e.y;
-            l->count *= e.size;
-            return;
-        }
-    }
-    l->e[l->n++] = e;
-    l->count *= e.size;
-}
-
-/* Takes the innermost axis away; a single element if there is none. */
-static extent pop_extent(extents *l)
-{
-    if (l->n == 0) return (extent) { 1, 0, 0 };
-    extent e = l->e[--l->n];
-    l->count /= e.size;
-    return e;
-}
-
 static int64_t distance(int64_t stride) /* sorts repeated elements outermost */
 {
     return stride == 0 ? INT64_MAX : stride < 0 ? -stride : stride;
 }
 
 /* Axes of more than one element by falling stride, each with its stride in acc. */
-static int sorted_axes(const wg_tensor *x, unsigned mask, extent *e, bool *reduced)
+static int sorted_axes(const wg_tensor *x, unsigned mask, wgi_extent *e, bool *reduced)
 {
     int n = 0;
     int64_t y = 1;
     for (int a = x->ndim - 1; a >= 0; a--) {
         const bool r = mask >> a & 1;
         if (x->shape[a] == 1) continue;
-        const extent now = { x->shape[a], x->strides[a], r ? 0 : y };
+        const wgi_extent now = { x->shape[a], x->strides[a], r ? 0 : y };
         if (!r) y *= x->shape[a];
         int at = 0;
         while (at < n && distance(e[at].x) > distance(now.x)) at++;
@@ -134,50 +100,21 @@ static void cut(plan *p) /* blocks and chunks */
 
 static void make_plan(plan *p, const wg_tensor *x, unsigned mask)
 {
-    extent e[WG_MAX_DIMS];
+    wgi_extent e[WG_MAX_DIMS];
     bool reduced[WG_MAX_DIMS];
     const int n = sorted_axes(x, mask, e, reduced);
-    p->kept = p->outer = (extents) { .count = 1 };
-    for (int i = 0; i < n; i++) push_extent(reduced[i] ? &p->outer : &p->kept, e[i]);
+    p->kept = p->outer = (wgi_extents) { .count = 1 };
+    for (int i = 0; i < n; i++) wgi_push_extent(reduced[i] ? &p->outer : &p->kept, e[i]);
     const int64_t count = p->outer.count;
-    const extent *inner = p->kept.n > 0 ? &p->kept.e[p->kept.n - 1] : NULL;
+    const wgi_extent *inner = p->kept.n > 0 ? &p->kept.e[p->kept.n - 1] : NULL;
     /* Few elements a group and many groups: columns, too, since a group costs more than an element.
      */
     p->columns = inner && ((!reduced[n - 1] && inner->size >= 4) ||
                            (count <= 4 && inner->size >= 32) || count == 1);
-    p->lane = (extent) { 1, 0, 0 };
-    if (p->columns) p->lane = pop_extent(&p->kept);
-    p->run = pop_extent(&p->outer);
+    p->lane = (wgi_extent) { 1, 0, 0 };
+    if (p->columns) p->lane = wgi_pop_extent(&p->kept);
+    p->run = wgi_pop_extent(&p->outer);
     cut(p);
-}
-
-/* ---- walking groups and runs ---- */
-typedef struct {
-    int64_t at[WG_MAX_DIMS], x, y;
-} cursor;
-
-static void cursor_set(cursor *c, const extents *l, int64_t i)
-{
-    c->x = c->y = 0;
-    for (int d = l->n - 1; d >= 0; d--) {
-        c->at[d] = i % l->e[d].size;
-        i /= l->e[d].size;
-        c->x += c->at[d] * l->e[d].x;
-        c->y += c->at[d] * l->e[d].y;
-    }
-}
-
-static void cursor_next(cursor *c, const extents *l)
-{
-    for (int d = l->n - 1; d >= 0; d--) {
-        const extent *e = &l->e[d];
-        c->x += e->x;
-        c->y += e->y;
-        if (++c->at[d] < e->size) return;
-        c->x -= e->size * e->x;
-        c->y -= e->size * e->y;
-        c->at[d] = 0;
-    }
 }
 
 /* ---- one block ---- */
@@ -219,9 +156,9 @@ static void fold_runs(const job *j, void *acc, const char *group, int64_t first,
 {
     const plan *p = &j->p;
     double buffer[BUFFER];
-    cursor c;
-    cursor_set(&c, &p->outer, first);
-    for (int64_t i = 0; i < runs; i++, cursor_next(&c, &p->outer))
+    wgi_cursor c;
+    wgi_cursor_set(&c, &p->outer, first);
+    for (int64_t i = 0; i < runs; i++, wgi_cursor_next(&c, &p->outer))
         j->k->pack[j->type]((char *)buffer + (size_t)(i * p->run.size) * j->bytes,
                             group + c.x * (int64_t)j->element, p->run.size, p->run.x);
     j->k->map[j->kind](j->f, buffer, runs * p->run.size, 1, centre);
@@ -264,9 +201,9 @@ static void fold_block(const job *j, int64_t b, void *acc, const char *group, in
         fold_runs(j, acc, group, run, runs, centre);
         return;
     }
-    cursor c;
-    cursor_set(&c, &p->outer, run);
-    for (int64_t i = 0; i < runs; i++, cursor_next(&c, &p->outer)) {
+    wgi_cursor c;
+    wgi_cursor_set(&c, &p->outer, run);
+    for (int64_t i = 0; i < runs; i++, wgi_cursor_next(&c, &p->outer)) {
         const char *from = group + (c.x + start * p->run.x) * (int64_t)j->element;
         if (p->columns)
             fold_strip(j, acc, from, n, w, centre);
@@ -310,7 +247,7 @@ static int64_t strip_width(const plan *p, int64_t strip)
 }
 
 /* One chunk of one strip of one group: the result goes to `to` (w), adjacent. */
-static void fold_task(const job *j, const cursor *c, int64_t strip, int64_t chunk, char *to)
+static void fold_task(const job *j, const wgi_cursor *c, int64_t strip, int64_t chunk, char *to)
 {
     const plan *p = &j->p;
     const int64_t w = strip_width(p, strip), y = c->y + strip * STRIP * p->lane.y;
@@ -325,7 +262,7 @@ static void fold_task(const job *j, const cursor *c, int64_t strip, int64_t chun
     fold_chunk(j, chunk, to, group, w, j->f->centre ? centre : NULL);
 }
 
-static void store_strip(const job *j, const cursor *c, int64_t strip, const char *from)
+static void store_strip(const job *j, const wgi_cursor *c, int64_t strip, const char *from)
 {
     const plan *p = &j->p;
     const int64_t y = c->y + strip * STRIP * p->lane.y;
@@ -337,8 +274,8 @@ static void whole_groups(void *self, int64_t first, int64_t last)
 {
     const job *j = self;
     const plan *p = &j->p;
-    cursor c;
-    cursor_set(&c, &p->kept, first / p->strips);
+    wgi_cursor c;
+    wgi_cursor_set(&c, &p->kept, first / p->strips);
     int64_t strip = first % p->strips;
     for (int64_t i = first; i < last; i++) {
         if (!p->columns && j->direct && p->split == 1 && p->outer.count == 1 && p->run.x == 1) {
@@ -351,7 +288,7 @@ static void whole_groups(void *self, int64_t first, int64_t last)
         }
         if (++strip < p->strips) continue;
         strip = 0;
-        cursor_next(&c, &p->kept);
+        wgi_cursor_next(&c, &p->kept);
     }
 }
 
@@ -366,8 +303,8 @@ static void one_chunk(void *self, int64_t first, int64_t last)
     const plan *p = &j->p;
     for (int64_t i = first; i < last; i++) {
         const int64_t strips = i / p->chunks;
-        cursor c;
-        cursor_set(&c, &p->kept, strips / p->strips);
+        wgi_cursor c;
+        wgi_cursor_set(&c, &p->kept, strips / p->strips);
         fold_task(j, &c, strips % p->strips, i % p->chunks,
                   j->partial + (size_t)(i * partial_width(p)) * j->bytes);
     }
@@ -384,8 +321,8 @@ static void join_chunks(void *self, int64_t first, int64_t last)
         for (int64_t step = 1; step < p->chunks; step *= 2)
             for (int64_t k = 0; k + step < p->chunks; k += 2 * step)
                 join(j, part + (size_t)k * width, part + (size_t)(k + step) * width, w);
-        cursor c;
-        cursor_set(&c, &p->kept, i / p->strips);
+        wgi_cursor c;
+        wgi_cursor_set(&c, &p->kept, i / p->strips);
         store_strip(j, &c, strip, part);
     }
 }
