@@ -24,21 +24,29 @@ WGI_DEVICE REAL F(sigmoid)(REAL x)
     REAL e = F(exp)(-F(abs)(x));
     return (x < 0 ? e : 1) / (1 + e);
 }
-WGI_DEVICE REAL F(silu)(REAL x) { return x * F(sigmoid)(x); }
+WGI_DEVICE REAL F(silu)(REAL x) /* -inf gives -inf * 0: the limit is 0; e^-1000 is 0 in f64 too */
+{
+    REAL c = x < -1000 ? -1000 : x;
+    return c * F(sigmoid)(c);
+}
 WGI_DEVICE REAL F(softplus)(REAL x)
 {
     return (x <= 0 ? 0 : x) + F(log1p)(F(exp)(-F(abs)(x)));
 }
 
-/* The normal distribution function by erfc, which keeps the lower tail. */
-WGI_DEVICE REAL F(normal)(REAL x) { return (REAL)0.5 * F(erfc)(x * (REAL)-0.70710678118654752440); }
-WGI_DEVICE REAL F(gelu)(REAL x) { return x * F(normal)(x); }
+/* -inf gives -inf * 0: the limit is 0. */
+WGI_DEVICE REAL F(gelu)(REAL x)
+{
+    REAL c = x < -64 ? -64 : x;
+    return c * F(normal)(c);
+}
 
 /* u of 0.5 x (1 + tanh u) = x sigmoid(2u): u = sqrt(2/pi) (x + 0.044715 x^3). */
 WGI_DEVICE REAL F(gelu_tanh)(REAL x)
 {
-    REAL v = (REAL)1.59576912160573071176 * (x + (REAL)0.044715 * x * x * x);
-    return x * F(sigmoid)(v);
+    REAL c = x < -64 ? -64 : x;
+    REAL v = (REAL)1.59576912160573071176 * (c + (REAL)0.044715 * c * c * c);
+    return c * F(sigmoid)(v);
 }
 
 /* ---- derivatives ---- */
@@ -67,19 +75,15 @@ WGI_DEVICE REAL F(elu_backward)(REAL x, REAL dy, REAL alpha)
 }
 WGI_DEVICE REAL F(silu_backward)(REAL x, REAL dy)
 {
-    REAL s = F(sigmoid)(x);
-    return dy * (s * (1 + x * (1 - s)));
+    REAL c = x < -1000 ? -1000 : x > 1000 ? 1000 : x;
+    REAL s = F(sigmoid)(c);
+    return dy * (s * (1 + c * (1 - s)));
 }
 WGI_DEVICE REAL F(erf_backward)(REAL x, REAL dy)
 {
     return dy * ((REAL)1.12837916709551257390 * F(exp)(-(x * x)));
 }
-/* Phi(x) + x phi(x) */
-WGI_DEVICE REAL F(gelu_backward)(REAL x, REAL dy)
-{
-    REAL density = (REAL)0.39894228040143267794 * F(exp)((REAL)-0.5 * x * x);
-    return dy * (F(normal)(x) + (x < -64 || x > 64 ? 0 : x * density));
-}
+WGI_DEVICE REAL F(gelu_backward)(REAL x, REAL dy) { return dy * F(gelu_slope)(x); }
 /* With s = sigmoid(v), v = 2u: s + x s (1 - s) v'; the factor s (1 - s) is 0 far out, where v' is infinite. */
 WGI_DEVICE REAL F(gelu_tanh_backward)(REAL x, REAL dy)
 {
