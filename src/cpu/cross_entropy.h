@@ -1,0 +1,34 @@
+/* Cross-entropy by rows of logits (rows, V), for the op and for losses that make their logits in
+ * chunks. A row's masses b (V) are weight * target distribution: loss = sum_j b_j (lse - x_j), dx_j
+ * = scale (sum(b) exp(x_j - lse) - b_j). */
+#ifndef WGI_CPU_CROSS_ENTROPY_H
+#define WGI_CPU_CROSS_ENTROPY_H
+#include "cpu/level.h"
+#include "cpu/rows.h"
+
+/* "real": float or double, by the dtype given to the functions below. */
+typedef struct {
+    wgi_rows logits;       /* (rows, V) any float dtype */
+    const int64_t *target; /* (rows) classes in [0, V) or `ignore`; or NULL, then: */
+    wgi_rows probs;        /* (rows, V) distributions */
+    const void *weight;    /* (V) real; NULL: ones */
+    int64_t ignore;        /* rows of this class have loss 0 and gradient 0 */
+    double smoothing;      /* in [0, 1]: this part of the mass is spread over all classes */
+    void *loss, *lse;      /* (rows) real: results of forward; lse is an operand of backward */
+    const void *scale;     /* (rows) real: the rows' cotangents */
+    wgi_rows dlogits;      /* (rows, V): may be the logits themselves */
+    bool accumulate;
+} wgi_cross_entropy;
+
+/* loss and logsumexp of every row; t: WG_F32 or WG_F64. Rows are independent of each other and of
+ * the threads. */
+void wgi_cross_entropy_rows(const wgi_cross_entropy *c, wg_dtype t);
+/* dlogits, from logits and lse. */
+void wgi_cross_entropy_rows_backward(const wgi_cross_entropy *c, wg_dtype t);
+
+/* Index 0: f32, 1: f64. self is a const wgi_cross_entropy. */
+typedef struct {
+    wgi_row_fn forward[2], backward[2];
+} wgi_cross_entropy_kernels;
+WGI_DECLARE_LEVELS(wgi_cross_entropy_kernels, wgi_cross_entropy_kernels);
+#endif
