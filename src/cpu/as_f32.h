@@ -5,6 +5,7 @@
 #include <math.h>
 
 #include "cpu/formula.h"
+#include "cpu/lanes.h"
 #include "tensor/half.h"
 #include "wengert/base.h"
 #define A float

@@ -2,6 +2,7 @@
 #include <math.h>
 
 #include "cpu/formula.h"
+#include "cpu/lanes.h"
 #include "tensor/half.h"
 #include "wengert/base.h"
 #define A double

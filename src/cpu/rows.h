@@ -6,8 +6,6 @@
 #include "tensor/internal.h"
 #include "wengert/op.h"
 
-enum { WGI_LANES = 64 }; /* of a sum, see span_template.h */
-
 typedef struct {
     char *data;      /* the first element; NULL for an absent tensor */
     int type;        /* wg_dtype */
