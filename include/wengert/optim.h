@@ -1,4 +1,5 @@
-/* Optimizers, clipping, schedules. */
+/* Optimizers, clipping, schedules. An optimizer walks its model's parameters at every step, so parameters may be frozen,
+ * unfrozen, tied, swapped, moved and cast in between. Loop: forward, wg_backward, wg_clip_grad_norm, wg_optim_step. */
 #ifndef WENGERT_OPTIM_H
 #define WENGERT_OPTIM_H
 #include "base.h"
@@ -10,41 +11,76 @@ extern "C" {
 typedef struct wg_optim wg_optim;
 /** What a parameter group may change; given with the optimizer's own values. */
 typedef struct {
-    double lr_scale, weight_decay;
-    bool skip;
+    double lr_scale;     /**< multiplies the learning rate [1] */
+    double weight_decay; /**< here 0 is none [the optimizer's] */
+    bool skip;           /**< never changed, nor counted in clipping; its gradient is dropped at every step */
+    bool matrix;         /**< Muon: orthogonalised, not AdamW [2-d, not an embedding's, not named `*lm_head.weight` or
+                              `output.weight`]; true only for 2-d parameters */
 } wg_group;
-/** Called once per parameter by name. */
+/** Called once per parameter, when the optimizer first meets it with a gradient, lists or loads its state. */
 typedef void (*wg_group_fn)(void *self, const wg_param_ref *p, wg_group *g);
 
-/** PyTorch's defaults for zeros. Decay goes to every parameter unless a group says otherwise. */
+/* In all of the following: model is not owned and must outlive the optimizer; a number that is 0 takes PyTorch's default,
+ * in brackets; a negative weight_decay is none; decay goes to every parameter unless a group says otherwise; group may be
+ * NULL, self is its first argument. State is f32, f64 for f64 parameters; 16-bit parameters are computed in f32 and rounded
+ * once. NULL and WG_EARG: model is NULL or a number is out of range. */
+
+/** d = g + weight_decay p;  m = momentum m + (1 - dampening) d, m = d at first;  p -= lr m, or with nesterov
+ * p -= lr (d + momentum m), without momentum p -= lr d. State: "momentum_buffer" if there is a momentum.
+ * Source: Sutskever et al. 2013, in PyTorch's form. */
 typedef struct {
     wg_module *model;
-    double lr, momentum, dampening, weight_decay;
-    bool nesterov;
+    double lr;           /**< [1e-3] */
+    double momentum;     /**< [0] */
+    double dampening;    /**< [0] */
+    double weight_decay; /**< L2 [0] */
+    bool nesterov;       /**< wants a momentum and no dampening */
     wg_group_fn group;
     void *self;
     char end;
 } wg_sgd_args;
+/** m += (1 - beta1)(d - m);  v = beta2 v + (1 - beta2) d^2;
+ * p -= lr / (1 - beta1^t) * m / (sqrt(v) / sqrt(1 - beta2^t) + eps), t the steps taken on this parameter.
+ * wg_adam: d = g + weight_decay p (L2) [0]; Kingma & Ba, arXiv:1412.6980.
+ * wg_adamw: d = g, and p *= 1 - lr weight_decay before [0.01]; Loshchilov & Hutter, arXiv:1711.05101.
+ * State: "exp_avg" (m), "exp_avg_sq" (v). */
 typedef struct {
     wg_module *model;
-    double lr, beta1, beta2, eps, weight_decay;
+    double lr;           /**< [1e-3] */
+    double beta1, beta2; /**< [0.9, 0.999] */
+    double eps;          /**< [1e-8] */
+    double weight_decay; /**< [wg_adam: 0, wg_adamw: 0.01] */
     wg_group_fn group;
     void *self;
     char end;
 } wg_adam_args;
 typedef wg_adam_args wg_adamw_args;
+/** p = p (1 - lr weight_decay) - lr sign(beta1 m + (1 - beta1) g);  m = beta2 m + (1 - beta2) g. State: "exp_avg".
+ * Source: Chen et al., arXiv:2302.06675 (defaults too). */
 typedef struct {
     wg_module *model;
-    double lr, beta1, beta2, weight_decay;
+    double lr;           /**< [1e-4] */
+    double beta1, beta2; /**< [0.9, 0.99] */
+    double weight_decay; /**< [0] */
     wg_group_fn group;
     void *self;
     char end;
 } wg_lion_args;
-/** Muon for matrices; other parameters get AdamW with adamw_lr, beta1, beta2, eps. */
+/** For matrices (wg_group.matrix): m += (1 - momentum)(g - m);  u = g + momentum (m - g);
+ * p = p (1 - lr weight_decay) - lr sqrt(max(1, rows / columns)) O(u), where O(u) has u's singular vectors and singular
+ * values near 1, by `steps` quintic Newton-Schulz iterations (3.4445, -4.7750, 2.0315) in f32. State: "momentum_buffer".
+ * Other parameters: AdamW with adamw_lr, beta1, beta2, eps; wg_optim_set_lr changes both rates in proportion.
+ * Source: Keller Jordan, "Muon: An optimizer for hidden layers in neural networks", 2024, and its reference code, whose
+ * scale and defaults these are (PyTorch's torch.optim.Muon differs in both). */
 typedef struct {
     wg_module *model;
-    double lr, momentum, weight_decay, adamw_lr, beta1, beta2, eps;
-    int64_t steps;
+    double lr;           /**< [0.02] */
+    double momentum;     /**< [0.95] */
+    double weight_decay; /**< of all parameters [0] */
+    double adamw_lr;     /**< [3e-4] */
+    double beta1, beta2; /**< [0.9, 0.95] */
+    double eps;          /**< [1e-10] */
+    int64_t steps;       /**< [5] */
     wg_group_fn group;
     void *self;
     char end;
@@ -54,33 +90,47 @@ WG_API wg_optim *wg_adam_call(wg_adam_args a);
 WG_API wg_optim *wg_adamw_call(wg_adamw_args a);
 WG_API wg_optim *wg_lion_call(wg_lion_args a);
 WG_API wg_optim *wg_muon_call(wg_muon_args a);
+/** Frees the state, not the model. NULL is fine. */
 WG_API void wg_optim_free(wg_optim *o);
 
-/** One step; consumes the gradients. Changes nothing and returns the error while one is pending. */
+/** One step on every parameter that has a gradient; consumes (drops) the gradients. Parameters without one stay as they
+ * are, and so does their state. Changes nothing and returns the error while one is pending. */
 WG_API wg_status wg_optim_step(wg_optim *o);
+/** Drops the gradients of all of the model's parameters. */
 WG_API void wg_optim_drop_grads(wg_optim *o);
+/** From the next step on; 0 is a rate of 0 here. */
 WG_API void wg_optim_set_lr(wg_optim *o, double lr);
 WG_API double wg_optim_lr(const wg_optim *o);
-/** Scales the gradients so that their global 2-norm is at most max_norm; returns the norm before, 0-d. */
+/** Scales the gradients, in place, by min(1, max_norm / (norm + 1e-6)); returns norm = sqrt(sum of all squares) before that,
+ * () f32 (f64 if a gradient is), on the gradients' device: nothing waits for it. Squares are added in f64 in a fixed order.
+ * A norm that is not finite makes gradients NaN or zero, as in PyTorch: look at it before the step if that may happen.
+ * Parameters that a group skips do not count. Source: Pascanu et al., arXiv:1211.5063. */
 WG_API wg_tensor *wg_clip_grad_norm(wg_optim *o, double max_norm);
 /** Clamps every gradient element to [-limit, limit]. */
 WG_API wg_status wg_clip_grad_value(wg_optim *o, double limit);
 
-/** State as named tensors, for checkpoints: "<parameter>.exp_avg", ... The lists live as long as the innermost scope. */
+/** State as named tensors, for checkpoints: "<parameter>.exp_avg", ...; and "<parameter>.step" (i64) for parameters that
+ * have taken fewer steps than the optimizer. The lists live as long as the innermost scope; the tensors are the optimizer's
+ * own, not copies. */
 WG_API wg_params wg_optim_state(wg_optim *o);
-/** Puts named tensors back; a name or shape that does not fit raises and changes nothing. */
+/** Puts named tensors (copied) and the number of steps back; a parameter of which there is none starts anew. A name or
+ * shape that does not fit raises WG_ENOTFOUND, WG_ESHAPE and changes nothing. */
 WG_API WG_MUST_CHECK wg_status wg_optim_load(wg_optim *o, wg_params state, int64_t step);
+/** Steps taken. */
 WG_API int64_t wg_optim_steps(const wg_optim *o);
 
 typedef enum { WG_CONSTANT, WG_LINEAR, WG_COSINE, WG_WSD } wg_schedule_kind;
-/** Linear warm-up over `warmup` steps to peak, then by kind down to floor at `total`; WSD stays at peak until the last
- * `decay` steps. */
+/** Linear warm-up over `warmup` steps to peak, then by kind down to floor at `total`; WSD (warm-up, stable, decay: Hu et
+ * al., arXiv:2404.06395) stays at peak until the last `decay` steps and falls linearly. WG_CONSTANT ignores floor and
+ * total. */
 typedef struct {
     wg_schedule_kind kind;
     double peak, floor;
     int64_t warmup, decay, total;
 } wg_schedule;
-/** Pure: nothing to save. */
+/** The rate at step (from 0): peak (step + 1) / (warmup + 1) while step < warmup (nanoGPT's), then with
+ * t = (step - warmup) / (total - warmup), or (step - total + decay) / decay for WSD, held within [0, 1]:
+ * linear and WSD peak + t (floor - peak), cosine floor + (peak - floor)(1 + cos(pi t)) / 2. Pure: nothing to save. */
 WG_API double wg_schedule_at(const wg_schedule *s, int64_t step);
 
 #ifdef __cplusplus

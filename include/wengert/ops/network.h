@@ -19,6 +19,13 @@ typedef struct {
 } wg_cross_entropy_args;
 WG_API wg_tensor *wg_cross_entropy_call(wg_cross_entropy_args a);
 
+/** Cross-entropy of logits = x w^T + bias, made and spent a few rows at a time: the whole (N, V) never stands in memory,
+ * neither forward nor backward (which computes a chunk's logits again).
+ * x: (..., C), w: (V, C), bias: (V) or NULL: floating; target: (...) i64 or i32 -> loss: () for WG_MEAN (over the rows that
+ * are not ignored) and WG_SUM, (...) for WG_NONE; f64 if an operand is, else f32. ignore_index, label_smoothing and
+ * reduction as in wg_cross_entropy; chunk: rows at a time, 0: as many as make 64 MiB of logits. Same result and gradient
+ * as wg_cross_entropy(wg_linear(x, w, bias), target), computed in f32 throughout.
+ * Errors: WG_EINDEX for a target out of range, WG_ESHAPE, WG_EDTYPE, WG_EARG for options. */
 typedef struct {
     wg_tensor *x, *w, *target, *bias;
     wg_maybe ignore_index;
@@ -106,6 +113,17 @@ typedef struct {
 } wg_rope_args;
 WG_API wg_tensor *wg_rope_call(wg_rope_args a);
 
+/** y = dropout(softmax(scale q k^T + mask)) v: attention (Vaswani et al., arXiv:1706.03762), never T x T in memory.
+ * q: (B, HQ, Tq, D), k: (B, HKV, Tk, D), v: (B, HKV, Tk, Dv), or all without B; one floating dtype; any strides, read in
+ * place -> y: (B, HQ, Tq, Dv). HQ a multiple of HKV: query head h reads key head h / (HQ / HKV).
+ * mask: broadcasts to (B, HQ, Tq, Tk); bool (true takes part) or floating (added). is_causal: query i sees keys
+ * j <= i + Tk - Tq, so that the last query sees the last key (PyTorch aligns the first ones). window > 0: only
+ * j > i + Tk - Tq - window. All of these together: what each of them lets through. A row that sees nothing gives zeros and
+ * no gradient. scale 0: 1 / sqrt(D). dropout: the probability of each weight to be dropped, always on if given; weight
+ * (b, h, i, j) takes the random value ((b HQ + h) Tq + i) Tk + j.
+ * Computed in f32 for 16-bit operands. The gradient of a floating mask that requires one is supported, but then the whole
+ * runs as other ops do, with T x T scores in memory.
+ * Errors: WG_ESHAPE, WG_EDTYPE for operands that do not fit, WG_EARG for dropout outside [0, 1] or a negative window. */
 typedef struct {
     wg_tensor *q, *k, *v, *mask;
     bool is_causal;

@@ -1,0 +1,104 @@
+/* Template (A, N, F): a tile of an optimizer's step. Operands that are contiguous A are changed where they lie, others in
+ * a copy on the stack that is rounded once when it is put back. Orders of operations are PyTorch's. */
+
+/* Operand k of the tile, to be changed. */
+static inline A *N(operand)(const wgi_tile *t, int k, A *space)
+{
+    return (A *)(uintptr_t)N(load)(t->p[k], t->type[k], t->step[k], t->n, space);
+}
+
+static inline void N(put_back)(const wgi_tile *t, int k, const A *from)
+{
+    N(put)(from, t->p[k], t->type[k], t->step[k], t->n, false);
+}
+
+static void N(adam)(void *self, const wgi_tile *t)
+{
+    const wgi_adam_numbers *k = self;
+    A space[4][WGI_TILE];
+    A *restrict p = N(operand)(t, 0, space[0]);
+    const A *restrict g = N(operand)(t, 1, space[1]);
+    A *restrict m = N(operand)(t, 2, space[2]), *restrict v = N(operand)(t, 3, space[3]);
+    const A keep = (A)k->keep, decay = (A)k->decay, rest1 = (A)(1 - k->beta1), beta2 = (A)k->beta2;
+    const A rest2 = (A)(1 - k->beta2), eps = (A)k->eps, step = (A)k->step_size,
+            root = (A)k->root_factor;
+    for (int64_t i = 0; i < t->n; i++) {
+        const A q = p[i] * keep, d = g[i] + decay * p[i];
+        m[i] += (d - m[i]) * rest1;
+        v[i] = v[i] * beta2 + rest2 * d * d;
+        p[i] = q - step * (m[i] / (F(sqrt)(v[i]) * root + eps));
+    }
+    N(put_back)(t, 0, p);
+    N(put_back)(t, 2, m);
+    N(put_back)(t, 3, v);
+}
+
+static void N(sgd)(void *self, const wgi_tile *t)
+{
+    const wgi_sgd_numbers *k = self;
+    A space[2][WGI_TILE];
+    A *restrict p = N(operand)(t, 0, space[0]);
+    const A *restrict g = N(operand)(t, 1, space[1]);
+    const A lr = (A)k->lr, decay = (A)k->decay;
+    for (int64_t i = 0; i < t->n; i++) p[i] -= lr * (g[i] + decay * p[i]);
+    N(put_back)(t, 0, p);
+}
+
+static void N(sgd_momentum)(void *self, const wgi_tile *t)
+{
+    const wgi_sgd_numbers *k = self;
+    A space[3][WGI_TILE];
+    A *restrict p = N(operand)(t, 0, space[0]), *restrict m = N(operand)(t, 2, space[2]);
+    const A *restrict g = N(operand)(t, 1, space[1]);
+    const A lr = (A)k->lr, decay = (A)k->decay, momentum = (A)k->momentum,
+            undamped = (A)k->undamped;
+    const A own = k->nesterov ? 1 : 0, ahead = k->nesterov ? momentum : 1;
+    for (int64_t i = 0; i < t->n; i++) {
+        const A d = g[i] + decay * p[i];
+        m[i] = momentum * m[i] + undamped * d;
+        p[i] -= lr * (own * d + ahead * m[i]);
+    }
+    N(put_back)(t, 0, p);
+    N(put_back)(t, 2, m);
+}
+
+static void N(lion)(void *self, const wgi_tile *t)
+{
+    const wgi_lion_numbers *k = self;
+    A space[3][WGI_TILE];
+    A *restrict p = N(operand)(t, 0, space[0]), *restrict m = N(operand)(t, 2, space[2]);
+    const A *restrict g = N(operand)(t, 1, space[1]);
+    const A lr = (A)k->lr, keep = (A)k->keep, beta1 = (A)k->beta1, rest1 = (A)(1 - k->beta1);
+    const A beta2 = (A)k->beta2, rest2 = (A)(1 - k->beta2);
+    for (int64_t i = 0; i < t->n; i++) {
+        p[i] = p[i] * keep - lr * F(sign)(beta1 * m[i] + rest1 * g[i]);
+        m[i] = beta2 * m[i] + rest2 * g[i];
+    }
+    N(put_back)(t, 0, p);
+    N(put_back)(t, 2, m);
+}
+
+/* Adds to the tile's sum; a tile may come in several runs, in order. */
+static void N(squares)(void *self, const wgi_tile *t)
+{
+    enum { LANES = 16 };
+    double *sums = self, lane[LANES] = { 0 };
+    A space[WGI_TILE];
+    const A *x = N(load)(t->p[0], t->type[0], t->step[0], t->n, space);
+    int64_t i = 0;
+    for (; i + LANES <= t->n; i += LANES)
+        for (int j = 0; j < LANES; j++) lane[j] += (double)x[i + j] * (double)x[i + j];
+    for (int64_t j = 0; i + j < t->n; j++) lane[j] += (double)x[i + j] * (double)x[i + j];
+    for (int width = LANES / 2; width > 0; width /= 2)
+        for (int j = 0; j < width; j++) lane[j] += lane[j + width];
+    sums[t->tile] += lane[0];
+}
+
+static void N(scale)(void *self, const wgi_tile *t)
+{
+    const A factor = (A) * (const double *)self;
+    A space[WGI_TILE];
+    A *restrict x = N(operand)(t, 0, space);
+    for (int64_t i = 0; i < t->n; i++) x[i] *= factor;
+    N(put_back)(t, 0, x);
+}
