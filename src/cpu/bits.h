@@ -23,8 +23,8 @@ WGI_DEVICE float wgi_float_of_bits(uint32_t b)
     return f;
 }
 
-/* One rounding where the hardware has it, two elsewhere (a libm call would be fifty times slower): the baseline level's
- * last bits differ from the others'. */
+/* One rounding where the hardware has it, two elsewhere (a libm call would be fifty times
+ * slower): the baseline level's last bits differ from the others'. */
 WGI_DEVICE float wgi_fma_f32(float a, float b, float c)
 {
 #if defined(__FMA__) || defined(__CUDA_ARCH__) || defined(__ARM_FEATURE_FMA)

@@ -8,8 +8,9 @@
 
 typedef void (*wgi_convert_fn)(void *to, const void *from, int64_t n);
 
-/* to[t][from](...): floats to integers truncate and saturate, NaN becomes 0; integers to narrower ones keep the low bits;
- * anything to bool is != 0; to 16 bits rounds to nearest, ties to even. */
+/* to[t][from](...): floats to integers truncate and saturate, NaN becomes 0; integers to
+ * narrower ones keep the low bits; anything to bool is != 0; to 16 bits rounds to nearest, ties
+ * to even. */
 typedef struct {
     const wgi_convert_fn *to[WG_DTYPE_COUNT];
 } wgi_convert_kernels;

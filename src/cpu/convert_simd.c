@@ -3,6 +3,7 @@
 
 #include "tensor/half.h"
 
+/* clang-format off */
 static inline double f64_of_f64(double x) { return x; }
 static inline double f64_of_f32(float x) { return x; }
 static inline double f64_of_i64(int64_t x) { return (double)x; }
@@ -50,6 +51,8 @@ static inline uint8_t boolean_of_f64(double x) { return x != 0; }
 static inline uint8_t boolean_of_f32(float x) { return x != 0; }
 static inline uint8_t boolean_of_i64(int64_t x) { return x != 0; }
 static inline uint8_t boolean_of_i32(int32_t x) { return x != 0; }
+
+/* clang-format on */
 
 #define TO f64
 #define T double

@@ -1,5 +1,6 @@
-/* Template: the loops that convert every dtype to one. Wants TO (f32, ...), its element type T. Each source is read as
- * the natural C type of its values (see convert_simd.c), then stored by TO_of_<that type>. */
+/* Template: the loops that convert every dtype to one. Wants TO (f32, ...), its element type T.
+ * Each source is read as the natural C type of its values (see convert_simd.c), then stored by
+ * TO_of_<that type>. */
 #define LOOP(from) WGI_JOIN(TO, of_##from##_loop)
 #define OF(middle) WGI_JOIN(TO, of_##middle)
 

@@ -4,8 +4,8 @@
 #include "cpu/parallel.h"
 
 enum {
-    BLOCK = 1024,   /* elements of a buffer: a few of them stay in L1 */
-    SHORT_ROW = 64  /* rows shorter than this are gathered many to a block */
+    BLOCK = 1024,  /* elements of a buffer: a few of them stay in L1 */
+    SHORT_ROW = 64 /* rows shorter than this are gathered many to a block */
 };
 
 typedef struct {
@@ -150,8 +150,8 @@ static int64_t locate(const pass *p, const operand *o, int64_t i, int64_t *index
 }
 
 /* n elements with a stride to or from contiguous memory. */
-static void copy_strided(char *to, int64_t to_stride, const char *from, int64_t from_stride, size_t size,
-                         int64_t n)
+static void copy_strided(char *to, int64_t to_stride, const char *from, int64_t from_stride,
+                         size_t size, int64_t n)
 {
     if (size == 4) {
         uint32_t *y = (uint32_t *)(void *)to;
@@ -171,7 +171,8 @@ static void copy_strided(char *to, int64_t to_stride, const char *from, int64_t 
 }
 
 /* Elements i .. i + n of o to (gather) or from contiguous memory, row by row. */
-static void transfer(const pass *p, const operand *o, int64_t i, int64_t n, char *block, bool gather)
+static void transfer(const pass *p, const operand *o, int64_t i, int64_t n, char *block,
+                     bool gather)
 {
     extern size_t wgi_dtype_bytes[];
     size_t size = wgi_dtype_bytes[o->dtype];
@@ -221,8 +222,8 @@ static const void *load(const pass *p, const operand *o, wg_dtype wanted, int64_
     return to;
 }
 
-static void store(const pass *p, const operand *o, wg_dtype dtype, int64_t i, int64_t n, buffer *from,
-                  buffer *raw)
+static void store(const pass *p, const operand *o, wg_dtype dtype, int64_t i, int64_t n,
+                  buffer *from, buffer *raw)
 {
     void *place = in_place(p, o, i);
     if (place) {
@@ -308,11 +309,12 @@ static void run_buffered(void *self, int64_t first, int64_t last)
 
 static bool plain(const wg_tensor *t, wg_dtype dtype, const wg_tensor *out)
 {
-    return t->dtype == dtype && t->ndim == out->ndim && wgi_same_shape(t, out) && wgi_is_contiguous(t);
+    return t->dtype == dtype && t->ndim == out->ndim && wgi_same_shape(t, out) &&
+           wgi_is_contiguous(t);
 }
 
-void wgi_elementwise(const wgi_loop *loop, wg_tensor *out, int n, wg_tensor *const *in, const wgi_numbers *p,
-                     bool accumulate)
+void wgi_elementwise(const wgi_loop *loop, wg_tensor *out, int n, wg_tensor *const *in,
+                     const wgi_numbers *p, bool accumulate)
 {
     if (out->numel == 0) return;
     int64_t grain = loop->grain ? loop->grain : WGI_GRAIN;
@@ -366,8 +368,9 @@ void wgi_convert_tensor(wg_tensor *out, wg_tensor *x, bool accumulate)
 {
     if (out->numel == 0) return;
     if (!accumulate && wgi_same_shape(out, x) && wgi_is_contiguous(out) && wgi_is_contiguous(x)) {
-        conversion c = { wgi_converter((wg_dtype)out->dtype, (wg_dtype)x->dtype), wgi_data(out), wgi_data(x),
-                         wg_dtype_size((wg_dtype)out->dtype), wg_dtype_size((wg_dtype)x->dtype) };
+        conversion c = { wgi_converter((wg_dtype)out->dtype, (wg_dtype)x->dtype), wgi_data(out),
+                         wgi_data(x), wg_dtype_size((wg_dtype)out->dtype),
+                         wg_dtype_size((wg_dtype)x->dtype) };
         if (out->numel < 2 * WGI_GRAIN)
             convert_range(&c, 0, out->numel);
         else

@@ -1,5 +1,6 @@
-/* Template: contiguous loops that apply a formula, for one element type. Wants T and L(name). The formula is a constant
- * argument of a function that is always inlined: the loops below are what the compiler vectorises. */
+/* Template: contiguous loops that apply a formula, for one element type. Wants T and L(name).
+ * The formula is a constant argument of a function that is always inlined: the loops below are
+ * what the compiler vectorises. */
 #define INLINE static inline __attribute__((always_inline)) void
 
 INLINE L(map1)(T (*f)(T), void *out, const void *const *in, int64_t n)

@@ -1,5 +1,6 @@
-/* The scalar formula of every elementwise op and of its derivative: it stands here once, for the SIMD loops of the CPU
- * and for CUDA (which defines WGI_DEVICE). Names: wgi_gelu_f32, wgi_gelu_backward_f32, wgi_add_i64. */
+/* The scalar formula of every elementwise op and of its derivative: it stands here once, for the
+ * SIMD loops of the CPU and for CUDA (which defines WGI_DEVICE). Names: wgi_gelu_f32,
+ * wgi_gelu_backward_f32, wgi_add_i64. */
 #ifndef WGI_CPU_FORMULA_H
 #define WGI_CPU_FORMULA_H
 #include <stdbool.h>
@@ -18,6 +19,7 @@
 #undef REAL
 #undef F
 
+/* clang-format off */
 /* Integers wrap around. */
 WGI_DEVICE int64_t wgi_neg_i64(int64_t x) { return (int64_t)(0 - (uint64_t)x); }
 WGI_DEVICE int64_t wgi_abs_i64(int64_t x) { return x < 0 ? wgi_neg_i64(x) : x; }
@@ -30,9 +32,18 @@ WGI_DEVICE int64_t wgi_clamp_i64(int64_t x, int64_t low, int64_t high)
     int64_t y = x < low ? low : x;
     return y > high ? high : y;
 }
-WGI_DEVICE int64_t wgi_add_i64(int64_t x, int64_t y) { return (int64_t)((uint64_t)x + (uint64_t)y); }
-WGI_DEVICE int64_t wgi_sub_i64(int64_t x, int64_t y) { return (int64_t)((uint64_t)x - (uint64_t)y); }
-WGI_DEVICE int64_t wgi_mul_i64(int64_t x, int64_t y) { return (int64_t)((uint64_t)x * (uint64_t)y); }
+WGI_DEVICE int64_t wgi_add_i64(int64_t x, int64_t y)
+{
+    return (int64_t)((uint64_t)x + (uint64_t)y);
+}
+WGI_DEVICE int64_t wgi_sub_i64(int64_t x, int64_t y)
+{
+    return (int64_t)((uint64_t)x - (uint64_t)y);
+}
+WGI_DEVICE int64_t wgi_mul_i64(int64_t x, int64_t y)
+{
+    return (int64_t)((uint64_t)x * (uint64_t)y);
+}
 WGI_DEVICE int64_t wgi_square_i64(int64_t x) { return wgi_mul_i64(x, x); }
 WGI_DEVICE int64_t wgi_maximum_i64(int64_t x, int64_t y) { return x > y ? x : y; }
 WGI_DEVICE int64_t wgi_minimum_i64(int64_t x, int64_t y) { return x < y ? x : y; }
@@ -66,4 +77,5 @@ WGI_DEVICE uint8_t wgi_logical_and_u8(uint8_t x, uint8_t y) { return x & y; }
 WGI_DEVICE uint8_t wgi_logical_or_u8(uint8_t x, uint8_t y) { return x | y; }
 WGI_DEVICE uint8_t wgi_logical_xor_u8(uint8_t x, uint8_t y) { return x ^ y; }
 WGI_DEVICE uint8_t wgi_logical_not_u8(uint8_t x) { return !x; }
+/* clang-format on */
 #endif

@@ -1,7 +1,9 @@
-/* Template: every elementwise formula and its derivative for one real type. Wants REAL and F(name) (wgi_name_f32).
- * A derivative name_backward(s, dy) takes what the op saves, s = x or y as its comment says, and gives dx. Conventions at
- * kinks are PyTorch's: relu'(0) = 0, abs'(0) = 0, clamp passes at its limits. NaN goes through everywhere. */
+/* Template: every elementwise formula and its derivative for one real type. Wants REAL and
+ * F(name) (wgi_name_f32). A derivative name_backward(s, dy) takes what the op saves, s = x or y
+ * as its comment says, and gives dx. Conventions at kinks are PyTorch's: relu'(0) = 0, abs'(0) =
+ * 0, clamp passes at its limits. NaN goes through everywhere. */
 
+/* clang-format off */
 WGI_DEVICE REAL F(neg)(REAL x) { return -x; }
 WGI_DEVICE REAL F(abs)(REAL x) { return F(copysign)(x, 1); }
 WGI_DEVICE REAL F(sign)(REAL x) { return (REAL)(0 < x) - (REAL)(x < 0); }
@@ -84,7 +86,8 @@ WGI_DEVICE REAL F(erf_backward)(REAL x, REAL dy)
     return dy * ((REAL)1.12837916709551257390 * F(exp)(-(x * x)));
 }
 WGI_DEVICE REAL F(gelu_backward)(REAL x, REAL dy) { return dy * F(gelu_slope)(x); }
-/* With s = sigmoid(v), v = 2u: s + x s (1 - s) v'; the factor s (1 - s) is 0 far out, where v' is infinite. */
+/* With s = sigmoid(v), v = 2u: s + x s (1 - s) v'; the factor s (1 - s) is 0 far out, where v'
+ * is infinite. */
 WGI_DEVICE REAL F(gelu_tanh_backward)(REAL x, REAL dy)
 {
     REAL c = x < -16 ? -16 : x > 16 ? 16 : x;
@@ -112,7 +115,8 @@ WGI_DEVICE REAL F(remainder)(REAL x, REAL y)
     REAL r = F(fmod)(x, y);
     return r != 0 && (r < 0) != (y < 0) ? r + y : r;
 }
-/* floor(x / y), exact where the quotient's rounding would step over an integer; as Python's float.__floordiv__. */
+/* floor(x / y), exact where the quotient's rounding would step over an integer; as Python's
+ * float.__floordiv__. */
 WGI_DEVICE REAL F(floor_divide)(REAL x, REAL y)
 {
     if (y == 0) return x / y;
@@ -131,3 +135,4 @@ WGI_DEVICE bool F(isfinite)(REAL x) { return x - x == 0; }
 
 /* ---- of three ---- */
 WGI_DEVICE REAL F(where)(uint8_t c, REAL x, REAL y) { return c ? x : y; }
+/* clang-format on */

@@ -25,13 +25,13 @@ static void grad(wg_vjp *g)
 {
     const affine *c = g->attr;
     const affine scale = { c->a, 0 };
-    wg_vjp_apply(g, (const int[]){ 0 }, &wgi_op_affine, WG_LIST(g->dy.t[0]), &scale);
+    wg_vjp_apply(g, (const int[]) { 0 }, &wgi_op_affine, WG_LIST(g->dy.t[0]), &scale);
 }
 
 static void samples(wg_samples *s)
 {
-    wgi_unary_samples(s, &(const affine){ -1.5, 0.25 }, -3, 3);
-    wg_sample(s, "constant", WG_LIST(wg_randn(WG_DIMS(3))), &(const affine){ 0, 2 });
+    wgi_unary_samples(s, &(const affine) { -1.5, 0.25 }, -3, 3);
+    wg_sample(s, "constant", WG_LIST(wg_randn(WG_DIMS(3))), &(const affine) { 0, 2 });
 }
 
 const wg_op wgi_op_affine = {
@@ -49,5 +49,5 @@ const wg_op wgi_op_affine = {
 
 wg_tensor *wg_affine(wg_tensor *x, double a, double b)
 {
-    return wg_apply(&wgi_op_affine, WG_LIST(x), &(const affine){ a, b }, NULL);
+    return wg_apply(&wgi_op_affine, WG_LIST(x), &(const affine) { a, b }, NULL);
 }

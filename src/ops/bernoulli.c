@@ -1,5 +1,6 @@
-/* y = 1 with probability p, else 0: p: (...) any float -> y: same shape and dtype; value i is u < p with u the uniform of 24
- * bits from word i. Its gradient is zero. errors: WG_EARG for a p outside [0, 1] or NaN. */
+/* y = 1 with probability p, else 0: p: (...) any float -> y: same shape and dtype; value i is u
+ * < p with u the uniform of 24 bits from word i. Its gradient is zero. errors: WG_EARG for a p
+ * outside [0, 1] or NaN. */
 #include "ops/make.h"
 #include "tensor/philox.h"
 
@@ -14,7 +15,8 @@ static wg_status run(const wg_run *r)
     for (int64_t i = 0; i < y->numel; i++) {
         if (i % 4 == 0) w = wgi_philox(r->random[0], r->random[1] + (uint64_t)i / 4);
         double v = wgi_load(from + (size_t)i * size, (wg_dtype)p->dtype);
-        if (!(v >= 0 && v <= 1)) return wg_raise(WG_EARG, "p[%lld] = %g is not in [0, 1]", (long long)i, v);
+        if (!(v >= 0 && v <= 1))
+            return wg_raise(WG_EARG, "p[%lld] = %g is not in [0, 1]", (long long)i, v);
         wgi_store(to + (size_t)i * size, (wg_dtype)y->dtype, wgi_uniform24(w.v[i % 4]) < v);
     }
     return WG_OK;

@@ -1,5 +1,6 @@
-/* y = x in dtype t: rounded to nearest (even), to integers truncated and saturated (NaN: 0), to bool x != 0. x itself if it
- * has that dtype. dx = dy cast back; a cast to integers has none. errors: WG_EARG for an unknown dtype. */
+/* y = x in dtype t: rounded to nearest (even), to integers truncated and saturated (NaN: 0), to
+ * bool x != 0. x itself if it has that dtype. dx = dy cast back; a cast to integers has none.
+ * errors: WG_EARG for an unknown dtype. */
 #include "ops/elementwise.h"
 
 typedef struct {
@@ -9,7 +10,8 @@ typedef struct {
 static wg_status infer(wg_infer *c)
 {
     const cast *a = c->attr;
-    if (a->dtype <= 0 || a->dtype >= WG_DTYPE_COUNT) return wg_raise(WG_EARG, "there is no dtype %d", a->dtype);
+    if (a->dtype <= 0 || a->dtype >= WG_DTYPE_COUNT)
+        return wg_raise(WG_EARG, "there is no dtype %d", a->dtype);
     wg_status s = wgi_infer_any(c);
     c->out[0].dtype = (wg_dtype)a->dtype;
     return s;
@@ -34,15 +36,16 @@ static wg_status reference(const wg_run *r)
 static void grad(wg_vjp *g)
 {
     const cast back = { (int)wg_vjp_in_dtype(g, 0) };
-    wg_vjp_apply(g, (const int[]){ 0 }, &wgi_op_cast, WG_LIST(g->dy.t[0]), &back);
+    wg_vjp_apply(g, (const int[]) { 0 }, &wgi_op_cast, WG_LIST(g->dy.t[0]), &back);
 }
 
 static void samples(wg_samples *s)
 {
-    wgi_unary_samples(s, &(const cast){ WG_F64 }, -3, 3);
-    wg_sample(s, "to i64", WG_LIST(wgi_uniform(WG_DIMS(9), -4, 4)), &(const cast){ WG_I64 });
-    wg_sample(s, "to bool", WG_LIST(wg_round(wgi_uniform(WG_DIMS(9), -1, 1))), &(const cast){ WG_BOOL });
-    wg_sample_error(s, "dtype", WG_LIST(wg_randn(WG_DIMS(2))), &(const cast){ 99 }, WG_EARG,
+    wgi_unary_samples(s, &(const cast) { WG_F64 }, -3, 3);
+    wg_sample(s, "to i64", WG_LIST(wgi_uniform(WG_DIMS(9), -4, 4)), &(const cast) { WG_I64 });
+    wg_sample(s, "to bool", WG_LIST(wg_round(wgi_uniform(WG_DIMS(9), -1, 1))),
+              &(const cast) { WG_BOOL });
+    wg_sample_error(s, "dtype", WG_LIST(wg_randn(WG_DIMS(2))), &(const cast) { 99 }, WG_EARG,
                     "cast: there is no dtype 99");
 }
 
@@ -62,5 +65,5 @@ const wg_op wgi_op_cast = {
 wg_tensor *wg_cast(wg_tensor *x, wg_dtype t)
 {
     if (!wgi_bad(x) && x->dtype == t && !(x->flags & WGI_WEAK)) return x;
-    return wg_apply(&wgi_op_cast, WG_LIST(x), &(const cast){ (int)t }, NULL);
+    return wg_apply(&wgi_op_cast, WG_LIST(x), &(const cast) { (int)t }, NULL);
 }

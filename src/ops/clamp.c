@@ -1,5 +1,6 @@
-/* y = min(max(x, low), high); NaN stays. Numbers of any dtype; limits of integers must be integral or infinite.
- * dx = dy where low <= x <= high, else 0; saves x. low > high: everything is high, as in PyTorch. NaN limits raise WG_EARG. */
+/* y = min(max(x, low), high); NaN stays. Numbers of any dtype; limits of integers must be
+ * integral or infinite. dx = dy where low <= x <= high, else 0; saves x. low > high: everything
+ * is high, as in PyTorch. NaN limits raise WG_EARG. */
 #include "ops/elementwise.h"
 
 typedef struct {
@@ -9,7 +10,8 @@ typedef struct {
 static wg_status infer(wg_infer *c)
 {
     const clamp *a = c->attr;
-    bool whole = (isinf(a->low) || a->low == floor(a->low)) && (isinf(a->high) || a->high == floor(a->high));
+    bool whole =
+        (isinf(a->low) || a->low == floor(a->low)) && (isinf(a->high) || a->high == floor(a->high));
     if (isnan(a->low) || isnan(a->high)) return wg_raise(WG_EARG, "a limit is NaN");
     if (!whole && !wgi_is_float(c->in.t[0]->dtype))
         return wg_raise(WG_EARG, "limits %g, %g of integers are not whole", a->low, a->high);
@@ -64,10 +66,12 @@ static void grad_fused(wg_vjp *g)
 
 static void samples(wg_samples *s)
 {
-    wgi_unary_samples(s, &(const clamp){ -1, 0.5 }, -0.9, 0.4);
-    wg_sample(s, "outside", WG_LIST(wgi_uniform(WG_DIMS(6), 0.6, 3)), &(const clamp){ -1, 0.5 });
-    wg_sample(s, "one side", WG_LIST(wgi_uniform(WG_DIMS(6), 0.1, 3)), &(const clamp){ 0, INFINITY });
-    wg_sample_error(s, "NaN", WG_LIST(wg_randn(WG_DIMS(2))), &(const clamp){ NAN, 1 }, WG_EARG, "");
+    wgi_unary_samples(s, &(const clamp) { -1, 0.5 }, -0.9, 0.4);
+    wg_sample(s, "outside", WG_LIST(wgi_uniform(WG_DIMS(6), 0.6, 3)), &(const clamp) { -1, 0.5 });
+    wg_sample(s, "one side", WG_LIST(wgi_uniform(WG_DIMS(6), 0.1, 3)),
+              &(const clamp) { 0, INFINITY });
+    wg_sample_error(s, "NaN", WG_LIST(wg_randn(WG_DIMS(2))), &(const clamp) { NAN, 1 }, WG_EARG,
+                    "");
 }
 
 const wg_op wgi_op_clamp = {
@@ -87,5 +91,5 @@ const wg_op wgi_op_clamp = {
 
 wg_tensor *wg_clamp(wg_tensor *x, double low, double high)
 {
-    return wg_apply(&wgi_op_clamp, WG_LIST(x), &(const clamp){ low, high }, NULL);
+    return wg_apply(&wgi_op_clamp, WG_LIST(x), &(const clamp) { low, high }, NULL);
 }

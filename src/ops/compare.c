@@ -1,5 +1,5 @@
-/* Comparisons: eq, ne, lt, le, gt, ge of x and y, broadcast, compared in the promoted type -> bool. NaN: only ne is true.
- * They have no gradient (their output is not floating). */
+/* Comparisons: eq, ne, lt, le, gt, ge of x and y, broadcast, compared in the promoted type ->
+ * bool. NaN: only ne is true. They have no gradient (their output is not floating). */
 #include "ops/elementwise.h"
 
 /* Compares in the promoted type; gt and ge are lt and le with the operands exchanged. */

@@ -1,5 +1,5 @@
-/* z = x / y, broadcast and promoted; integers give the current float dtype, as in PyTorch. The gradients are dz / y and
- * -(dz / y) (x / y). */
+/* z = x / y, broadcast and promoted; integers give the current float dtype, as in PyTorch. The
+ * gradients are dz / y and -(dz / y) (x / y). */
 #include "ops/elementwise.h"
 
 static wg_status run(const wg_run *r)
@@ -20,7 +20,7 @@ static wg_status reference(const wg_run *r)
 static void grad(wg_vjp *g)
 {
     wg_tensor *dz = g->dy.t[0], *x = g->x.t[0], *y = g->x.t[1];
-    if (g->wants[0]) wg_vjp_apply(g, (const int[]){ 0 }, &wgi_op_div, WG_LIST(dz, y), NULL);
+    if (g->wants[0]) wg_vjp_apply(g, (const int[]) { 0 }, &wgi_op_div, WG_LIST(dz, y), NULL);
     if (g->wants[1]) g->dx.t[1] = wg_neg(wg_mul(wg_div(dz, y), wg_div(x, y)));
 }
 

@@ -2,26 +2,19 @@
 
 /* ---- shape rules ---- */
 
-wg_status wgi_infer_device(const wg_infer *c, wg_device *out)
+wg_device wgi_infer_device(const wg_infer *c)
 {
-    const wg_tensor *first = NULL;
-    for (int64_t i = 0; i < c->in.n; i++) {
-        const wg_tensor *t = c->in.t[i];
-        if (!t || (t->flags & WGI_WEAK)) continue;
-        if (!first)
-            first = t;
-        else if (t->device.kind != first->device.kind || t->device.index != first->device.index)
-            return wg_raise(WG_EDEVICE, "inputs lie on different devices");
-    }
-    *out = first ? first->device : c->in.t[0]->device;
-    return WG_OK;
+    for (int64_t i = 0; i < c->in.n; i++)
+        if (c->in.t[i] && !(c->in.t[i]->flags & WGI_WEAK)) return c->in.t[i]->device;
+    return c->in.t[0]->device;
 }
 
 static wg_status infer_like(wg_infer *c, wg_dtype t)
 {
     c->out[0].dtype = t;
     c->out[0].shape = wgi_shape(c->in.t[0]);
-    return wgi_infer_device(c, &c->out[0].device);
+    c->out[0].device = wgi_infer_device(c);
+    return WG_OK;
 }
 
 wg_status wgi_infer_any(wg_infer *c)
@@ -45,8 +38,8 @@ static wg_status infer_broadcast(wg_infer *c, wg_dtype t)
 {
     wg_dims x = wgi_shape(c->in.t[0]), y = wgi_shape(c->in.t[1]);
     c->out[0].dtype = t;
-    wg_status s = wgi_infer_device(c, &c->out[0].device);
-    return s ? s : wgi_broadcast(&x, &y, &c->out[0].shape);
+    c->out[0].device = wgi_infer_device(c);
+    return wgi_broadcast(&x, &y, &c->out[0].shape);
 }
 
 wg_status wgi_infer_binary(wg_infer *c)
@@ -138,7 +131,7 @@ void wgi_unary_vjp(wg_vjp *g, wgi_formula f, wg_tensor *saved, const wgi_numbers
     memset(&a, 0, sizeof a);
     a.formula = (int)f;
     if (p) a.numbers = *p;
-    wg_vjp_apply(g, (const int[]){ 0 }, &wgi_op_unary_backward, WG_LIST(saved, g->dy.t[0]), &a);
+    wg_vjp_apply(g, (const int[]) { 0 }, &wgi_op_unary_backward, WG_LIST(saved, g->dy.t[0]), &a);
 }
 
 /* ---- samples ---- */
@@ -158,14 +151,23 @@ void wgi_unary_samples(wg_samples *s, const void *attr, double low, double high)
 
 void wgi_binary_samples(wg_samples *s, double xl, double xh, double yl, double yh)
 {
-    wg_sample(s, "0-d", WG_LIST(wgi_uniform(WG_DIMS(), xl, xh), wgi_uniform(WG_DIMS(), yl, yh)), NULL);
-    wg_sample(s, "3-d", WG_LIST(wgi_uniform(WG_DIMS(2, 3, 4), xl, xh), wgi_uniform(WG_DIMS(2, 3, 4), yl, yh)),
+    wg_sample(s, "0-d", WG_LIST(wgi_uniform(WG_DIMS(), xl, xh), wgi_uniform(WG_DIMS(), yl, yh)),
               NULL);
-    wg_sample(s, "row", WG_LIST(wgi_uniform(WG_DIMS(2, 3, 4), xl, xh), wgi_uniform(WG_DIMS(4), yl, yh)), NULL);
-    wg_sample(s, "both broadcast", WG_LIST(wgi_uniform(WG_DIMS(3, 1), xl, xh), wgi_uniform(WG_DIMS(2, 1, 4), yl, yh)),
+    wg_sample(s, "3-d",
+              WG_LIST(wgi_uniform(WG_DIMS(2, 3, 4), xl, xh), wgi_uniform(WG_DIMS(2, 3, 4), yl, yh)),
               NULL);
-    wg_sample(s, "with 0-d", WG_LIST(wgi_uniform(WG_DIMS(5), xl, xh), wgi_uniform(WG_DIMS(), yl, yh)), NULL);
-    wg_sample(s, "empty", WG_LIST(wgi_uniform(WG_DIMS(0, 3), xl, xh), wgi_uniform(WG_DIMS(1, 3), yl, yh)), NULL);
-    wg_sample_error(s, "shapes", WG_LIST(wgi_uniform(WG_DIMS(2, 3), xl, xh), wgi_uniform(WG_DIMS(2), yl, yh)), NULL,
-                    WG_ESHAPE, "");
+    wg_sample(s, "row",
+              WG_LIST(wgi_uniform(WG_DIMS(2, 3, 4), xl, xh), wgi_uniform(WG_DIMS(4), yl, yh)),
+              NULL);
+    wg_sample(s, "both broadcast",
+              WG_LIST(wgi_uniform(WG_DIMS(3, 1), xl, xh), wgi_uniform(WG_DIMS(2, 1, 4), yl, yh)),
+              NULL);
+    wg_sample(s, "with 0-d",
+              WG_LIST(wgi_uniform(WG_DIMS(5), xl, xh), wgi_uniform(WG_DIMS(), yl, yh)), NULL);
+    wg_sample(s, "empty",
+              WG_LIST(wgi_uniform(WG_DIMS(0, 3), xl, xh), wgi_uniform(WG_DIMS(1, 3), yl, yh)),
+              NULL);
+    wg_sample_error(s, "shapes",
+                    WG_LIST(wgi_uniform(WG_DIMS(2, 3), xl, xh), wgi_uniform(WG_DIMS(2), yl, yh)),
+                    NULL, WG_ESHAPE, "");
 }

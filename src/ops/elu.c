@@ -16,7 +16,8 @@ static wg_status reference(const wg_run *r)
 {
     const double alpha = ((const elu *)r->attr)->alpha, *x = wg_run_in(r, 0);
     double *y = wg_run_out(r, 0);
-    for (int64_t i = 0; i < wg_numel(r->out.t[0]); i++) y[i] = x[i] > 0 ? x[i] : alpha * expm1(x[i]);
+    for (int64_t i = 0; i < wg_numel(r->out.t[0]); i++)
+        y[i] = x[i] > 0 ? x[i] : alpha * expm1(x[i]);
     return WG_OK;
 }
 
@@ -24,7 +25,8 @@ static void grad(wg_vjp *g)
 {
     const double alpha = ((const elu *)g->attr)->alpha;
     wg_tensor *x = g->x.t[0], *dy = g->dy.t[0];
-    /* e^min(x, 0): the branch that is not taken must not overflow, or its second derivative would be 0 times infinity */
+    /* e^min(x, 0): the branch that is not taken must not overflow, or its second derivative
+     * would be 0 times infinity */
     wg_tensor *below = wg_affine(wg_exp(wg_clamp(x, -INFINITY, 0)), alpha, 0);
     g->dx.t[0] = wg_mul(dy, wg_where(wg_gt(x, wg_scalar(0)), wg_scalar(1), below));
 }
@@ -37,8 +39,8 @@ static void grad_fused(wg_vjp *g)
 
 static void samples(wg_samples *s)
 {
-    wgi_unary_samples(s, &(const elu){ 0.3 }, 0.1, 3);
-    wg_sample(s, "negative", WG_LIST(wgi_uniform(WG_DIMS(5), -3, -0.1)), &(const elu){ 1.2 });
+    wgi_unary_samples(s, &(const elu) { 0.3 }, 0.1, 3);
+    wg_sample(s, "negative", WG_LIST(wgi_uniform(WG_DIMS(5), -3, -0.1)), &(const elu) { 1.2 });
 }
 
 const wg_op wgi_op_elu = {
@@ -58,5 +60,5 @@ const wg_op wgi_op_elu = {
 
 wg_tensor *wg_elu(wg_tensor *x, double alpha)
 {
-    return wg_apply(&wgi_op_elu, WG_LIST(x), &(const elu){ alpha }, NULL);
+    return wg_apply(&wgi_op_elu, WG_LIST(x), &(const elu) { alpha }, NULL);
 }

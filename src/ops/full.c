@@ -1,11 +1,13 @@
-/* Constants: y = value everywhere; empty leaves the memory as it is. attr: shape, dtype, device, value. */
+/* Constants: y = value everywhere; empty leaves the memory as it is. attr: shape, dtype, device,
+ * value. */
 #include "ops/make.h"
 
 wg_status wgi_infer_make(wg_infer *c)
 {
     const wgi_make *a = c->attr;
     if (wgi_numel(&a->shape) < 0) return wg_raise(WG_ESHAPE, "the shape is invalid or too large");
-    if (a->dtype <= 0 || a->dtype >= WG_DTYPE_COUNT) return wg_raise(WG_EARG, "there is no dtype %d", (int)a->dtype);
+    if (a->dtype <= 0 || a->dtype >= WG_DTYPE_COUNT)
+        return wg_raise(WG_EARG, "there is no dtype %d", (int)a->dtype);
     c->out[0].shape = a->shape;
     c->out[0].dtype = a->dtype;
     c->out[0].device = a->device;

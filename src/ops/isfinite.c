@@ -1,4 +1,5 @@
-/* y = whether x is neither infinite nor NaN: any dtype -> bool. No gradient (the output is not floating). */
+/* y = whether x is neither infinite nor NaN: any dtype -> bool. No gradient (the output is not
+ * floating). */
 #include "ops/elementwise.h"
 
 static wg_status infer(wg_infer *c)
@@ -12,7 +13,9 @@ static wg_status run(const wg_run *r)
 {
     const wgi_elementwise_kernels *k = WGI_PICK(wgi_elementwise_kernels);
     bool wide = r->in.t[0]->dtype == WG_F64; /* integers are finite in f32 too */
-    const wgi_loop loop = { wide ? k->isfinite_f64 : k->isfinite_f32, { wide ? WG_F64 : WG_F32 }, WG_BOOL, 0 };
+    const wgi_loop loop = {
+        wide ? k->isfinite_f64 : k->isfinite_f32, { wide ? WG_F64 : WG_F32 }, WG_BOOL, 0
+    };
     wgi_elementwise(&loop, r->out.t[0], 1, r->in.t, NULL, false);
     return WG_OK;
 }

@@ -34,8 +34,9 @@ static void grad_fused(wg_vjp *g)
 
 static void samples(wg_samples *s)
 {
-    wgi_unary_samples(s, &(const leaky_relu){ 0.3 }, 0.1, 3);
-    wg_sample(s, "negative", WG_LIST(wgi_uniform(WG_DIMS(5), -3, -0.1)), &(const leaky_relu){ 1.2 });
+    wgi_unary_samples(s, &(const leaky_relu) { 0.3 }, 0.1, 3);
+    wg_sample(s, "negative", WG_LIST(wgi_uniform(WG_DIMS(5), -3, -0.1)),
+              &(const leaky_relu) { 1.2 });
 }
 
 const wg_op wgi_op_leaky_relu = {
@@ -55,5 +56,5 @@ const wg_op wgi_op_leaky_relu = {
 
 wg_tensor *wg_leaky_relu(wg_tensor *x, double slope)
 {
-    return wg_apply(&wgi_op_leaky_relu, WG_LIST(x), &(const leaky_relu){ slope }, NULL);
+    return wg_apply(&wgi_op_leaky_relu, WG_LIST(x), &(const leaky_relu) { slope }, NULL);
 }

@@ -1,5 +1,5 @@
-/* Logical and, or, xor of x and y, broadcast, and not of x; any dtype, nonzero (also NaN) is true -> bool. No gradient (the
- * output is not floating). */
+/* Logical and, or, xor of x and y, broadcast, and not of x; any dtype, nonzero (also NaN) is
+ * true -> bool. No gradient (the output is not floating). */
 #include "ops/elementwise.h"
 
 static wg_status run(const wg_run *r, wgi_loop_fn fn)
@@ -15,7 +15,8 @@ static wg_status reference(const wg_run *r, bool (*f)(bool, bool))
     uint8_t *z = wg_run_out(r, 0);
     wg_dims xs = wg_shape(r->in.t[0]), ys = wg_shape(r->in.t[1]), zs = wg_shape(r->out.t[0]);
     for (int64_t i = 0; i < wg_numel(r->out.t[0]); i++)
-        z[i] = f(x[wgi_broadcast_index(&zs, &xs, i)] != 0, y[wgi_broadcast_index(&zs, &ys, i)] != 0);
+        z[i] =
+            f(x[wgi_broadcast_index(&zs, &xs, i)] != 0, y[wgi_broadcast_index(&zs, &ys, i)] != 0);
     return WG_OK;
 }
 
@@ -30,7 +31,8 @@ static void samples(wg_samples *s)
     wg_sample(s, "0-d", WG_LIST(truths(WG_DIMS()), truths(WG_DIMS())), NULL);
     wg_sample(s, "row", WG_LIST(truths(WG_DIMS(3, 4)), truths(WG_DIMS(4))), NULL);
     wg_sample(s, "both broadcast", WG_LIST(truths(WG_DIMS(3, 1)), truths(WG_DIMS(2, 1, 4))), NULL);
-    wg_sample_error(s, "shapes", WG_LIST(truths(WG_DIMS(2, 3)), truths(WG_DIMS(2))), NULL, WG_ESHAPE, "");
+    wg_sample_error(s, "shapes", WG_LIST(truths(WG_DIMS(2, 3)), truths(WG_DIMS(2))), NULL,
+                    WG_ESHAPE, "");
 }
 
 /* ---- and ---- */

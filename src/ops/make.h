@@ -7,7 +7,7 @@ typedef struct {
     wg_dims shape;
     wg_device device;
     wg_dtype dtype;
-    double a, b;          /* value; start and step; ... */
+    double a, b; /* value; start and step; ... */
     int64_t low, high;
 } wgi_make;
 

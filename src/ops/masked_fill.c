@@ -1,6 +1,7 @@
-/* y = value where mask, else x, in x's dtype and of x's shape; mask (bool) broadcasts to x. dx = dy where not mask, else 0.
- * errors: WG_EDTYPE if mask is not bool; WG_ESHAPE if it does not broadcast to x; WG_EARG if value is not whole and x holds
- * integers. */
+/* y = value where mask, else x, in x's dtype and of x's shape; mask (bool) broadcasts to x. dx =
+ * dy where not mask, else 0.
+ * errors: WG_EDTYPE if mask is not bool; WG_ESHAPE if it does not broadcast to x; WG_EARG if
+ * value is not whole and x holds integers. */
 #include "ops/elementwise.h"
 
 typedef struct {
@@ -13,7 +14,8 @@ static wg_status infer(wg_infer *c)
     wg_tensor *x = c->in.t[0], *mask = c->in.t[1];
     if (mask->dtype != WG_BOOL) return wg_raise(WG_EDTYPE, "mask should be bool");
     if (!wgi_is_float(x->dtype) && !(value == floor(value) && fabs(value) < 0x1p63))
-        return wg_raise(WG_EARG, "value %g does not fit %s", value, wg_dtype_name((wg_dtype)x->dtype));
+        return wg_raise(WG_EARG, "value %g does not fit %s", value,
+                        wg_dtype_name((wg_dtype)x->dtype));
     wg_dims xs = wgi_shape(x), ms = wgi_shape(mask), both;
     wg_status s = wgi_broadcast(&xs, &ms, &both);
     if (s) return s;
@@ -48,7 +50,8 @@ static wg_status reference(const wg_run *r)
 static void grad(wg_vjp *g)
 {
     const masked_fill zero = { 0 };
-    wg_vjp_apply(g, (const int[]){ 0 }, &wgi_op_masked_fill, WG_LIST(g->dy.t[0], g->x.t[1]), &zero);
+    wg_vjp_apply(g, (const int[]) { 0 }, &wgi_op_masked_fill, WG_LIST(g->dy.t[0], g->x.t[1]),
+                 &zero);
 }
 
 static wg_tensor *some(wg_dims shape)
@@ -85,5 +88,5 @@ const wg_op wgi_op_masked_fill = {
 
 wg_tensor *wg_masked_fill(wg_tensor *x, wg_tensor *mask, double value)
 {
-    return wg_apply(&wgi_op_masked_fill, WG_LIST(x, mask), &(const masked_fill){ value }, NULL);
+    return wg_apply(&wgi_op_masked_fill, WG_LIST(x, mask), &(const masked_fill) { value }, NULL);
 }

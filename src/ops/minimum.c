@@ -1,4 +1,5 @@
-/* z = the smaller of x and y, broadcast and promoted; NaN if either is. dz goes to the one taken, and half to each at a tie. */
+/* z = the smaller of x and y, broadcast and promoted; NaN if either is. dz goes to the one
+ * taken, and half to each at a tie. */
 #include "ops/elementwise.h"
 
 static wg_status run(const wg_run *r)

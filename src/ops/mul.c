@@ -1,5 +1,5 @@
-/* z = x y, broadcast and promoted; of bools: and. The gradients are dz y and dz x; saves the factor that the other's
- * gradient needs. */
+/* z = x y, broadcast and promoted; of bools: and. The gradients are dz y and dz x; saves the
+ * factor that the other's gradient needs. */
 #include "ops/elementwise.h"
 
 static wg_status run(const wg_run *r)
@@ -20,8 +20,10 @@ static wg_status reference(const wg_run *r)
 static void grad(wg_vjp *g)
 {
     wg_tensor *dz = g->dy.t[0];
-    if (g->wants[0]) wg_vjp_apply(g, (const int[]){ 0 }, &wgi_op_mul, WG_LIST(dz, g->x.t[1]), NULL);
-    if (g->wants[1]) wg_vjp_apply(g, (const int[]){ 1 }, &wgi_op_mul, WG_LIST(dz, g->x.t[0]), NULL);
+    if (g->wants[0])
+        wg_vjp_apply(g, (const int[]) { 0 }, &wgi_op_mul, WG_LIST(dz, g->x.t[1]), NULL);
+    if (g->wants[1])
+        wg_vjp_apply(g, (const int[]) { 1 }, &wgi_op_mul, WG_LIST(dz, g->x.t[0]), NULL);
 }
 
 static void samples(wg_samples *s)

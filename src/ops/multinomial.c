@@ -1,8 +1,9 @@
-/* n draws with replacement from each row of weights: p: (..., V) any float, >= 0, not necessarily summing to 1 ->
- * i: (..., n) i64. The inverse of the cumulated weights, in f64, at a uniform of 53 bits from words 2i, 2i + 1: the first
- * index whose cumulated weight exceeds it. No gradient (the output is not floating).
- * errors: WG_EARG for a row with a negative weight, a NaN or an infinity, or no positive weight, and for n < 0;
- * WG_ESHAPE for a 0-d p. */
+/* n draws with replacement from each row of weights: p: (..., V) any float, >= 0, not
+ * necessarily summing to 1 -> i: (..., n) i64. The inverse of the cumulated weights, in f64, at
+ * a uniform of 53 bits from words 2i, 2i + 1: the first index whose cumulated weight exceeds it.
+ * No gradient (the output is not floating).
+ * errors: WG_EARG for a row with a negative weight, a NaN or an infinity, or no positive weight,
+ * and for n < 0; WG_ESHAPE for a 0-d p. */
 #include "ops/make.h"
 #include "tensor/philox.h"
 
@@ -74,11 +75,12 @@ static wg_status run(const wg_run *r)
     if (!cumulated) return WG_EMEM;
     const size_t row_bytes = (size_t)size * wg_dtype_size((wg_dtype)p->dtype);
     for (int64_t row = 0; row < p->numel / size; row++) {
-        wg_status s =
-            cumulate((const char *)wg_run_in(r, 0) + (size_t)row * row_bytes, (wg_dtype)p->dtype, size, cumulated);
+        wg_status s = cumulate((const char *)wg_run_in(r, 0) + (size_t)row * row_bytes,
+                               (wg_dtype)p->dtype, size, cumulated);
         if (s) return s;
         for (int64_t k = 0; k < n; k++)
-            out[row * n + k] = find(cumulated, size, uniform53(r, row * n + k) * cumulated[size - 1]);
+            out[row * n + k] =
+                find(cumulated, size, uniform53(r, row * n + k) * cumulated[size - 1]);
     }
     return WG_OK;
 }
@@ -107,13 +109,13 @@ static void samples(wg_samples *s)
     wg_sample(s, "3-d", WG_LIST(wg_rand(WG_DIMS(2, 3, 5))), &three);
     wg_sample(s, "no draws", WG_LIST(wg_rand(WG_DIMS(2, 5))), &none);
     wg_sample(s, "no rows", WG_LIST(wg_rand(WG_DIMS(0, 5))), &three);
-    wg_sample(s, "one weight", WG_LIST(wg_exp(wg_log(wg_cast(wg_one_hot(wg_arange(0, 4), 6), wg_current_dtype())))),
-              &three);
-    wg_sample_error(s, "0-d", WG_LIST(wg_rand(WG_DIMS())), &three, WG_ESHAPE, "multinomial: p should have");
+    wg_sample_error(s, "0-d", WG_LIST(wg_rand(WG_DIMS())), &three, WG_ESHAPE,
+                    "multinomial: p should have");
     wg_sample_error(s, "n", WG_LIST(wg_rand(WG_DIMS(3))), &bad, WG_EARG, "multinomial: -1 draws");
     wg_sample_error(s, "negative", WG_LIST(wg_neg(wg_ones(WG_DIMS(3)))), &three, WG_EARG,
                     "multinomial: a weight is -1");
-    wg_sample_error(s, "zero", WG_LIST(wg_zeros(WG_DIMS(2, 3))), &three, WG_EARG, "multinomial: a row of weights");
+    wg_sample_error(s, "zero", WG_LIST(wg_zeros(WG_DIMS(2, 3))), &three, WG_EARG,
+                    "multinomial: a row of weights");
 }
 
 const wg_op wgi_op_multinomial = {
@@ -130,5 +132,5 @@ const wg_op wgi_op_multinomial = {
 
 wg_tensor *wg_multinomial(wg_tensor *p, int64_t n)
 {
-    return wg_apply(&wgi_op_multinomial, WG_LIST(p), &(const multinomial){ n }, NULL);
+    return wg_apply(&wgi_op_multinomial, WG_LIST(p), &(const multinomial) { n }, NULL);
 }

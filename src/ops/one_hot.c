@@ -1,5 +1,6 @@
-/* y[..., c] = 1 where i = c, else 0: i: (...) integers in [0, classes) -> y: (..., classes) i64. No gradient (the output is
- * not floating). errors: WG_EINDEX for a value outside, WG_EDTYPE if i is not of integers, WG_EARG for classes < 1. */
+/* y[..., c] = 1 where i = c, else 0: i: (...) integers in [0, classes) -> y: (..., classes) i64.
+ * No gradient (the output is not floating). errors: WG_EINDEX for a value outside, WG_EDTYPE if
+ * i is not of integers, WG_EARG for classes < 1. */
 #include "ops/elementwise.h"
 
 typedef struct {
@@ -10,7 +11,8 @@ static wg_status infer(wg_infer *c)
 {
     const one_hot *a = c->attr;
     const wg_tensor *i = c->in.t[0];
-    if (wgi_is_float(i->dtype) || i->dtype == WG_BOOL) return wg_raise(WG_EDTYPE, "i should be of integers");
+    if (wgi_is_float(i->dtype) || i->dtype == WG_BOOL)
+        return wg_raise(WG_EDTYPE, "i should be of integers");
     if (a->classes < 1) return wg_raise(WG_EARG, "%lld classes", (long long)a->classes);
     if (i->ndim == WG_MAX_DIMS) return wg_raise(WG_ESHAPE, "i has %d axes already", WG_MAX_DIMS);
     wg_dims shape = wgi_shape(i);
@@ -30,10 +32,11 @@ static wg_status run(const wg_run *r)
     int64_t *y = wg_run_out(r, 0);
     memset(y, 0, (size_t)r->out.t[0]->numel * sizeof *y);
     for (int64_t k = 0; k < i->numel; k++) {
-        int64_t v = wgi_load_int(from + (size_t)k * wg_dtype_size((wg_dtype)i->dtype), (wg_dtype)i->dtype);
+        int64_t v =
+            wgi_load_int(from + (size_t)k * wg_dtype_size((wg_dtype)i->dtype), (wg_dtype)i->dtype);
         if (v < 0 || v >= classes)
-            return wg_raise(WG_EINDEX, "i[%lld] = %lld is not in [0, %lld)", (long long)k, (long long)v,
-                            (long long)classes);
+            return wg_raise(WG_EINDEX, "i[%lld] = %lld is not in [0, %lld)", (long long)k,
+                            (long long)v, (long long)classes);
         y[k * classes + v] = 1;
     }
     return WG_OK;
@@ -53,9 +56,12 @@ static void samples(wg_samples *s)
     wg_sample(s, "0-d", WG_LIST(wg_randint(0, 5, WG_DIMS())), &five);
     wg_sample(s, "2-d", WG_LIST(wg_randint(0, 5, WG_DIMS(2, 3))), &five);
     wg_sample(s, "empty", WG_LIST(wg_randint(0, 5, WG_DIMS(0))), &five);
-    wg_sample_error(s, "value", WG_LIST(wg_randint(7, 8, WG_DIMS(2))), &five, WG_EINDEX, "one_hot: i[0] = 7");
-    wg_sample_error(s, "dtype", WG_LIST(wg_rand(WG_DIMS(2))), &five, WG_EDTYPE, "one_hot: i should be");
-    wg_sample_error(s, "classes", WG_LIST(wg_randint(0, 5, WG_DIMS(2))), &none, WG_EARG, "one_hot: 0 classes");
+    wg_sample_error(s, "value", WG_LIST(wg_randint(7, 8, WG_DIMS(2))), &five, WG_EINDEX,
+                    "one_hot: i[0] = 7");
+    wg_sample_error(s, "dtype", WG_LIST(wg_rand(WG_DIMS(2))), &five, WG_EDTYPE,
+                    "one_hot: i should be");
+    wg_sample_error(s, "classes", WG_LIST(wg_randint(0, 5, WG_DIMS(2))), &none, WG_EARG,
+                    "one_hot: 0 classes");
 }
 
 const wg_op wgi_op_one_hot = {
@@ -72,5 +78,5 @@ const wg_op wgi_op_one_hot = {
 
 wg_tensor *wg_one_hot(wg_tensor *i, int64_t classes)
 {
-    return wg_apply(&wgi_op_one_hot, WG_LIST(i), &(const one_hot){ classes }, NULL);
+    return wg_apply(&wgi_op_one_hot, WG_LIST(i), &(const one_hot) { classes }, NULL);
 }

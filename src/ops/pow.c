@@ -1,5 +1,6 @@
-/* z = x^y, broadcast and promoted; C's pow. Integers: wrapping products, a negative power is the reciprocal cut to an
- * integer. The gradients are dz y x^(y-1) (0 where y = 0) and dz x^y log x (0 where x = 0 and y >= 0). */
+/* z = x^y, broadcast and promoted; C's pow. Integers: wrapping products, a negative power is the
+ * reciprocal cut to an integer. The gradients are dz y x^(y-1) (0 where y = 0) and dz x^y log x
+ * (0 where x = 0 and y >= 0). */
 #include "ops/elementwise.h"
 
 static wg_status run(const wg_run *r)
@@ -33,7 +34,7 @@ static void grad(wg_vjp *g)
 
 static void samples(wg_samples *s)
 {
-    wgi_binary_samples(s, 0.3, 3, -2, 2);
+    wgi_binary_samples(s, 1.2, 3, -2, 2);
 }
 
 const wg_op wgi_op_pow = {

@@ -1,11 +1,11 @@
-/* Random numbers from Philox words (src/tensor/philox.h): value i depends on the generator and i alone, whatever the number
- * of threads or the device.
- *   rand:    uniform in [0, 1). f32: word i's top 24 bits; bf16 8 bits, f16 11 bits (never rounds to 1);
- *            f64: 53 bits of words 2i, 2i + 1.
- *   randn:   Box and Muller 1958: values 2j, 2j + 1 from words 2j, 2j + 1 as u = (w + 1) 2^-32, v = w 2^-32:
- *            sqrt(-2 log u) times cos, sin of 2 pi v; computed in f64 and rounded once.
- *   randint: i64 in [low, high): high bits of word i times the range; ranges above 2^32 take the remainder of words
- *            2i, 2i + 1. WG_EARG if low >= high. */
+/* Random numbers from Philox words (src/tensor/philox.h): value i depends on the generator and i
+ * alone, whatever the number of threads or the device.
+ *   rand:    uniform in [0, 1). f32: the top 24 bits of word i; bf16 8 bits, f16 11 bits (never
+ *            rounded up to 1); f64: 53 bits of words 2i, 2i + 1.
+ *   randn:   Box and Muller 1958: values 2j, 2j + 1 from words 2j, 2j + 1 as u = (w + 1) 2^-32 and
+ *            v = w 2^-32: sqrt(-2 log u) times cos, sin of 2 pi v; computed in f64, rounded once.
+ *   randint: i64 in [low, high): the high bits of word i times the range; ranges above 2^32 take
+ *            the remainder of words 2i, 2i + 1. WG_EARG if low >= high. */
 #include "cpu/convert.h"
 #include "cpu/random_words.h"
 #include "ops/make.h"
@@ -34,8 +34,8 @@ static void fill(void *self, int64_t first, int64_t last) /* first is a multiple
     uint32_t words[WORDS];
     for (int64_t i = first; i < last; i += WORDS / f->per) {
         int64_t n = last - i < WORDS / f->per ? last - i : WORDS / f->per;
-        WGI_PICK(wgi_random_kernels)->words(words, f->key, f->counter + (uint64_t)(i * f->per) / 4,
-                                            (n * f->per + 3) / 4);
+        WGI_PICK(wgi_random_kernels)
+            ->words(words, f->key, f->counter + (uint64_t)(i * f->per) / 4, (n * f->per + 3) / 4);
         f->block(f, words, f->data + (size_t)i * size, n);
     }
 }
@@ -43,7 +43,8 @@ static void fill(void *self, int64_t first, int64_t last) /* first is a multiple
 static wg_status generate(const wg_run *r, random_block block, int64_t per)
 {
     wg_tensor *y = r->out.t[0];
-    random_fill f = { block, r->random[0], r->random[1], per, wgi_data(y), (wg_dtype)y->dtype, r->attr };
+    random_fill f = { block,       r->random[0],       r->random[1], per,
+                      wgi_data(y), (wg_dtype)y->dtype, r->attr };
     if (y->numel < WGI_GRAIN)
         fill(&f, 0, y->numel);
     else
@@ -54,7 +55,8 @@ static wg_status generate(const wg_run *r, random_block block, int64_t per)
 static wg_status infer_float(wg_infer *c)
 {
     wg_status s = wgi_infer_make(c);
-    if (s == WG_OK && !wgi_is_float((int)c->out[0].dtype)) return wg_raise(WG_EDTYPE, "the dtype should be floating");
+    if (s == WG_OK && !wgi_is_float((int)c->out[0].dtype))
+        return wg_raise(WG_EDTYPE, "the dtype should be floating");
     return s;
 }
 
@@ -93,7 +95,9 @@ static void uniform_f64(const random_fill *f, const uint32_t *w, char *data, int
 static void uniform_f32(const random_fill *f, const uint32_t *w, char *data, int64_t n)
 {
     float block[WORDS], *y = f->dtype == WG_F32 ? (float *)(void *)data : block;
-    const uint32_t mask = f->dtype == WG_BF16 ? 0xff000000u : f->dtype == WG_F16 ? 0xffe00000u : ~0u;
+    const uint32_t mask = f->dtype == WG_BF16  ? 0xff000000u
+                          : f->dtype == WG_F16 ? 0xffe00000u
+                                               : ~0u;
     for (int64_t i = 0; i < n; i++) y[i] = wgi_uniform24(w[i] & mask);
     if (y == block) wgi_converter(f->dtype, WG_F32)(data, block, n);
 }
@@ -118,7 +122,8 @@ static uint32_t word(const wg_run *r, int64_t i)
 static wg_status reference_rand(const wg_run *r)
 {
     double *y = wg_run_out(r, 0);
-    for (int64_t i = 0; i < wg_numel(r->out.t[0]); i++) y[i] = uniform53(word(r, 2 * i), word(r, 2 * i + 1));
+    for (int64_t i = 0; i < wg_numel(r->out.t[0]); i++)
+        y[i] = uniform53(word(r, 2 * i), word(r, 2 * i + 1));
     return WG_OK;
 }
 
@@ -147,7 +152,8 @@ wg_tensor *wg_rand(wg_dims shape)
 
 static void normal_pair(uint32_t a, uint32_t b, double *y)
 {
-    double radius = sqrt(-2 * log(((double)a + 1) * 0x1p-32)), angle = 6.283185307179586477 * 0x1p-32 * (double)b;
+    double radius = sqrt(-2 * log(((double)a + 1) * 0x1p-32)),
+           angle = 6.283185307179586477 * 0x1p-32 * (double)b;
     y[0] = radius * cos(angle);
     y[1] = radius * sin(angle);
 }
@@ -155,7 +161,8 @@ static void normal_pair(uint32_t a, uint32_t b, double *y)
 static void normal(const random_fill *f, const uint32_t *w, char *data, int64_t n)
 {
     double block[WORDS];
-    for (int64_t i = 0; i < n; i += 2) normal_pair(w[i], w[i + 1], block + i); /* words come by fours */
+    for (int64_t i = 0; i < n; i += 2)
+        normal_pair(w[i], w[i + 1], block + i); /* words come by fours */
     wgi_converter(f->dtype, WG_F64)(data, block, n);
 }
 
@@ -175,7 +182,8 @@ static wg_status reference_randn(const wg_run *r)
 {
     double *y = wg_run_out(r, 0);
     for (int64_t i = 0; i < wg_numel(r->out.t[0]); i++) {
-        double u = (word(r, i - i % 2) + 1.0) / 4294967296.0, v = word(r, i - i % 2 + 1) / 4294967296.0;
+        double u = (word(r, i - i % 2) + 1.0) / 4294967296.0,
+               v = word(r, i - i % 2 + 1) / 4294967296.0;
         double angle = 2 * acos(-1) * v;
         y[i] = sqrt(-2 * log(u)) * (i % 2 ? sin(angle) : cos(angle));
     }
@@ -221,14 +229,16 @@ static void integers(const random_fill *f, const uint32_t *w, char *data, int64_
 {
     int64_t *y = (int64_t *)(void *)data;
     for (int64_t i = 0; i < n; i++)
-        y[i] = f->per == 2 ? wide_integer(f->attr, w[2 * i], w[2 * i + 1]) : narrow_integer(f->attr, w[i]);
+        y[i] = f->per == 2 ? wide_integer(f->attr, w[2 * i], w[2 * i + 1])
+                           : narrow_integer(f->attr, w[i]);
 }
 
 static wg_status infer_randint(wg_infer *c)
 {
     const wgi_make *a = c->attr;
     if (a->low >= a->high)
-        return wg_raise(WG_EARG, "the range %lld .. %lld is empty", (long long)a->low, (long long)a->high);
+        return wg_raise(WG_EARG, "the range %lld .. %lld is empty", (long long)a->low,
+                        (long long)a->high);
     wg_status s = wgi_infer_make(c);
     if (s == WG_OK && is_wide(a)) c->random = 2 * wgi_numel(&c->out[0].shape);
     return s;
@@ -244,7 +254,8 @@ static wg_status reference_randint(const wg_run *r)
     const wgi_make *a = r->attr;
     int64_t *y = wg_run_out(r, 0);
     for (int64_t i = 0; i < wg_numel(r->out.t[0]); i++)
-        y[i] = is_wide(a) ? wide_integer(a, word(r, 2 * i), word(r, 2 * i + 1)) : narrow_integer(a, word(r, i));
+        y[i] = is_wide(a) ? wide_integer(a, word(r, 2 * i), word(r, 2 * i + 1))
+                          : narrow_integer(a, word(r, i));
     return WG_OK;
 }
 

@@ -1,9 +1,12 @@
 /* Ranges and the identity.
- *   arange:   start, start + 1, ... below stop: (max(0, stop - start)) i64; with a step in the current dtype:
+ *   arange:   start, start + 1, ... below stop: (max(0, stop - start)) i64; with a step in the
+ *   current dtype:
  *             start + k step, ceil((stop - start) / step) of them.
- *   linspace: n values from start to stop, both included, counted from the nearer end, in the current dtype.
+ *   linspace: n values from start to stop, both included, counted from the nearer end, in the
+ *   current dtype.
  *   eye:      (n, n), 1 on the diagonal, in the current dtype.
- * errors: WG_EARG for a step that is zero or not finite, for bounds that are not finite, for n < 0. */
+ * errors: WG_EARG for a step that is zero or not finite, for bounds that are not finite, for n <
+ * 0. */
 #include "cpu/convert.h"
 #include "ops/make.h"
 

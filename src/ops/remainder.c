@@ -1,6 +1,6 @@
-/* floor_divide: z = floor(x / y).  remainder: z = x - y floor(x / y), with the sign of y. Broadcast and promoted, as in
- * Python. Integers: division by zero raises WG_EARG. Gradients: floor_divide's is zero; remainder's are dz and
- * -dz floor(x / y). */
+/* floor_divide: z = floor(x / y).  remainder: z = x - y floor(x / y), with the sign of y.
+ * Broadcast and promoted, as in Python. Integers: division by zero raises WG_EARG. Gradients:
+ * floor_divide's is zero; remainder's are dz and -dz floor(x / y). */
 #include "ops/elementwise.h"
 
 static wg_status run(const wg_run *r, wgi_formula f)
@@ -44,7 +44,8 @@ static wg_status reference_remainder(const wg_run *r)
 static wg_status infer(wg_infer *c)
 {
     wg_status s = wgi_infer_binary(c);
-    if (s == WG_OK && c->out[0].dtype == WG_BOOL) return wg_raise(WG_EDTYPE, "bool has no division");
+    if (s == WG_OK && c->out[0].dtype == WG_BOOL)
+        return wg_raise(WG_EDTYPE, "bool has no division");
     return s;
 }
 
@@ -55,7 +56,8 @@ static void grad_remainder(wg_vjp *g)
     if (g->wants[1]) g->dx.t[1] = wg_neg(wg_mul(dz, wg_floor_divide(g->x.t[0], g->x.t[1])));
 }
 
-static void samples(wg_samples *s) /* quotients between 0.1 and 0.9 and their negatives: away from the steps */
+static void samples(
+    wg_samples *s) /* quotients between 0.1 and 0.9 and their negatives: away from the steps */
 {
     wgi_binary_samples(s, 0.3, 0.9, 1, 3);
     wgi_binary_samples(s, 0.3, 0.9, -3, -1);

@@ -1,4 +1,5 @@
-/* y = 1 / (1 + e^-x), without overflow, small results to full precision. dx = dy y (1 - y); saves y. */
+/* y = 1 / (1 + e^-x), without overflow, small results to full precision. dx = dy y (1 - y);
+ * saves y. */
 #include "ops/elementwise.h"
 
 static wg_status run(const wg_run *r)

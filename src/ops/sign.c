@@ -1,4 +1,5 @@
-/* y = -1, 0, 1 by the sign of x (0 for NaN, as in PyTorch). Numbers of any dtype. Its gradient is zero. */
+/* y = -1, 0, 1 by the sign of x (0 for NaN, as in PyTorch). Numbers of any dtype. Its gradient
+ * is zero. */
 #include "ops/elementwise.h"
 
 static wg_status run(const wg_run *r)

@@ -1,5 +1,5 @@
-/* y = log(1 + e^x) = max(x, 0) + log1p(e^-|x|), which neither overflows nor loses the tail. dx = dy sigmoid(x);
- * saves x. */
+/* y = log(1 + e^x) = max(x, 0) + log1p(e^-|x|), which neither overflows nor loses the tail. dx =
+ * dy sigmoid(x); saves x. */
 #include "ops/elementwise.h"
 
 static wg_status run(const wg_run *r)

@@ -1,4 +1,4 @@
-/* z = x - y, broadcast and promoted. The gradients are dz and -dz. */
+/* z = x - y, broadcast and promoted; not of bools. The gradients are dz and -dz. */
 #include "ops/elementwise.h"
 
 static wg_status run(const wg_run *r)
@@ -14,6 +14,13 @@ static double formula(double x, double y)
 static wg_status reference(const wg_run *r)
 {
     return wgi_reference2(r, formula);
+}
+
+static wg_status infer(wg_infer *c)
+{
+    wg_status s = wgi_infer_binary(c);
+    if (s == WG_OK && c->out[0].dtype == WG_BOOL) return wg_raise(WG_EDTYPE, "bool has no difference");
+    return s;
 }
 
 static void grad(wg_vjp *g)
@@ -33,7 +40,7 @@ const wg_op wgi_op_sub = {
     .in = { "x", "y" },
     .out = { "z" },
     .flags = WG_OP_ACCUMULATE | WG_OP_KEEP_STREAM,
-    .infer = wgi_infer_binary,
+    .infer = infer,
     .cpu = run,
     .reference = reference,
     .grad = grad,

@@ -1,5 +1,6 @@
-/* y = x on device d; x itself if it is there. dx = dy on x's device. To `meta` the data is dropped; a tensor on `meta` has
- * none to give. errors: WG_EDEVICE for a device that is not there, and for data from `meta`. */
+/* y = x on device d; x itself if it is there. dx = dy on x's device. To `meta` the data is
+ * dropped; a tensor on `meta` has none to give. errors: WG_EDEVICE for a device that is not
+ * there, and for data from `meta`. */
 #include "ops/elementwise.h"
 
 typedef struct {
@@ -15,7 +16,8 @@ static wg_status infer(wg_infer *c)
 {
     const to *a = c->attr;
     const wg_tensor *x = c->in.t[0];
-    if (a->to.kind == WG_CUDA) return wg_raise(WG_EDEVICE, "there is no device cuda:%d", a->to.index);
+    if (a->to.kind == WG_CUDA)
+        return wg_raise(WG_EDEVICE, "there is no device cuda:%d", a->to.index);
     if (a->to.kind != WG_CPU && a->to.kind != WG_META)
         return wg_raise(WG_EDEVICE, "there is no device of kind %d", (int)a->to.kind);
     if (x->device.kind == WG_META && a->to.kind != WG_META)
@@ -46,9 +48,10 @@ static void grad(wg_vjp *g)
 
 static void samples(wg_samples *s)
 {
-    wgi_unary_samples(s, &(const to){ { WG_CPU, 0 }, { WG_CPU, 0 } }, -3, 3);
-    wg_sample_error(s, "missing", WG_LIST(wg_randn(WG_DIMS(2))), &(const to){ { WG_CPU, 0 }, { WG_CUDA, 99 } },
-                    WG_EDEVICE, "to: there is no device cuda:99");
+    wgi_unary_samples(s, &(const to) { { WG_CPU, 0 }, { WG_CPU, 0 } }, -3, 3);
+    wg_sample_error(s, "missing", WG_LIST(wg_randn(WG_DIMS(2))),
+                    &(const to) { { WG_CPU, 0 }, { WG_CUDA, 99 } }, WG_EDEVICE,
+                    "to: there is no device cuda:99");
 }
 
 const wg_op wgi_op_to = {

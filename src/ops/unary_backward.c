@@ -1,5 +1,5 @@
-/* dx = formula(saved, dy): the gradient of a unary elementwise op in one pass. Internal; it has no gradient of its own, the
- * ops' `grad` rules serve higher orders. attr: wgi_unary_backward. */
+/* dx = formula(saved, dy): the gradient of a unary elementwise op in one pass. Internal; it has
+ * no gradient of its own, the ops' `grad` rules serve higher orders. attr: wgi_unary_backward. */
 #include "ops/elementwise.h"
 
 static wg_status run(const wg_run *r)

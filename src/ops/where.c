@@ -1,13 +1,13 @@
-/* z = x where condition, else y; the three broadcast, x and y promoted. condition: bool. dz goes where z came from; saves
- * condition. errors: WG_EDTYPE if condition is not bool. */
+/* z = x where condition, else y; the three broadcast, x and y promoted. condition: bool. dz goes
+ * where z came from; saves condition. errors: WG_EDTYPE if condition is not bool. */
 #include "ops/elementwise.h"
 
 static wg_status infer(wg_infer *c)
 {
     wg_tensor *condition = c->in.t[0], *x = c->in.t[1], *y = c->in.t[2];
     if (condition->dtype != WG_BOOL) return wg_raise(WG_EDTYPE, "condition should be bool");
-    wg_status s = wgi_infer_device(c, &c->out[0].device);
-    if (s == WG_OK) s = wgi_promote(x, y, &c->out[0].dtype);
+    c->out[0].device = wgi_infer_device(c);
+    wg_status s = wgi_promote(x, y, &c->out[0].dtype);
     if (s) return s;
     wg_dims a = wgi_shape(condition), b = wgi_shape(x), d = wgi_shape(y), ab;
     s = wgi_broadcast(&a, &b, &ab);
@@ -40,8 +40,10 @@ static wg_status reference(const wg_run *r)
 static void grad(wg_vjp *g)
 {
     wg_tensor *c = g->x.t[0], *dz = g->dy.t[0], *zero = wg_scalar(0);
-    if (g->wants[1]) wg_vjp_apply(g, (const int[]){ 1 }, &wgi_op_where, WG_LIST(c, dz, zero), NULL);
-    if (g->wants[2]) wg_vjp_apply(g, (const int[]){ 2 }, &wgi_op_where, WG_LIST(c, zero, dz), NULL);
+    if (g->wants[1])
+        wg_vjp_apply(g, (const int[]) { 1 }, &wgi_op_where, WG_LIST(c, dz, zero), NULL);
+    if (g->wants[2])
+        wg_vjp_apply(g, (const int[]) { 2 }, &wgi_op_where, WG_LIST(c, zero, dz), NULL);
 }
 
 static wg_tensor *mask(wg_dims shape)
@@ -52,14 +54,19 @@ static wg_tensor *mask(wg_dims shape)
 static void samples(wg_samples *s)
 {
     wg_sample(s, "0-d", WG_LIST(mask(WG_DIMS()), wg_randn(WG_DIMS()), wg_randn(WG_DIMS())), NULL);
-    wg_sample(s, "3-d", WG_LIST(mask(WG_DIMS(2, 3, 4)), wg_randn(WG_DIMS(2, 3, 4)), wg_randn(WG_DIMS(2, 3, 4))),
+    wg_sample(
+        s, "3-d",
+        WG_LIST(mask(WG_DIMS(2, 3, 4)), wg_randn(WG_DIMS(2, 3, 4)), wg_randn(WG_DIMS(2, 3, 4))),
+        NULL);
+    wg_sample(s, "all broadcast",
+              WG_LIST(mask(WG_DIMS(3, 1)), wg_randn(WG_DIMS(4)), wg_randn(WG_DIMS(2, 1, 1))), NULL);
+    wg_sample(s, "empty", WG_LIST(mask(WG_DIMS(0)), wg_randn(WG_DIMS(1)), wg_randn(WG_DIMS())),
               NULL);
-    wg_sample(s, "all broadcast", WG_LIST(mask(WG_DIMS(3, 1)), wg_randn(WG_DIMS(4)), wg_randn(WG_DIMS(2, 1, 1))),
-              NULL);
-    wg_sample(s, "empty", WG_LIST(mask(WG_DIMS(0)), wg_randn(WG_DIMS(1)), wg_randn(WG_DIMS())), NULL);
-    wg_sample_error(s, "condition", WG_LIST(wg_randn(WG_DIMS(2)), wg_randn(WG_DIMS(2)), wg_randn(WG_DIMS(2))), NULL,
+    wg_sample_error(s, "condition",
+                    WG_LIST(wg_randn(WG_DIMS(2)), wg_randn(WG_DIMS(2)), wg_randn(WG_DIMS(2))), NULL,
                     WG_EDTYPE, "where: condition should be bool");
-    wg_sample_error(s, "shapes", WG_LIST(mask(WG_DIMS(2)), wg_randn(WG_DIMS(3)), wg_randn(WG_DIMS())), NULL,
+    wg_sample_error(s, "shapes",
+                    WG_LIST(mask(WG_DIMS(2)), wg_randn(WG_DIMS(3)), wg_randn(WG_DIMS())), NULL,
                     WG_ESHAPE, "");
 }
 
