@@ -11,6 +11,7 @@ WG_API wg_tensor *wg_index_select(wg_tensor *x, int axis, wg_tensor *i);
 WG_API wg_tensor *wg_index_add(wg_tensor *x, int axis, wg_tensor *i, wg_tensor *src);
 WG_API wg_tensor *wg_gather(wg_tensor *x, int axis, wg_tensor *i);
 WG_API wg_tensor *wg_scatter_add(wg_tensor *x, int axis, wg_tensor *i, wg_tensor *src);
+WG_API wg_tensor *wg_index_get(wg_tensor *x, wg_list i);
 WG_API wg_tensor *wg_index_put(wg_tensor *x, wg_list i, wg_tensor *values, bool accumulate);
 WG_API wg_tensor *wg_nonzero(wg_tensor *x);
 
@@ -22,6 +23,7 @@ WG_API wg_tensor *wg_nonzero(wg_tensor *x);
 #define wg_index_add(...) WG_HERE(wg_index_add(__VA_ARGS__))
 #define wg_gather(...) WG_HERE(wg_gather(__VA_ARGS__))
 #define wg_scatter_add(...) WG_HERE(wg_scatter_add(__VA_ARGS__))
+#define wg_index_get(...) WG_HERE(wg_index_get(__VA_ARGS__))
 #define wg_index_put(...) WG_HERE(wg_index_put(__VA_ARGS__))
 #define wg_nonzero(...) WG_HERE(wg_nonzero(__VA_ARGS__))
 #endif
