@@ -72,4 +72,14 @@ static inline wg_status wgi_reference_check(const wg_tensor *i, int64_t size, bo
     }
     return WG_OK;
 }
+
+/* The indices' shape fits the large side's along every axis but the gathered one. */
+wg_status wgi_gather_shape(const wg_tensor *i, const wg_dims *large, int axis, const char *name);
+/* Visits (outer, k, inner): small's element number, and large's where i[k] points along axis. */
+wg_status wgi_select_each(const wg_tensor *large, const wg_tensor *i, int axis,
+                          void (*visit)(void *self, int64_t small, int64_t large), void *self);
+/* Visits each index k (at `at`), and the element that it names in a tensor of large's shape. */
+wg_status wgi_gather_each(const wg_tensor *large, const wg_tensor *i, int axis,
+                          void (*visit)(void *self, const int64_t *at, int64_t k, int64_t large),
+                          void *self);
 #endif
