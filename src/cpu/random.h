@@ -40,11 +40,12 @@ static inline __attribute__((always_inline)) void wgi_philox_rounds(wgi_vu (*c)[
 /* out (4 * blocks): the words of philox(key, counter + 0 .. blocks - 1). */
 static inline void wgi_random_words(uint32_t *out, uint64_t key, uint64_t counter, int64_t blocks)
 {
+    static const uint64_t lane[] = { 0, 1, 2, 3, 4, 5, 6, 7 };
     for (int64_t b = 0; b < blocks; b += WGI_RANDOM_LANES) {
         wgi_vu c[WGI_RANDOM_CHAINS][4], words[WGI_RANDOM_CHAINS][2];
         for (int n = 0; n < WGI_RANDOM_CHAINS; n++) {
-            for (int l = 0; l < WGI_VD; l++)
-                c[n][0][l] = counter + (uint64_t)b + (uint64_t)(n * WGI_VD + l);
+            memcpy(&c[n][0], lane, sizeof c[n][0]);
+            c[n][0] += counter + (uint64_t)(b + n * WGI_VD);
             c[n][1] = c[n][0] >> 32;
             c[n][2] = c[n][3] = (wgi_vu) { 0 };
         }
