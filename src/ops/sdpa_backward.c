@@ -68,14 +68,17 @@ static wg_status sdpa_backward_reference(const wg_run *r)
                      *v = (const double *)a.v.data + keys * a.dv;
         double *dq = (double *)a.dq.data + row * a.d, *dk = (double *)a.dk.data + keys * a.d;
         double *dv = (double *)a.dv_out.data + keys * a.dv, *factor = dp + a.tk, delta = 0;
-        wgi_sdpa_reference_row(&a, b, h, i, p, factor);
+        const double own = wgi_sdpa_reference_row(&a, b, h, i, p, factor),
+                     lse = ((const double *)a.lse.data)[row];
+        for (int64_t c = 0; c < a.dv; c++)
+            delta += dy[c] * ((const double *)a.y.data)[row * a.dv + c];
         for (int64_t j = 0; j < a.tk; j++) {
             dp[j] = 0;
+            p[j] = own == -INFINITY ? 0 : p[j] * exp(own - lse); /* exp(score - lse) */
             for (int64_t c = 0; c < a.dv; c++) {
                 dp[j] += factor[j] * dy[c] * v[j * a.dv + c];
                 dv[j * a.dv + c] += factor[j] * p[j] * dy[c];
             }
-            delta += p[j] * dp[j];
         }
         for (int64_t j = 0; j < a.tk; j++)
             for (int64_t c = 0; c < a.d; c++) {
