@@ -262,7 +262,8 @@ static wg_status index_set_read(const wg_run *r, index_set *set, int first, cons
     *set = (index_set) { .n = (int)r->in.n - first };
     for (int k = 0; k < set->n; k++) {
         const wg_dims own = wgi_shape(r->in.t[first + k]);
-        wg_status s = wgi_broadcast(&set->shape, &own, &set->shape);
+        const wg_dims so_far = set->shape;
+        wg_status s = wgi_broadcast(&so_far, &own, &set->shape);
         if (s != WG_OK) return s;
     }
     set->count = wgi_numel(&set->shape);

@@ -8,9 +8,9 @@ wg_status wgi_indices_shape(const wg_infer *c, int first, int axes, wg_dims *sha
         return wg_raise(WG_ESHAPE, "%lld index tensors for %d axes", (long long)n, axes);
     shape->n = 0;
     for (int64_t k = first; k < c->in.n; k++) {
-        const wg_dims own = wgi_shape(c->in.t[k]);
+        const wg_dims own = wgi_shape(c->in.t[k]), so_far = *shape;
         wg_status s = wgi_index_dtype(c->in.t[k]);
-        if (s == WG_OK) s = wgi_broadcast(shape, &own, shape);
+        if (s == WG_OK) s = wgi_broadcast(&so_far, &own, shape);
         if (s != WG_OK) return s;
     }
     return WG_OK;
@@ -66,8 +66,8 @@ wg_dims wgi_indices_common(const wg_run *r, int first)
 {
     wg_dims shape = { .n = 0 };
     for (int64_t k = first; k < r->in.n; k++) {
-        const wg_dims own = wgi_shape(r->in.t[k]);
-        wgi_broadcast(&shape, &own, &shape);
+        const wg_dims own = wgi_shape(r->in.t[k]), so_far = shape;
+        wgi_broadcast(&so_far, &own, &shape);
     }
     return shape;
 }

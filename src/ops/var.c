@@ -48,10 +48,14 @@ static wg_status reference_of(const wg_run *r, bool deviation)
     const wgi_var_attr *a = r->attr;
     const wgi_grouping g = wgi_grouping_of(r->in.t[0], &a->axes);
     for (int64_t o = 0; o < g.groups; o++) {
-        double mean = 0, sum = 0;
-        for (int64_t e = 0; e < g.count; e++) mean += wgi_group_value(&g, o, e) / (double)g.count;
-        for (int64_t e = 0; e < g.count; e++) sum += pow(wgi_group_value(&g, o, e) - mean, 2);
-        const double y = sum / fmax(0, (double)(g.count - a->correction));
+        long double mean = 0, sum = 0;
+        for (int64_t e = 0; e < g.count; e++) mean += wgi_group_value(&g, o, e);
+        mean /= (long double)g.count;
+        for (int64_t e = 0; e < g.count; e++) {
+            const long double away = wgi_group_value(&g, o, e) - mean;
+            sum += away * away;
+        }
+        const double y = (double)sum / fmax(0, (double)(g.count - a->correction));
         wgi_reference_put(r, o, deviation ? sqrt(y) : y);
     }
     return WG_OK;
