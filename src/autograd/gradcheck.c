@@ -124,11 +124,15 @@ static wg_status tape_gradients(check *k, double **g)
 {
     wg_scope s = (wg_scope_push)();
     wg_use_grad(true);
-    wg_list in = wg_list_new(k->in.n), mine = k->in, dx = wg_list_new(k->in.n);
+    wg_list in = wg_list_new(k->in.n), mine = k->in, dx = wg_list_new(k->in.n), wanted = wg_list_new(k->in.n);
+    wanted.n = 0;
     for (int64_t i = 0; i < in.n && !wg_error_code(); i++) {
         in.t[i] = k->in.t[i];
-        if (k->base[i] && !in.t[i]->node) in.t[i] = (wg_require_grad)((wg_detach)(in.t[i]));
+        if (!k->base[i]) continue;
+        if (!in.t[i]->node) in.t[i] = (wg_require_grad)((wg_detach)(in.t[i]));
+        wanted.t[wanted.n++] = in.t[i];
     }
+    dx.n = wanted.n;
     k->in = in;
     wg_list out = evaluate(k), y = wg_list_new(k->o.outputs), dy = wg_list_new(k->o.outputs);
     k->in = mine;
@@ -138,10 +142,12 @@ static wg_status tape_gradients(check *k, double **g)
         dy.t[dy.n++] = k->dy.t[j];
         y.t[y.n++] = out.t[j];
     }
-    if (y.n && !wg_error_code()) (wg_grad)(y, in, dy, WG_ALLOW_UNUSED, dx);
-    for (int64_t i = 0; i < in.n && !wg_error_code(); i++)
-        if (k->base[i] && y.n && dx.t[i] && (wg_read)(dx.t[i], g[i], (size_t)in.t[i]->numel * sizeof(double), WG_F64) != WG_OK)
-            break;
+    if (y.n && !wg_error_code()) (wg_grad)(y, wanted, dy, WG_ALLOW_UNUSED, dx);
+    for (int64_t i = 0, j = 0; i < in.n && y.n && !wg_error_code(); i++) {
+        if (!k->base[i]) continue;
+        wg_tensor *d = dx.t[j++];
+        if (d && (wg_read)(d, g[i], (size_t)in.t[i]->numel * sizeof(double), WG_F64) != WG_OK) break;
+    }
     (wg_scope_return)(s, NULL);
     return wg_error_code();
 }
