@@ -1,11 +1,10 @@
 /* The tape: what it promises, and what happens when it cannot. */
-#include <check.h>
 #include <math.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "wengert/wengert.h"
+#include "suite.h"
 
 static wg_tensor *leaf(double v)
 {
@@ -574,41 +573,34 @@ END_TEST
 
 int main(void)
 {
-    Suite *s = suite_create("autograd");
-    TCase *c = tcase_create("tape");
-    tcase_set_timeout(c, 0);
-    tcase_add_checked_fixture(c, wg_error_clear, NULL);
-    tcase_add_test(c, backward_gives_the_products_gradients);
-    tcase_add_test(c, gradients_accumulate_until_dropped);
-    tcase_add_test(c, leaves_never_share_a_gradient);
-    tcase_add_test(c, broadcasting_is_undone);
-    tcase_add_test(c, a_second_backward_needs_retain_graph);
-    tcase_add_test(c, a_loss_of_many_elements_needs_a_cotangent);
-    tcase_add_test(c, a_pending_error_keeps_backward_from_changing_anything);
-    tcase_add_test(c, grad_and_higher_derivatives);
-    tcase_add_test(c, grad_at_an_intermediate_and_at_its_source);
-    tcase_add_test(c, an_unused_input_raises_or_gives_null);
-    tcase_add_test(c, no_grad_and_detach_record_nothing);
-    tcase_add_test(c, a_change_in_place_is_caught_and_names_both_culprits);
-    tcase_add_test(c, hooks_see_and_replace_and_go);
-    tcase_add_test(c, walking_a_graph_that_is_being_walked_is_an_error);
-    tcase_add_test(c, a_chain_of_a_million_ops_goes_both_ways);
-    tcase_add_test(c, a_million_nodes_are_freed_without_recursion);
-    tcase_add_test(c, forward_alone_leaves_memory_where_it_was);
-    tcase_add_test(c, live_bytes_fall_node_by_node_with_the_step_scope_open);
-    tcase_add_test(c, recomputed_gradients_are_bit_identical);
-    tcase_add_test(c, a_segment_runs_once_more_however_many_nodes_read_it);
-    tcase_add_test(c, a_recomputation_that_differs_raises);
-    tcase_add_test(c, second_derivatives_pass_through_recomputation);
-    tcase_add_test(c, autocast_runs_products_in_bf16_and_gives_f32_gradients);
-    tcase_add_test(c, gradcheck_passes_a_right_gradient_and_catches_a_wrong_one);
-    tcase_add_test(c, an_op_without_a_gradient_or_kernel_says_so_by_name);
-    tcase_add_test(c, threads_may_share_parameters);
-    suite_add_tcase(s, c);
-    SRunner *r = srunner_create(s);
-    srunner_set_fork_status(r, CK_NOFORK);
-    srunner_run_all(r, CK_NORMAL);
-    int failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed ? 1 : 0;
+    const TTest *const tests[] = {
+        backward_gives_the_products_gradients,
+        gradients_accumulate_until_dropped,
+        leaves_never_share_a_gradient,
+        broadcasting_is_undone,
+        a_second_backward_needs_retain_graph,
+        a_loss_of_many_elements_needs_a_cotangent,
+        a_pending_error_keeps_backward_from_changing_anything,
+        grad_and_higher_derivatives,
+        grad_at_an_intermediate_and_at_its_source,
+        an_unused_input_raises_or_gives_null,
+        no_grad_and_detach_record_nothing,
+        a_change_in_place_is_caught_and_names_both_culprits,
+        hooks_see_and_replace_and_go,
+        walking_a_graph_that_is_being_walked_is_an_error,
+        a_chain_of_a_million_ops_goes_both_ways,
+        a_million_nodes_are_freed_without_recursion,
+        forward_alone_leaves_memory_where_it_was,
+        live_bytes_fall_node_by_node_with_the_step_scope_open,
+        recomputed_gradients_are_bit_identical,
+        a_segment_runs_once_more_however_many_nodes_read_it,
+        a_recomputation_that_differs_raises,
+        second_derivatives_pass_through_recomputation,
+        autocast_runs_products_in_bf16_and_gives_f32_gradients,
+        gradcheck_passes_a_right_gradient_and_catches_a_wrong_one,
+        an_op_without_a_gradient_or_kernel_says_so_by_name,
+        threads_may_share_parameters,
+        NULL,
+    };
+    return suite_run("autograd", tests);
 }

@@ -1,9 +1,8 @@
 /* Every built-in op through the registry's tests. `test_ops NAME...` runs only those ops. */
-#include <check.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "wengert/wengert.h"
+#include "suite.h"
 
 static int wanted_count;
 static char **wanted;
@@ -50,15 +49,9 @@ int main(int argc, char **argv)
 {
     wanted_count = argc - 1;
     wanted = argv + 1;
-    Suite *s = suite_create("ops");
-    TCase *c = tcase_create("registry");
-    tcase_set_timeout(c, 0);
-    tcase_add_test(c, every_op_passes_the_registrys_tests);
-    suite_add_tcase(s, c);
-    SRunner *r = srunner_create(s);
-    srunner_set_fork_status(r, CK_NOFORK);
-    srunner_run_all(r, CK_NORMAL);
-    int failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed ? 1 : 0;
+    const TTest *const tests[] = {
+        every_op_passes_the_registrys_tests,
+        NULL,
+    };
+    return suite_run("ops", tests);
 }
