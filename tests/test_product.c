@@ -1,0 +1,544 @@
+/* Products: the layer below matmul against plain loops in f64, and the ops that are products. */
+#include "suite.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cpu/blis.h"
+#include "cpu/gemm.h"
+#include "cpu/gemm_kernel.h"
+#include "tensor/internal.h"
+
+/* ---- a matrix with room around it ------------------------------------------------------------------------------------ */
+typedef struct {
+    char *memory;
+    double *value; /* (rows, columns) what it holds */
+    int64_t rows, columns, elements;
+    wgi_matrix m;
+} sample;
+
+typedef enum { BY_ROWS, BY_COLUMNS, WIDE_ROWS, SPREAD, LAYOUTS } layout;
+
+static uint32_t state = 1;
+
+static double random_value(bool integer)
+{
+    state = state * 1664525u + 1013904223u;
+    double u = (double)(state >> 8) / (1 << 24);
+    return integer ? floor(u * 10) : 2 * u - 1;
+}
+
+static sample make(wg_dtype type, int64_t rows, int64_t columns, layout l)
+{
+    sample s = { .rows = rows, .columns = columns };
+    s.m.type = type;
+    s.m.row = l == BY_COLUMNS  ? 1
+              : l == WIDE_ROWS ? columns + 3
+              : l == SPREAD    ? 3 * columns + 1
+                               : columns;
+    s.m.column = l == BY_COLUMNS ? rows : l == SPREAD ? 3 : 1;
+    s.elements = rows * s.m.row + columns * s.m.column + 1;
+    size_t size = wg_dtype_size(type);
+    s.memory = malloc((size_t)s.elements * size);
+    memset(s.memory, 0xff, (size_t)s.elements * size); /* NaN between the elements */
+    s.m.data = s.memory;
+    s.value = malloc((size_t)(rows * columns + 1) * sizeof *s.value);
+    for (int64_t i = 0; i < rows; i++)
+        for (int64_t j = 0; j < columns; j++) {
+            char *p = s.memory + (i * s.m.row + j * s.m.column) * (int64_t)size;
+            wgi_store(p, type, random_value(!wgi_is_float(type)));
+            s.value[i * columns + j] = wgi_load(p, type);
+        }
+    return s;
+}
+
+static double at(const sample *s, int64_t i, int64_t j)
+{
+    return wgi_load(s->memory +
+                        (i * s->m.row + j * s->m.column) * (int64_t)wg_dtype_size(s->m.type),
+                    s->m.type);
+}
+
+static void drop(sample *s)
+{
+    free(s->memory);
+    free(s->value);
+}
+
+static double epsilon(wg_dtype t)
+{
+    return t == WG_F64    ? 0x1p-52
+           : t == WG_F32  ? 0x1p-23
+           : t == WG_F16  ? 0x1p-10
+           : t == WG_BF16 ? 0x1p-7
+                          : 0;
+}
+
+/* One product against the sum in f64; false after the first element that is off, which it names. */
+static bool check(wg_dtype type, wg_dtype out, int64_t m, int64_t n, int64_t k, layout la,
+                  layout lb, layout lc, double alpha, double beta, bool with_bias)
+{
+    sample a = make(type, m, k, la), b = make(type, k, n, lb), c = make(out, m, n, lc),
+           bias = make(out, 1, n, SPREAD);
+    wgi_gemm_args g = {
+        .m = m, .n = n, .k = k, .a = a.m, .b = b.m, .c = c.m, .alpha = alpha, .beta = beta
+    };
+    if (with_bias) {
+        g.bias = bias.m.data;
+        g.bias_type = out;
+        g.bias_stride = bias.m.column;
+    }
+    bool ok = wgi_gemm(&g) == WG_OK;
+    wg_dtype summed = wgi_is_16bit(type) && !wgi_is_16bit(out) ? WG_F32
+                      : wgi_is_16bit(type)                     ? WG_F32
+                                                               : type;
+    for (int64_t i = 0; i < m && ok; i++)
+        for (int64_t j = 0; j < n && ok; j++) {
+            double sum = 0, size = 0;
+            for (int64_t p = 0; p < k; p++) {
+                sum += a.value[i * k + p] * b.value[p * n + j];
+                size += fabs(a.value[i * k + p] * b.value[p * n + j]);
+            }
+            double want = alpha * sum + (beta ? beta * c.value[i * n + j] : 0) +
+                          (with_bias ? bias.value[j] : 0);
+            double got = at(&c, i, j);
+            /* each of k + 3 roundings of a partial sum is at most half an epsilon of the sum of sizes */
+            double bound = epsilon(summed) * (double)(k + 3) * (fabs(alpha) * size + 2) +
+                           epsilon(out) * fabs(want);
+            ok = fabs(got - want) <= bound;
+            if (!ok)
+                printf(
+                    "%s -> %s %lld x %lld x %lld layouts %d %d %d alpha %g beta %g bias %d: [%lld, %lld] got %.9g want %.9g\n",
+                    wg_dtype_name(type), wg_dtype_name(out), (long long)m, (long long)n,
+                    (long long)k, la, lb, lc, alpha, beta, with_bias, (long long)i, (long long)j,
+                    got, want);
+        }
+    for (int64_t e = 0; ok && lc == WIDE_ROWS && e < m;
+         e++) /* nothing was written beside the rows */
+        for (int64_t j = n; j < c.m.row; j++)
+            ok = ok &&
+                 *(uint8_t *)(c.memory + (e * c.m.row + j) * (int64_t)wg_dtype_size(out)) == 0xff;
+    drop(&a);
+    drop(&b);
+    drop(&c);
+    drop(&bias);
+    return ok;
+}
+
+static const int64_t shapes[][3] = {
+    { 1, 1, 1 },    { 2, 3, 4 },      { 7, 5, 3 },     { 1, 33, 70 },
+    { 33, 1, 70 },  { 3, 40, 129 },   { 5, 17, 300 },  { 16, 32, 8 },
+    { 29, 65, 31 }, { 64, 64, 64 },   { 65, 40, 400 }, { 100, 90, 80 },
+    { 130, 70, 1 }, { 15, 100, 513 }, { 1, 600, 700 }, { 90, 129, 257 },
+};
+enum { SHAPES = sizeof shapes / sizeof *shapes };
+
+START_TEST(products_of_every_layout_and_size_are_right)
+{
+    static const wg_dtype pairs[][2] = { { WG_F32, WG_F32 },   { WG_F64, WG_F64 },
+                                         { WG_BF16, WG_BF16 }, { WG_F16, WG_F16 },
+                                         { WG_BF16, WG_F32 },  { WG_F16, WG_F32 },
+                                         { WG_I64, WG_I64 },   { WG_I32, WG_I32 } };
+    int bad = 0, n = 0;
+    for (size_t t = 0; t < sizeof pairs / sizeof *pairs; t++)
+        for (int i = 0; i < SHAPES; i++)
+            for (int l = 0; l < LAYOUTS * LAYOUTS * LAYOUTS; l++) {
+                if (i > 12 && l % 5) continue; /* the large ones with fewer layouts */
+                static const double factor[] = { 1, 1, 2 }, betas[] = { 0, 1, 0, 3 };
+                bad += !check(pairs[t][0], pairs[t][1], shapes[i][0], shapes[i][1], shapes[i][2],
+                              l % LAYOUTS, l / LAYOUTS % LAYOUTS, l / LAYOUTS / LAYOUTS,
+                              factor[n % 3], betas[n % 4], n % 5 == 0);
+                n++;
+            }
+    ck_assert_int_eq(bad, 0);
+}
+END_TEST
+
+START_TEST(every_level_of_the_own_kernel_is_right)
+{
+    const wgi_gemm_kernels *levels[] = {
+        &wgi_gemm_kernels_base,
+#if defined(__x86_64__)
+        &wgi_gemm_kernels_avx2,
+        &wgi_gemm_kernels_avx512
+#endif
+    };
+    int bad = 0;
+    for (int l = 0; l <= (int)wgi_cpu_level(); l++)
+        for (int i = 0; i < SHAPES; i++)
+            for (int form = 0; form < 4; form++) {
+                int64_t m = shapes[i][0], n = shapes[i][1], k = shapes[i][2];
+                sample a = make(WG_F32, m, k, form & 1), b = make(WG_F32, k, n, form >> 1),
+                       c = make(WG_F32, m, n, BY_ROWS);
+                wgi_gemm_block g = { .m = m,
+                                     .n = n,
+                                     .k = k,
+                                     .a = a.m.data,
+                                     .b = b.m.data,
+                                     .c = c.m.data,
+                                     .a_row = a.m.row,
+                                     .a_column = a.m.column,
+                                     .b_row = b.m.row,
+                                     .b_column = b.m.column,
+                                     .c_row = n,
+                                     .a_size = 4,
+                                     .b_size = 4,
+                                     .alpha = 1 };
+                g.scratch = aligned_alloc(64, (levels[l]->f32.scratch(&g) + 63) / 64 * 64);
+                levels[l]->f32.run(&g);
+                for (int64_t e = 0; e < m * n; e++) {
+                    double sum = 0;
+                    for (int64_t p = 0; p < k; p++)
+                        sum += a.value[e / n * k + p] * b.value[p * n + e % n];
+                    bad += fabs(at(&c, e / n, e % n) - sum) > 0x1p-23 * (double)(k + 3) * (double)k;
+                }
+                free(g.scratch);
+                drop(&a);
+                drop(&b);
+                drop(&c);
+            }
+    ck_assert_int_eq(bad, 0);
+}
+END_TEST
+
+/* FNV-1a of the bytes of t. */
+static uint64_t bits(wg_tensor *t)
+{
+    uint64_t h = 14695981039346656037u;
+    const unsigned char *p = wg_data(t);
+    for (int64_t i = 0; i < wg_numel(t) * (int64_t)wg_dtype_size(wg_dtype_of(t)); i++)
+        h = (h ^ p[i]) * 1099511628211u;
+    return h;
+}
+
+START_TEST(the_bits_do_not_depend_on_the_threads)
+{
+    static const int64_t big[][3] = {
+        { 256, 700, 768 }, { 1, 3072, 768 }, { 64, 64, 4096 }, { 400, 300, 500 }, { 130, 65, 2000 }
+    };
+    static const wg_dtype types[] = { WG_F32, WG_BF16, WG_F64 };
+    int threads = wg_threads();
+    for (size_t i = 0; i < sizeof big / sizeof *big; i++)
+        for (size_t t = 0; t < sizeof types / sizeof *types; t++) {
+            wg_scope s = wg_scope_push();
+            wg_tensor *x = wg_cast(wg_randn(WG_DIMS(big[i][0], big[i][2])), types[t]);
+            wg_tensor *w = wg_cast(wg_randn(WG_DIMS(big[i][1], big[i][2])), types[t]);
+            uint64_t want = 0;
+            for (int n = 1; n <= 3; n++) {
+                wg_use_threads(n);
+                uint64_t got = bits(wg_linear(x, w, NULL));
+                if (n == 1) want = got;
+                ck_assert_msg(got == want, "%lld x %lld x %lld %s: %d threads",
+                              (long long)big[i][0], (long long)big[i][1], (long long)big[i][2],
+                              wg_dtype_name(types[t]), n);
+            }
+            pop(s);
+        }
+    wg_use_threads(threads);
+}
+END_TEST
+
+START_TEST(large_products_have_tiles_for_eight_threads)
+{
+    static const int64_t big[][3] = { { 256, 2304, 768 }, { 256, 768, 768 }, { 3072, 768, 256 },
+                                      { 1, 50257, 768 },  { 1, 3072, 768 },  { 384, 384, 4096 },
+                                      { 768, 512, 128 } };
+    for (size_t i = 0; i < sizeof big / sizeof *big; i++) {
+        wgi_tile t = wgi_gemm_tile(big[i][0], big[i][1], big[i][2]);
+        int64_t tiles =
+            ((big[i][0] + t.rows - 1) / t.rows) * ((big[i][1] + t.columns - 1) / t.columns);
+        ck_assert_msg(tiles >= 6, "%lld x %lld x %lld: %lld tiles of %lld x %lld",
+                      (long long)big[i][0], (long long)big[i][1], (long long)big[i][2],
+                      (long long)tiles, (long long)t.rows, (long long)t.columns);
+    }
+    wgi_tile t = wgi_gemm_tile(64, 64, 64);
+    ck_assert(t.rows == 64 && t.columns == 64);
+}
+END_TEST
+
+START_TEST(empty_sums_scale_and_beta_0_overwrites_nan)
+{
+    static const int64_t sizes[] = { 3, 90 };
+    for (int i = 0; i < 2; i++) {
+        int64_t n = sizes[i];
+        for (int t = WG_F64; t <= WG_F16; t++) {
+            sample a = make((wg_dtype)t, n, n, BY_ROWS), b = make((wg_dtype)t, n, n, BY_ROWS);
+            sample c = make((wg_dtype)t, n, n, BY_ROWS);
+            wgi_gemm_args g = {
+                .m = n, .n = n, .k = 0, .a = a.m, .b = b.m, .c = c.m, .alpha = 1, .beta = 0.5
+            };
+            ck_assert_int_eq(wgi_gemm(&g), WG_OK);
+            ck_assert_double_eq_tol(at(&c, 1, 2), 0.5 * c.value[n + 2], epsilon((wg_dtype)t));
+            wgi_store(c.m.data, (wg_dtype)t, NAN);
+            g.beta = 0;
+            ck_assert_int_eq(wgi_gemm(&g), WG_OK);
+            ck_assert_double_eq(at(&c, 0, 0), 0);
+            wgi_store(c.m.data, (wg_dtype)t, NAN);
+            g.k = n;
+            ck_assert_int_eq(wgi_gemm(&g), WG_OK);
+            ck_assert(isfinite(at(&c, 0, 0)));
+            wgi_store(c.m.data, (wg_dtype)t, NAN);
+            g.beta = 1;
+            ck_assert_int_eq(wgi_gemm(&g), WG_OK);
+            ck_assert(isnan(at(&c, 0, 0)) && isfinite(at(&c, 0, 1)));
+            g.m = 0;
+            ck_assert_int_eq(wgi_gemm(&g), WG_OK);
+            drop(&a);
+            drop(&b);
+            drop(&c);
+        }
+    }
+}
+END_TEST
+
+START_TEST(nan_and_infinity_propagate)
+{
+    static const int64_t sizes[] = { 4, 40, 120 };
+    for (int i = 0; i < 3; i++) {
+        wg_scope s = wg_scope_push();
+        int64_t n = sizes[i];
+        wg_tensor *x = wg_zeros(WG_DIMS(n, n)), *y = wg_ones(WG_DIMS(n, n));
+        ((float *)wg_data_write(y))[n + 1] = INFINITY; /* y[1, 1]: 0 times infinity in column 1 */
+        ((float *)wg_data_write(x))[2 * n] = NAN;      /* x[2, 0]: row 2 */
+        const float *z = wg_data(wg_matmul(x, y));
+        for (int64_t e = 0; e < n * n; e++)
+            ck_assert_int_eq(isnan(z[e]) != 0, e % n == 1 || e / n == 2);
+        pop(s);
+    }
+}
+END_TEST
+
+START_TEST(a_weight_under_a_batch_is_one_product)
+{
+    wg_scope s = wg_scope_push();
+    wg_tensor *x = wg_randn(WG_DIMS(3, 5, 40)), *w = wg_randn(WG_DIMS(40, 30));
+    wg_tensor *whole = wg_matmul(wg_reshape(x, WG_DIMS(15, 40)), w);
+    ck_assert(bits(wg_matmul(x, w)) == bits(whole));    /* the same kernel on the same 15 rows */
+    wg_tensor *t = wg_matmul(wg_transpose(x, 0, 1), w); /* rows that cannot be joined */
+    double got[2];
+    ck_assert_int_eq(wg_read(wg_select(wg_select(t, 0, 4), 0, 2), (double[30]) { 0 }, 240, WG_F64),
+                     WG_OK);
+    got[0] = wg_item(wg_select(wg_select(wg_select(t, 0, 4), 0, 2), 0, 7));
+    got[1] = wg_item(wg_select(wg_select(whole, 0, 14), 0, 7));
+    ck_assert_double_eq_tol(got[0], got[1], 1e-4);
+    pop(s);
+}
+END_TEST
+
+START_TEST(a_products_gradient_accumulates_in_place)
+{
+    wg_scope s = wg_scope_push();
+    wg_tensor *w = wg_require_grad(wg_randn(WG_DIMS(4, 3)));
+    wg_tensor *x = wg_cast(wg_reshape(wg_arange(0, 6), WG_DIMS(2, 3)), WG_F32);
+    const void *first = NULL; /* no view of the gradient is made: nobody else must see it */
+    for (int i = 1; i <= 3; i++) {
+        ck_assert_int_eq(wg_backward(wg_sum(wg_linear(x, w, NULL), WG_ALL, false)), WG_OK);
+        if (i == 1) first = wg_data(wg_grad_of(w));
+        ck_assert_ptr_eq(wg_data(wg_grad_of(w)), first);
+        ck_assert_float_eq(((const float *)wg_data(wg_grad_of(w)))[2 * 3 + 1],
+                           (float)(5 * i)); /* 1 + 4 */
+                            5 * i); /* 1 + 4 */
+    }
+    pop(s);
+}
+END_TEST
+
+START_TEST(products_count_their_operations)
+{
+    wg_scope s = wg_scope_push();
+    wg_use_device(wg_meta());
+    double before = wg_flops();
+    wg_matmul(wg_zeros(WG_DIMS(7, 1, 20, 30)), wg_zeros(WG_DIMS(2, 30, 40)));
+    ck_assert_double_eq(wg_flops() - before, 7. * 2 * 2 * 20 * 30 * 40 + 7 * 20 * 30 + 2 * 30 * 40);
+    wg_tensor *x = wg_zeros(WG_DIMS(8, 16, 32)), *w = wg_zeros(WG_DIMS(64, 32));
+    before = wg_flops();
+    wg_linear(x, w, NULL);
+    ck_assert_double_eq(wg_flops() - before, 2. * 8 * 16 * 32 * 64);
+    pop(s);
+}
+END_TEST
+
+START_TEST(without_memory_a_product_is_an_error)
+{
+    wg_scope s = wg_scope_push();
+    wg_tensor *x = wg_randn(WG_DIMS(20, 30));
+    for (int n = 1; n < 20; n++) {
+        wgi_fail_alloc_after(n);
+        wg_tensor *y = wg_matmul(x, wg_transpose(x, 0, 1));
+        bool struck = wgi_fail_alloc_left() == 0;
+        wgi_fail_alloc_after(0);
+        ck_assert_int_eq(wg_is_error(y), wg_error_code() == WG_EMEM);
+        wg_error_clear();
+        if (!struck) break;
+    }
+    pop(s);
+}
+END_TEST
+
+START_TEST(blis_does_not_run_its_generic_kernels)
+{
+    ck_assert_msg(wgi_cpu_level() == WGI_LEVEL_BASE || strcmp(wgi_blis_kernels(), "generic") != 0,
+                  "generic kernels");
+}
+END_TEST
+
+/* ---- einsum, outer, conv1d ---------------------------------------------------------------------------------------------- */
+static double distance(wg_tensor *x, wg_tensor *y)
+{
+    wg_dims a = wg_shape(x), b = wg_shape(y);
+    if (a.n != b.n) return INFINITY;
+    for (int i = 0; i < a.n; i++)
+        if (a.d[i] != b.d[i]) return INFINITY;
+    return wg_numel(x) ? wg_item(wg_max(wg_abs(wg_sub(x, y)), WG_ALL, false)) : 0;
+}
+
+START_TEST(einsum_is_what_its_letters_say)
+{
+    wg_scope s = wg_scope_push();
+    wg_use_dtype(WG_F64);
+    wg_tensor *a = wg_randn(WG_DIMS(3, 4)), *b = wg_randn(WG_DIMS(4, 5)), *v = wg_randn(WG_DIMS(4));
+    wg_tensor *x = wg_randn(WG_DIMS(2, 3, 4)), *y = wg_randn(WG_DIMS(2, 4, 5)),
+              *q = wg_randn(WG_DIMS(4, 4));
+    wg_tensor *eye = wg_eye(4);
+    const struct {
+        wg_tensor *got, *want;
+    } pairs[] = {
+        { wg_einsum("ij,jk->ik", WG_LIST(a, b)), wg_matmul(a, b) },
+        { wg_einsum("ij , jk", WG_LIST(a, b)), wg_matmul(a, b) },
+        { wg_einsum("ba", WG_LIST(a)), wg_transpose(a, 0, 1) },
+        { wg_einsum("bij,bjk->bik", WG_LIST(x, y)), wg_matmul(x, y) },
+        { wg_einsum("...ij,...jk->...ik", WG_LIST(x, b)), wg_matmul(x, b) },
+        { wg_einsum("...j,j", WG_LIST(x, v)), wg_matmul(x, v) },
+        { wg_einsum("ij->", WG_LIST(a)), wg_sum(a, WG_ALL, false) },
+        { wg_einsum("ij->j", WG_LIST(a)), wg_sum(a, WG_DIMS(0), false) },
+        { wg_einsum("i,i", WG_LIST(v, v)), wg_matmul(v, v) },
+        { wg_einsum("i,j->ij", WG_LIST(v, v)), wg_outer(v, v) },
+        { wg_einsum("i,j->ji", WG_LIST(v, wg_select(b, 1, 0))), wg_outer(wg_select(b, 1, 0), v) },
+        { wg_einsum("ii->i", WG_LIST(q)), wg_sum(wg_mul(q, eye), WG_DIMS(1), false) },
+        { wg_einsum("ii", WG_LIST(q)), wg_sum(wg_mul(q, eye), WG_ALL, false) },
+        { wg_einsum("ij,ij->ij", WG_LIST(a, a)), wg_square(a) },
+        { wg_einsum("ij,jk,kl->il", WG_LIST(a, b, wg_transpose(b, 0, 1))),
+          wg_matmul(wg_matmul(a, b), wg_transpose(b, 0, 1)) },
+        { wg_einsum("bij,bjk,k->b", WG_LIST(x, y, wg_select(b, 0, 1))),
+          wg_sum(wg_matmul(wg_matmul(x, y), wg_select(b, 0, 1)), WG_DIMS(1), false) },
+        { wg_einsum("bij,b->ij", WG_LIST(x, wg_ones(WG_DIMS(2)))), wg_sum(x, WG_DIMS(0), false) },
+        { wg_einsum("b...,b...->...", WG_LIST(x, x)), wg_sum(wg_square(x), WG_DIMS(0), false) },
+        { wg_einsum("...,...->...", WG_LIST(a, v)), wg_mul(a, v) },
+        { wg_einsum(",ij->ij", WG_LIST(wg_full(WG_DIMS(), 3), a)), wg_affine(a, 3, 0) },
+        { wg_einsum("iji->j", WG_LIST(wg_reshape(wg_randn(WG_DIMS(4)), WG_DIMS(1, 4, 1)))), NULL },
+        { wg_einsum("ij,jk->ik", WG_LIST(wg_zeros(WG_DIMS(2, 0)), wg_zeros(WG_DIMS(0, 3)))),
+          wg_zeros(WG_DIMS(2, 3)) },
+    };
+    expect_no_error();
+    for (size_t i = 0; i < sizeof pairs / sizeof *pairs; i++)
+        if (pairs[i].want)
+            ck_assert_msg(distance(pairs[i].got, pairs[i].want) < 1e-12, "formula %d", (int)i);
+    pop(s);
+}
+END_TEST
+
+static void some_einsum(void *self, wg_list in, wg_list out)
+{
+    out.t[0] = wg_einsum(self, in);
+}
+
+START_TEST(einsum_has_gradients_of_every_order)
+{
+    wg_scope s = wg_scope_push();
+    wg_use_dtype(WG_F64);
+    wg_tensor *a = wg_randn(WG_DIMS(3, 3, 2)), *b = wg_randn(WG_DIMS(2, 4)),
+              *c = wg_randn(WG_DIMS(4));
+    ck_assert_int_eq(wg_gradcheck(some_einsum, "iij,jk,k->ik", WG_LIST(a, b, c), NULL), WG_OK);
+    ck_assert_int_eq(wg_gradgradcheck(some_einsum, "iij,jk,k->ik", WG_LIST(a, b, c), NULL), WG_OK);
+    pop(s);
+}
+END_TEST
+
+START_TEST(einsum_refuses_what_it_cannot_read)
+{
+    wg_scope s = wg_scope_push();
+    wg_tensor *a = wg_zeros(WG_DIMS(3, 4));
+    const struct {
+        const char *formula, *message;
+        wg_status code;
+    } bad[] = {
+        { "ij,jk->ik", "einsum: \"ij,jk->ik\": more operands than tensors", WG_EARG },
+        { "i1", "einsum: \"i1\": only letters", WG_EARG },
+        { "i.j", "einsum: \"i.j\": a lone dot", WG_EARG },
+        { "......", "einsum: \"......\": two ellipses", WG_EARG },
+        { "ij->ik", "einsum: \"ij->ik\": a letter of the output is in no operand", WG_EARG },
+        { "ij->ii", "einsum: \"ij->ii\": a letter occurs twice", WG_EARG },
+        { "ij->i->j", "einsum: \"ij->i->j\": something follows", WG_EARG },
+        { "ij-i", "einsum: \"ij-i\": more operands than tensors, or a broken arrow", WG_EARG },
+        { "ijk", "einsum: \"ijk\": operand 0 has 2 dimensions and 3 letters", WG_ESHAPE },
+        { "i", "einsum: \"i\": operand 0 has 2 dimensions and 1 letters", WG_ESHAPE },
+        { "ii", "einsum: \"ii\": a repeated letter has sizes 3 and 4", WG_ESHAPE },
+        { "abcdefghi", "einsum: \"abcdefghi\": more than 8 letters", WG_EARG },
+    };
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        ck_assert(wg_is_error(wg_einsum(bad[i].formula, WG_LIST(a))));
+        expect_error(bad[i].code, bad[i].message);
+    }
+    wg_einsum("ij,jk", WG_LIST(a, a));
+    expect_error(WG_ESHAPE, "einsum: \"ij,jk\": sizes 4 and 3 of one letter");
+    wg_einsum("ij", WG_LIST(a, a));
+    expect_error(WG_EARG, "einsum: \"ij\": fewer operands than tensors");
+    wg_einsum("ij", WG_NO_LIST);
+    expect_error(WG_EARG, "einsum: \"ij\": no tensors");
+    wg_einsum(NULL, WG_LIST(a));
+    expect_error(WG_EARG, "einsum: the formula is NULL");
+    wg_outer(a, a);
+    expect_error(WG_ESHAPE, "outer: x has 2 dimensions");
+    pop(s);
+}
+END_TEST
+
+START_TEST(a_causal_convolution_sees_only_the_past)
+{
+    wg_scope s = wg_scope_push();
+    wg_tensor *w = wg_ones(WG_DIMS(1, 1, 3)), *bias = wg_full(WG_DIMS(1), 10);
+    wg_tensor *x = wg_reshape(wg_cast(wg_arange(0, 5), WG_F32), WG_DIMS(1, 1, 5));
+    float got[5], want[5] = { 10, 11, 12, 14, 16 }; /* x[t] + x[t - 2] + x[t - 4] */
+    wg_tensor *y = wg_conv1d(x, w, bias, .dilation = 2, .causal = true);
+    ck_assert_int_eq(wg_read(y, got, sizeof got, WG_F32), WG_OK);
+    for (int i = 0; i < 5; i++) ck_assert_float_eq(got[i], want[i]);
+    wg_conv1d(x, w, .causal = true, .padding = 1);
+    expect_error(WG_EARG, "conv1d: causal chooses the padding");
+    wg_conv1d(x, w, wg_ones(WG_DIMS(2)));
+    expect_error(WG_ESHAPE, "conv1d: bias should be (1)");
+    pop(s);
+}
+END_TEST
+
+START_TEST(a_depthwise_convolution_is_a_sum_of_shifted_products)
+{
+    wg_scope s = wg_scope_push();
+    wg_tensor *x = wg_randn(WG_DIMS(2, 6, 50)), *w = wg_randn(WG_DIMS(6, 1, 4));
+    wg_tensor *y = wg_conv1d(x, w, .groups = 6), *want = NULL;
+    for (int k = 0; k < 4; k++) {
+        wg_tensor *term =
+            wg_mul(wg_narrow(x, 2, k, 47), wg_narrow(wg_squeeze(w, WG_DIMS(1)), 1, k, 1));
+        want = want ? wg_add(want, term) : term;
+    }
+    ck_assert_double_lt(distance(y, want), 1e-5);
+    pop(s);
+}
+END_TEST
+
+int main(void)
+{
+    unsetenv("BLIS_ARCH_TYPE");
+    return suite_run(
+        "product",
+        (const TTest *[]) {
+            products_of_every_layout_and_size_are_right, every_level_of_the_own_kernel_is_right,
+            the_bits_do_not_depend_on_the_threads, large_products_have_tiles_for_eight_threads,
+            empty_sums_scale_and_beta_0_overwrites_nan, nan_and_infinity_propagate,
+            a_weight_under_a_batch_is_one_product, a_products_gradient_accumulates_in_place,
+            products_count_their_operations, without_memory_a_product_is_an_error,
+            blis_does_not_run_its_generic_kernels, einsum_is_what_its_letters_say,
+            einsum_has_gradients_of_every_order, einsum_refuses_what_it_cannot_read,
+            a_causal_convolution_sees_only_the_past,
+            a_depthwise_convolution_is_a_sum_of_shifted_products, NULL });
+}
