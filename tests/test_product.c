@@ -338,7 +338,6 @@ START_TEST(a_products_gradient_accumulates_in_place)
         ck_assert_ptr_eq(wg_data(wg_grad_of(w)), first);
         ck_assert_float_eq(((const float *)wg_data(wg_grad_of(w)))[2 * 3 + 1],
                            (float)(5 * i)); /* 1 + 4 */
-                            5 * i); /* 1 + 4 */
     }
     pop(s);
 }
