@@ -1,6 +1,7 @@
-/* The list of elementwise loops; it stands once. REAL1(name): name(x) for f32 and f64; REAL1A, REAL1AB: with one, two
- * numbers; REAL2(name): name(x, y); REAL2A, REAL2AB likewise. INTEGER1, INTEGER2: the same name for i64 (INTEGER1AB: with
- * two numbers). COMPARE: (x, y) -> bool. Every name becomes WGI_FORMULA_name, from FORMULA(name). */
+/* The list of elementwise loops; it stands once. REAL1(name): name(x) for f32 and f64; REAL1A,
+ * REAL1AB: with one, two numbers; REAL2(name): name(x, y); REAL2A, REAL2AB likewise. INTEGER1,
+ * INTEGER2: the same name for i64 (INTEGER1AB: with two numbers). COMPARE: (x, y) -> bool. Every
+ * name becomes WGI_FORMULA_name, from FORMULA(name). */
 #ifndef FORMULA
 #define FORMULA(name)
 #endif
