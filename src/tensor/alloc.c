@@ -20,10 +20,11 @@
 #define CACHING 1
 #endif
 
-enum { UNIT = 64, SMALL_CLASSES = 36, CLASSES = 224, HUGE_PAGE = 2 << 20 };
+enum { UNIT = 64, SMALL_CLASSES = 36, CLASSES = 160, HUGE_PAGE = 2 << 20 };
 static const size_t mapped_from = 1 << 20;
-static const size_t thread_bytes = 1 << 20;     /* that a thread keeps of one class, within */
-enum { THREAD_LEAST = 16, THREAD_MOST = 4096 }; /* these numbers of blocks */
+static const size_t most_bytes = (size_t)1 << 46; /* beyond any address space: not even asked for */
+static const size_t thread_bytes = 1 << 20;       /* that a thread keeps of one class, within */
+enum { THREAD_LEAST = 16, THREAD_MOST = 4096 };   /* these numbers of blocks */
 
 typedef struct block {
     struct block *next;
@@ -72,12 +73,12 @@ static inline bool must_fail(void)
 
 void *wgi_malloc(size_t bytes)
 {
-    return must_fail() ? NULL : malloc(bytes);
+    return must_fail() || bytes > most_bytes ? NULL : malloc(bytes);
 }
 
 void *wgi_realloc(void *p, size_t bytes)
 {
-    return must_fail() ? NULL : realloc(p, bytes);
+    return must_fail() || bytes > most_bytes ? NULL : realloc(p, bytes);
 }
 
 /* ---- classes ----------------------------------------------------------------------------------
@@ -313,7 +314,7 @@ static void large_free(void *p, int c, size_t bytes)
 
 void *wgi_cpu_alloc(size_t bytes)
 {
-    if (must_fail() || bytes > SIZE_MAX / 4) return NULL;
+    if (must_fail() || bytes > most_bytes) return NULL;
     int c = class_of(bytes);
     if (c >= SMALL_CLASSES) return large_alloc(c, bytes);
     thread_cache *t = mine;

@@ -143,12 +143,25 @@ extern const wgi_backend *wgi_cuda;
 
 /* ---- tensors: src/tensor/tensor.c ------------------------------------------------------------------------------ */
 extern wg_tensor wgi_error_tensor;
-/* New contiguous tensor on new storage, owned by the innermost scope; the error tensor on failure. */
-wg_tensor *wgi_tensor_new(wgi_context *c, wg_dtype t, wg_device d, wg_dims shape);
+/* New contiguous tensor on new storage, owned by the innermost scope; the error tensor on failure. The forms that take
+ * pointers are for paths where copies of wg_dims (72 bytes) count. */
+wg_tensor *wgi_tensor_new_at(wgi_context *c, wg_dtype t, wg_device d, const wg_dims *shape);
+static inline wg_tensor *wgi_tensor_new(wgi_context *c, wg_dtype t, wg_device d, wg_dims shape)
+{
+    return wgi_tensor_new_at(c, t, d, &shape);
+}
 /* New view on x's storage with its own shape, strides and offset (absolute, in elements); no history; in the scope. */
-wg_tensor *wgi_tensor_view(wgi_context *c, wg_tensor *x, wg_dims shape, wg_dims strides, int64_t offset);
+wg_tensor *wgi_tensor_view_at(wgi_context *c, wg_tensor *x, const wg_dims *shape, const wg_dims *strides, int64_t offset);
+static inline wg_tensor *wgi_tensor_view(wgi_context *c, wg_tensor *x, wg_dims shape, wg_dims strides, int64_t offset)
+{
+    return wgi_tensor_view_at(c, x, &shape, &strides, offset);
+}
 /* The same two without a scope: the caller owns the one reference. NULL on failure (raised). */
-wg_tensor *wgi_tensor_make(wgi_context *c, wg_dtype t, wg_device d, wg_dims shape);
+wg_tensor *wgi_tensor_make_at(wgi_context *c, wg_dtype t, wg_device d, const wg_dims *shape);
+static inline wg_tensor *wgi_tensor_make(wgi_context *c, wg_dtype t, wg_device d, wg_dims shape)
+{
+    return wgi_tensor_make_at(c, t, d, &shape);
+}
 wg_tensor *wgi_tensor_make_view(wgi_context *c, wg_tensor *x, wg_dims shape, wg_dims strides, int64_t offset);
 /* New tensor on storage s (takes one new reference to s); not in a scope. */
 wg_tensor *wgi_tensor_on(wgi_context *c, wgi_storage *s, wg_dtype t, wg_dims shape, wg_dims strides, int64_t offset);
@@ -175,11 +188,15 @@ static inline void *wgi_data(const wg_tensor *t)
 {
     return t->storage && t->storage->data ? (char *)t->storage->data + (size_t)t->offset * wgi_dtype_bytes[t->dtype] : NULL;
 }
+/* Written so that no compiler makes a call or a `rep movs` of it: that costs more than the rest of a small op. */
 static inline wg_dims wgi_dims(int n, const int64_t *d)
 {
     wg_dims r;
     r.n = n;
-    for (int i = 0; i < n; i++) r.d[i] = d[i];
+    for (int i = 0; i < WG_MAX_DIMS; i++) {
+        if (i >= n) break;
+        r.d[i] = d[i];
+    }
     return r;
 }
 static inline wg_dims wgi_shape(const wg_tensor *t) { return wgi_dims(t->ndim, t->shape); }
@@ -191,6 +208,14 @@ static inline bool wgi_is_all(const wg_dims *d) { return d->n == WGI_ALL_AXES; }
 /* Product of the sizes; -1 if a size is negative, the dims invalid, or the product times 8 overflows. */
 int64_t wgi_numel(const wg_dims *s);
 wg_dims wgi_row_major(const wg_dims *shape);
+static inline void wgi_row_major_into(const wg_dims *shape, int64_t *strides)
+{
+    int64_t stride = 1;
+    for (int i = shape->n - 1; i >= 0; i--) {
+        strides[i] = stride;
+        stride *= shape->d[i] > 1 ? shape->d[i] : 1;
+    }
+}
 bool wgi_same_shape(const wg_tensor *a, const wg_tensor *b);
 bool wgi_dims_equal(const wg_dims *a, const wg_dims *b);
 bool wgi_is_contiguous(const wg_tensor *t); /* sizes of 1 and empty tensors as NumPy has it */

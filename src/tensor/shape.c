@@ -5,12 +5,15 @@
 
 const wg_dims WG_ALL = { .n = WGI_ALL_AXES };
 
+/* One variable, filled without a call: the compiler then writes straight into the caller's. */
 wg_dims wg_dims_make(int n, const int64_t *d)
 {
-    wg_dims r = { .n = WGI_INVALID_DIMS };
-    if (n < 0 || n > WG_MAX_DIMS || (n > 0 && !d)) return r;
-    r.n = n;
-    for (int i = 0; i < n; i++) r.d[i] = d[i];
+    wg_dims r;
+    r.n = n < 0 || n > WG_MAX_DIMS || (n > 0 && !d) ? WGI_INVALID_DIMS : n;
+    for (int i = 0; i < WG_MAX_DIMS; i++) {
+        if (i >= r.n) break;
+        r.d[i] = d[i];
+    }
     return r;
 }
 
@@ -32,11 +35,7 @@ wg_dims wgi_row_major(const wg_dims *shape)
 {
     wg_dims r;
     r.n = shape->n;
-    int64_t stride = 1;
-    for (int i = shape->n - 1; i >= 0; i--) {
-        r.d[i] = stride;
-        stride *= shape->d[i] > 1 ? shape->d[i] : 1;
-    }
+    wgi_row_major_into(shape, r.d);
     return r;
 }
 
@@ -146,7 +145,7 @@ bool wgi_view_strides(const wg_dims *shape, const wg_dims *strides, const wg_dim
         bool ends = i == 0 || (shape->d[i - 1] != 1 && strides->d[i - 1] != old * base);
         if (!ends) continue;
         while (next >= 0 && (new < old || to->d[next] == 1)) {
-            out->d[next] = new * base;
+            out->d[next] = new *base;
             new *= to->d[next--];
         }
         if (new != old) return false;

@@ -94,10 +94,9 @@ void wgi_tensor_start(void)
 /* ---- made and released
  * ----------------------------------------------------------------------------------- */
 
-/* A handle on s, whose reference it takes over. Nothing is zeroed that nobody reads. */
+/* A handle on s, whose reference it takes over; without strides. Nothing is zeroed that nobody reads. */
 static inline wg_tensor *handle_new(wgi_context *c, wgi_storage *s, wg_dtype dtype,
-                                    const wg_dims *shape, const int64_t *strides, int64_t offset,
-                                    int64_t numel)
+                                    const wg_dims *shape, int64_t offset, int64_t numel)
 {
     wg_tensor *t = wgi_cpu_alloc(sizeof *t);
     if (!t) {
@@ -113,9 +112,9 @@ static inline wg_tensor *handle_new(wgi_context *c, wgi_storage *s, wg_dtype dty
     t->dtype = (uint8_t)dtype;
     t->ndim = (uint8_t)shape->n;
     t->device = s->device;
-    for (int i = 0; i < shape->n; i++) {
+    for (int i = 0; i < WG_MAX_DIMS; i++) { /* not a memcpy: see wgi_dims */
+        if (i >= shape->n) break;
         t->shape[i] = shape->d[i];
-        t->strides[i] = strides[i];
     }
     t->offset = offset;
     t->numel = numel;
@@ -141,9 +140,9 @@ static int64_t checked_numel(const wg_dims *shape)
     return n;
 }
 
-wg_tensor *wgi_tensor_make(wgi_context *c, wg_dtype t, wg_device d, wg_dims shape)
+wg_tensor *wgi_tensor_make_at(wgi_context *c, wg_dtype t, wg_device d, const wg_dims *shape)
 {
-    int64_t numel = checked_numel(&shape);
+    int64_t numel = checked_numel(shape);
     if (numel < 0) return NULL;
     size_t size = wg_dtype_size(t);
     if (size == 0) {
@@ -152,39 +151,45 @@ wg_tensor *wgi_tensor_make(wgi_context *c, wg_dtype t, wg_device d, wg_dims shap
     }
     wgi_storage *s = wgi_storage_new(d, (size_t)numel * size);
     if (!s) return NULL;
-    wg_dims strides = wgi_row_major(&shape);
-    return handle_new(c, s, t, &shape, strides.d, 0, numel);
+    wg_tensor *x = handle_new(c, s, t, shape, 0, numel);
+    if (x) wgi_row_major_into(shape, x->strides);
+    return x;
+}
+
+static wg_tensor *make_on(wgi_context *c, wgi_storage *s, wg_dtype t, const wg_dims *shape,
+                          const wg_dims *strides, int64_t offset)
+{
+    int64_t numel = checked_numel(shape);
+    if (numel < 0) return NULL;
+    wgi_storage_ref(s);
+    wg_tensor *x = handle_new(c, s, t, shape, offset, numel);
+    for (int i = 0; x && i < shape->n; i++) x->strides[i] = strides->d[i];
+    return x;
 }
 
 wg_tensor *wgi_tensor_on(wgi_context *c, wgi_storage *s, wg_dtype t, wg_dims shape, wg_dims strides,
                          int64_t offset)
 {
-    int64_t numel = checked_numel(&shape);
-    if (numel < 0) return NULL;
-    wgi_storage_ref(s);
-    return handle_new(c, s, t, &shape, strides.d, offset, numel);
+    return make_on(c, s, t, &shape, &strides, offset);
 }
 
 wg_tensor *wgi_tensor_make_view(wgi_context *c, wg_tensor *x, wg_dims shape, wg_dims strides,
                                 int64_t offset)
 {
-    return wgi_tensor_on(c, x->storage, (wg_dtype)x->dtype, shape, strides, offset);
+    return make_on(c, x->storage, (wg_dtype)x->dtype, &shape, &strides, offset);
 }
 
-static wg_tensor *owned_or_error(wgi_context *c, wg_tensor *t)
+wg_tensor *wgi_tensor_new_at(wgi_context *c, wg_dtype t, wg_device d, const wg_dims *shape)
 {
-    return t ? wgi_own(c, t) : &wgi_error_tensor;
+    wg_tensor *x = wgi_tensor_make_at(c, t, d, shape);
+    return x ? wgi_own(c, x) : &wgi_error_tensor;
 }
 
-wg_tensor *wgi_tensor_new(wgi_context *c, wg_dtype t, wg_device d, wg_dims shape)
+wg_tensor *wgi_tensor_view_at(wgi_context *c, wg_tensor *x, const wg_dims *shape,
+                              const wg_dims *strides, int64_t offset)
 {
-    return owned_or_error(c, wgi_tensor_make(c, t, d, shape));
-}
-
-wg_tensor *wgi_tensor_view(wgi_context *c, wg_tensor *x, wg_dims shape, wg_dims strides,
-                           int64_t offset)
-{
-    return owned_or_error(c, wgi_tensor_make_view(c, x, shape, strides, offset));
+    wg_tensor *v = make_on(c, x->storage, (wg_dtype)x->dtype, shape, strides, offset);
+    return v ? wgi_own(c, v) : &wgi_error_tensor;
 }
 
 static void tensor_free(wg_tensor *t)
