@@ -51,14 +51,17 @@ static inline void folder_remove(void)
     rmdir(folder_path);
 }
 
-/* A path inside; one of eight buffers in turn. */
+/* The path of a name inside; lives as long as the program. */
 static inline const char *in_folder(const char *name)
 {
-    static char paths[8][512];
-    static int next;
-    char *p = paths[next++ % 8];
-    snprintf(p, sizeof paths[0], "%s/%s", folder_path, name);
-    return p;
+    static char paths[64][512];
+    char path[512];
+    snprintf(path, sizeof path, "%s/%s", folder_path, name);
+    for (int i = 0; i < 64; i++) {
+        if (!*paths[i]) strcpy(paths[i], path);
+        if (!strcmp(paths[i], path)) return paths[i];
+    }
+    ck_abort_msg("more than 64 names");
 }
 
 static inline void put_file(const char *path, const void *data, size_t bytes)

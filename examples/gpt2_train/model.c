@@ -26,7 +26,7 @@ wg_module *model_new(const settings *s)
     return model;
 }
 
-/* Biases and the norms' weights do not decay. */
+/* Biases and the norms' weights do not decay. In the optimizers' options 0 stands for the default, so no decay is -1. */
 static void decay_matrices(void *self, const wg_param_ref *p, wg_group *g)
 {
     (void)self;
@@ -35,7 +35,8 @@ static void decay_matrices(void *self, const wg_param_ref *p, wg_group *g)
 
 wg_optim *optimizer_new(const settings *s, wg_module *m)
 {
-    const double lr = s->lr, decay = s->weight_decay, b1 = s->beta1, b2 = s->beta2;
+    const double lr = s->lr, decay = s->weight_decay > 0 ? s->weight_decay : -1, b1 = s->beta1,
+                 b2 = s->beta2;
     switch (s->optimizer) {
     case OPTIMIZER_ADAM:
         return wg_adam_new(m, .lr = lr, .beta1 = b1, .beta2 = b2, .eps = s->eps,
@@ -61,9 +62,11 @@ wg_schedule schedule_of(const settings *s)
 {
     static const wg_schedule_kind kinds[] = { WG_CONSTANT, WG_LINEAR, WG_COSINE, WG_WSD };
     const int64_t total = s->decay_steps ? s->decay_steps : s->steps;
+    /* Muon's own rate is the matrices'; adamw's follows it in proportion. */
+    const double scale = s->optimizer == OPTIMIZER_MUON && s->lr > 0 ? s->matrix_lr / s->lr : 1;
     return (wg_schedule) { .kind = kinds[s->schedule],
-                           .peak = s->lr,
-                           .floor = s->min_lr,
+                           .peak = s->lr * scale,
+                           .floor = s->min_lr * scale,
                            .warmup = s->warmup,
                            .decay = s->cooldown ? s->cooldown : total / 5,
                            .total = total };

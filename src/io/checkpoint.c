@@ -310,13 +310,49 @@ static wg_status put_module(const loading *l, const binding *b)
     return WG_OK;
 }
 
+/* The optimizer's state before, held by the innermost scope: loading replaces tensors, it does not write into them. */
+static wg_params held_state(wg_optim *o)
+{
+    const wg_params p = wg_optim_state(o);
+    wgi_context *c = wgi_ctx();
+    for (int64_t i = 0; i < p.n; i++) wgi_own(c, wgi_ref(p.p[i].tensor));
+    return p;
+}
+
+/* Optimizer `failed` refused: those before it get their old state back, and the error its code. */
+static wg_status take_back(const loading *l, int64_t failed, const wg_params *before,
+                           const int64_t *steps)
+{
+    char text[1024];
+    /* Not WG_ENOTFOUND, as in claim. */
+    const wg_status code = wg_error_code() == WG_ENOTFOUND ? WG_EFORMAT : wg_error_code();
+    snprintf(text, sizeof text, "%s", wg_error_get()->message);
+    wg_error_clear();
+    for (int64_t i = 0; i < failed; i++)
+        if (l->c->b[i].kind == OPTIM) (void)!wg_optim_load(l->c->b[i].what, before[i], steps[i]);
+    return wg_raise(code, "%s: %s", l->path, text);
+}
+
+static wg_status put_optims(const loading *l)
+{
+    const int64_t n = l->c->n;
+    wg_params *before = wg_scope_alloc((size_t)(n + 1) * sizeof *before);
+    int64_t *steps = wg_scope_alloc((size_t)(n + 1) * sizeof *steps);
+    for (int64_t i = 0; i < n && before && steps; i++) {
+        const binding *b = &l->c->b[i];
+        if (b->kind != OPTIM) continue;
+        before[i] = held_state(b->what);
+        steps[i] = wg_optim_steps(b->what);
+        if (wg_optim_load(b->what, l->states[i], l->ints[i][0]))
+            return take_back(l, i, before, steps);
+    }
+    return wg_error_code();
+}
+
 /* Optimizers first: they alone can still refuse. */
 static wg_status put_all(const loading *l)
 {
-    wg_status st = WG_OK;
-    for (int64_t i = 0; i < l->c->n && !st; i++)
-        if (l->c->b[i].kind == OPTIM)
-            st = wg_optim_load(l->c->b[i].what, l->states[i], l->ints[i][0]);
+    wg_status st = put_optims(l);
     for (int64_t i = 0; i < l->c->n && !st; i++) {
         const binding *b = &l->c->b[i];
         if (b->kind == MODULE)
