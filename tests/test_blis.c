@@ -1,4 +1,5 @@
-/* Which kernels BLIS is told to take. This process pretends to run on a processor that BLIS does not know. */
+/* Which kernels BLIS is told to take. This process pretends to run on a processor that BLIS does
+ * not know. */
 #include "suite.h"
 
 #include <stdlib.h>

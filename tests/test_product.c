@@ -10,7 +10,7 @@
 #include "cpu/gemm_kernel.h"
 #include "tensor/internal.h"
 
-/* ---- a matrix with room around it ------------------------------------------------------------------------------------ */
+/* ---- a matrix with room around it ------------------------------------------------------------ */
 typedef struct {
     char *memory;
     double *value; /* (rows, columns) what it holds */
@@ -103,16 +103,17 @@ static bool check(wg_dtype type, wg_dtype out, int64_t m, int64_t n, int64_t k, 
             double want = alpha * sum + (beta ? beta * c.value[i * n + j] : 0) +
                           (with_bias ? bias.value[j] : 0);
             double got = at(&c, i, j);
-            /* each of k + 3 roundings of a partial sum is at most half an epsilon of the sum of sizes */
+            /* each of k + 3 roundings of a partial sum is at most half an epsilon of the sum of
+             * sizes */
             double bound = epsilon(summed) * (double)(k + 3) * (fabs(alpha) * size + 2) +
                            epsilon(out) * fabs(want);
             ok = fabs(got - want) <= bound;
             if (!ok)
-                printf(
-                    "%s -> %s %lld x %lld x %lld layouts %d %d %d alpha %g beta %g bias %d: [%lld, %lld] got %.9g want %.9g\n",
-                    wg_dtype_name(type), wg_dtype_name(out), (long long)m, (long long)n,
-                    (long long)k, la, lb, lc, alpha, beta, with_bias, (long long)i, (long long)j,
-                    got, want);
+                printf("%s -> %s %lld x %lld x %lld layouts %d %d %d alpha %g beta %g bias %d: "
+                       "[%lld, %lld] got %.9g want %.9g\n",
+                       wg_dtype_name(type), wg_dtype_name(out), (long long)m, (long long)n,
+                       (long long)k, la, lb, lc, alpha, beta, with_bias, (long long)i, (long long)j,
+                       got, want);
         }
     for (int64_t e = 0; ok && lc == WIDE_ROWS && e < m;
          e++) /* nothing was written beside the rows */
@@ -382,7 +383,7 @@ START_TEST(blis_does_not_run_its_generic_kernels)
 }
 END_TEST
 
-/* ---- einsum, outer, conv1d ---------------------------------------------------------------------------------------------- */
+/* ---- einsum, outer, conv1d ------------------------------------------------------------------- */
 static double distance(wg_tensor *x, wg_tensor *y)
 {
     wg_dims a = wg_shape(x), b = wg_shape(y);

@@ -1,4 +1,5 @@
-/* Each tap k of a convolution is one batch of products over the strided data itself: nothing is unfolded or padded. */
+/* Each tap k of a convolution is one batch of products over the strided data itself: nothing is
+ * unfolded or padded. */
 #include "cpu/conv1d.h"
 
 #include "cpu/gemm.h"

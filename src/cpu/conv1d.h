@@ -1,4 +1,5 @@
-/* One-dimensional convolution: y[b, o, t] = sum over c, k of w[o, c, k] x[b, g C + c, t stride + k dilation - left]. */
+/* One-dimensional convolution: y[b, o, t] = sum over c, k of w[o, c, k] x[b, g C + c, t stride + k
+ * dilation - left]. */
 #ifndef WGI_CPU_CONV1D_H
 #define WGI_CPU_CONV1D_H
 #include "tensor/internal.h"
@@ -9,8 +10,8 @@ typedef struct {
     int64_t length, taps; /* T and K, where no operand tells them */
 } wgi_conv1d_attr;
 
-/* The three tensors of a convolution, whichever of them is being made: x (B, Cin, T), w (Cout, Cin / groups, K),
- * y (B, Cout, T'). */
+/* The three tensors of a convolution, whichever of them is being made: x (B, Cin, T), w (Cout, Cin
+ * / groups, K), y (B, Cout, T'). */
 typedef struct {
     const wgi_conv1d_attr *a;
     const wg_tensor *x, *w, *y;
@@ -21,8 +22,8 @@ wg_status wgi_conv1d_add_forward(const wgi_conv1d *v);
 wg_status wgi_conv1d_add_input(const wgi_conv1d *v);
 wg_status wgi_conv1d_add_weight(const wgi_conv1d *v);
 
-/* Runs add(v) on the kernel's output, zeroed unless it accumulates; `made` is its place in v. A 16-bit one is summed in f32
- * beside it and rounded once. */
+/* Runs add(v) on the kernel's output, zeroed unless it accumulates; `made` is its place in v. A
+ * 16-bit one is summed in f32 beside it and rounded once. */
 wg_status wgi_conv1d_run(const wg_run *r, wgi_conv1d *v, const wg_tensor **made,
                          wg_status (*add)(const wgi_conv1d *v));
 #endif

@@ -1,5 +1,5 @@
-/* Every tile of C is one task: a product over all of k on one thread, so that the bits depend on the shape alone. Shape,
- * type and instruction-set level also fix which kernel makes it. */
+/* Every tile of C is one task: a product over all of k on one thread, so that the bits depend on
+ * the shape alone. Shape, type and instruction-set level also fix which kernel makes it. */
 #include "cpu/gemm.h"
 
 #include <stdatomic.h>
@@ -18,8 +18,9 @@ enum {
     THIN_ROWS = 16,          /* fewer take as long as so many: B comes from memory */
 };
 
-/* The own kernel in f32 from AVX2 on (88 against BLIS's 80, 88 and 62 Gflop/s for NT, NN and TN at 384 x 384 x 768 on one
- * Zen 3 core) and wherever the product is small; BLIS in f64 and where the own kernel has no FMA. */
+/* The own kernel in f32 from AVX2 on (88 against BLIS's 80, 88 and 62 Gflop/s for NT, NN and TN at
+ * 384 x 384 x 768 on one Zen 3 core) and wherever the product is small; BLIS in f64 and where the
+ * own kernel has no FMA. */
 static bool is_own(wg_dtype type, int64_t m, int64_t n, int64_t k)
 {
     if (2.0 * (double)m * (double)n * (double)k < SMALL_WORK) return true;
@@ -67,8 +68,7 @@ wgi_tile wgi_gemm_tile(int64_t m, int64_t n, int64_t k)
     return (wgi_tile) { rows < m ? rows : m, columns < n ? columns : n };
 }
 
-/* ---- operands in the type and with the strides that kernels take
- * -------------------------------------------------- */
+/* ---- operands in the type and with the strides that kernels take ----------------------------- */
 typedef struct {
     void *data;
     int64_t row, column;
@@ -119,9 +119,7 @@ static void release(operand *o)
     if (o->scratch && o->data) wgi_cpu_free(o->data, o->scratch);
 }
 
-/* ---- one tile
- * ------------------------------------------------------------------------------------------------------
- */
+/* ---- one tile -------------------------------------------------------------------------------- */
 typedef struct {
     int64_t m, n, k; /* of this tile */
     double alpha, beta;

@@ -10,7 +10,8 @@
 /* n contiguous elements to the kernel's type. */
 typedef void (*wgi_gemm_convert)(void *to, const void *from, int64_t n);
 
-/* C = alpha A B (+ C if add). A (m, k), B (k, n) of any strides, C (m, n) with columns side by side; strides in elements. */
+/* C = alpha A B (+ C if add). A (m, k), B (k, n) of any strides, C (m, n) with columns side by
+ * side; strides in elements. */
 typedef struct {
     int64_t m, n, k;
     const void *a, *b;

@@ -1,10 +1,11 @@
-/* A tile's product in type REAL; gemm_simd.c includes this once a type. B is packed to panels of two vectors' columns,
- * DEPTH of k at a time, so that a panel stays in L1 while all rows of A pass it; A is read where it lies, by broadcasts.
- * The scheme is that of Goto and van de Geijn, "Anatomy of high-performance matrix multiplication", ACM TOMS 34(3), 2008,
- * without packing A: tiles of a few hundred rows leave too little use of a packed A. */
+/* A tile's product in type REAL; gemm_simd.c includes this once a type. B is packed to panels of
+ * two vectors' columns, DEPTH of k at a time, so that a panel stays in L1 while all rows of A pass
+ * it; A is read where it lies, by broadcasts. The scheme is that of Goto and van de Geijn, "Anatomy
+ * of high-performance matrix multiplication", ACM TOMS 34(3), 2008, without packing A: tiles of a
+ * few hundred rows leave too little use of a packed A. */
 #define COLUMNS (2 * LANES)
 
-/* ---- the micro-kernel: rows x COLUMNS sums over k ------------------------------------------------------------------ */
+/* ---- the micro-kernel: rows x COLUMNS sums over k -------------------------------------------- */
 typedef struct {
     int64_t k, a_row, a_column, b_row, c_row;
     const REAL *a, *b;
@@ -85,7 +86,7 @@ static void NAME(micro_run)(const NAME(micro) * g, int rows)
     }
 }
 
-/* ---- packing ----------------------------------------------------------------------------------------------------------- */
+/* ---- packing --------------------------------------------------------------------------------- */
 static int64_t NAME(depth)(int64_t k) /* equal pieces of at most DEPTH */
 {
     int64_t pieces = (k + DEPTH - 1) / DEPTH;
@@ -98,8 +99,8 @@ static const char *NAME(at)(const void *x, int64_t size, int64_t offset)
     return (const char *)x + offset * size;
 }
 
-/* rows x n elements that lie side by side along n, `stride` apart along rows, as REAL into to (rows, to_row); NULL convert:
- * nothing to do, the original is returned with its stride. */
+/* rows x n elements that lie side by side along n, `stride` apart along rows, as REAL into to
+ * (rows, to_row); NULL convert: nothing to do, the original is returned with its stride. */
 static const REAL *NAME(stage)(const void *x, int64_t size, wgi_gemm_convert convert, int64_t rows,
                                int64_t n, int64_t *stride, REAL *to, int64_t to_row)
 {
@@ -142,7 +143,8 @@ static void NAME(pack_columns)(const REAL *b, int64_t b_column, int64_t k, int64
     }
 }
 
-/* Columns [column, column + width) of k rows of B from row `from` on. stage: (DEPTH, COLUMNS) elements. */
+/* Columns [column, column + width) of k rows of B from row `from` on. stage: (DEPTH, COLUMNS)
+ * elements. */
 static void NAME(pack_b)(const wgi_gemm_block *g, int64_t from, int64_t k, int64_t column,
                          int64_t width, REAL *panel, REAL *stage)
 {
@@ -194,7 +196,7 @@ static const REAL *NAME(take_a)(const wgi_gemm_block *g, int64_t from, int64_t k
     return to;
 }
 
-/* ---- few rows: B passes once, unpacked ----------------------------------------------------------------------------- */
+/* ---- few rows: B passes once, unpacked ------------------------------------------------------- */
 /* c[0 .. n) += sum over p of a[p] b[p][0 .. n), four rows of B at a time. */
 static void NAME(thin_rows)(const REAL *a, int64_t a_column, const REAL *b, int64_t b_row,
                             int64_t k, int64_t n, REAL *c)
@@ -289,7 +291,7 @@ static void NAME(run_thin)(const wgi_gemm_block *g)
     }
 }
 
-/* ---- the tile ------------------------------------------------------------------------------------------------------------ */
+/* ---- the tile -------------------------------------------------------------------------------- */
 /* All rows of A, k deep, against one panel of B. */
 static void NAME(run_panel)(const wgi_gemm_block *g, NAME(micro) * u, int64_t column)
 {

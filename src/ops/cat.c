@@ -1,7 +1,8 @@
 /* y = x_0, x_1, ... side by side along axis.
- *   x_i: (.., n_i, ..), equal but along axis, at least one dimension -> y: (.., sum n_i, ..) in the
- * promoted dtype. gradient: dx_i = its part of dy.   errors: WG_EARG for no input, WG_ESHAPE for
- * unequal ones, WG_EINDEX for the axis. */
+ *   x_i: (.., n_i, ..), equal but along axis, at least one dimension
+ *   -> y: (.., sum n_i, ..) in the promoted dtype.
+ *   gradient: dx_i = its part of dy.
+ *   errors: WG_EARG for no input, WG_ESHAPE for unequal ones, WG_EINDEX for the axis. */
 #include "ops/shape_op.h"
 
 static wg_status infer(wg_infer *c)

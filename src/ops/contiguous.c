@@ -1,5 +1,5 @@
-/* y = x in row-major order: x itself if it is.   x: any -> y: same shape, dtype, device. gradient:
- * dx = dy. */
+/* y = x in row-major order: x itself if it is.
+ *   x: any -> y: same shape, dtype, device.   gradient: dx = dy. */
 #include "ops/shape_op.h"
 
 static wg_status infer(wg_infer *c)

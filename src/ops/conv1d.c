@@ -1,11 +1,11 @@
-/* y[b, o, t] = sum over c, k of w[o, c, k] x[b, g C + c, t stride + k dilation - left], x being 0 outside; g is the group of
- * o, C = channels of a group. Each tap k is one batch of products over the strided data itself: nothing is unfolded or
- * padded.
+/* y[b, o, t] = sum over c, k of w[o, c, k] x[b, g C + c, t stride + k dilation - left], x being 0
+ * outside; g is the group of o, C = channels of a group. Each tap k is one batch of products over
+ * the strided data itself: nothing is unfolded or padded.
  *   conv1d: x (B, Cin, T), w (Cout, Cin / groups, K) -> y (B, Cout, T').
- *   conv1d_input: dx from dy and w.   conv1d_weight: dw from x and dy. The three are linear in each operand, and the
- *   gradient of each is made of the other two.
- *   errors: WG_ESHAPE for shapes that do not fit or a kernel longer than the padded x, WG_EARG for bad options, WG_EDTYPE
- *   unless floating. */
+ *   conv1d_input: dx from dy and w.   conv1d_weight: dw from x and dy. The three are linear in each
+ *   operand, and the gradient of each is made of the other two.
+ *   errors: WG_ESHAPE for shapes that do not fit or a kernel longer than the padded x, WG_EARG for
+ *   bad options, WG_EDTYPE unless floating. */
 #include "cpu/conv1d.h"
 #include "ops/product_op.h"
 
@@ -93,7 +93,7 @@ static wg_status weight_infer(wg_infer *c)
     return WG_OK;
 }
 
-/* ---- kernels -------------------------------------------------------------------------------------------------------- */
+/* ---- kernels --------------------------------------------------------------------------------- */
 static wg_status conv1d_cpu(const wg_run *r)
 {
     wgi_conv1d v = { r->attr, r->in.t[0], r->in.t[1], r->out.t[0] };
@@ -112,7 +112,7 @@ static wg_status weight_cpu(const wg_run *r)
     return wgi_conv1d_run(r, &v, &v.w, wgi_conv1d_add_weight);
 }
 
-/* ---- gradients -------------------------------------------------------------------------------------------------------- */
+/* ---- gradients ------------------------------------------------------------------------------- */
 static void conv1d_grad(wg_vjp *g)
 {
     wgi_conv1d_attr a = *(const wgi_conv1d_attr *)g->attr;
@@ -144,7 +144,7 @@ static void weight_grad(wg_vjp *g) /* of dw(x, dy) */
     if (g->wants[1]) wg_vjp_apply(g, &(int) { 1 }, &wgi_op_conv1d, WG_LIST(g->x.t[0], d), &a);
 }
 
-/* ---- references: every (b, o, c, k, t) of the sum ---------------------------------------------------------------------- */
+/* ---- references: every (b, o, c, k, t) of the sum -------------------------------------------- */
 typedef enum { MAKE_Y, MAKE_X, MAKE_W } what;
 
 static wg_status reference(const wg_run *r, const wgi_conv1d *v, what made)
@@ -213,7 +213,7 @@ static double weight_flops(const wg_infer *c)
     return times_out(c->in.t[1], (double)dw->d[1] * (double)dw->d[2]);
 }
 
-/* ---- samples ------------------------------------------------------------------------------------------------------------- */
+/* ---- samples --------------------------------------------------------------------------------- */
 static void conv1d_samples(wg_samples *s)
 {
     wg_tensor *x = wg_randn(WG_DIMS(2, 2, 6)), *w = wg_randn(WG_DIMS(4, 2, 3));

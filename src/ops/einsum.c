@@ -1,12 +1,11 @@
-/* Sums of products named by letters (Einstein's convention as in NumPy and PyTorch). Operands are contracted from left to
- * right; each pair is one product of matrices, so that the gradient is that of matmul, permute, reshape and sum. */
+/* Sums of products named by letters (Einstein's convention as in NumPy and PyTorch). Operands are
+ * contracted from left to right; each pair is one product of matrices, so that the gradient is that
+ * of matmul, permute, reshape and sum. */
 #include "ops/shape_op.h"
 
 enum {
     LETTERS = 52,
-    LABELS =
-        LETTERS +
-        WG_MAX_DIMS, /* letters, then the axes that an ellipsis stands for, counted from the right */
+    LABELS = LETTERS + WG_MAX_DIMS, /* letters, then an ellipsis's axes from the right */
 };
 
 typedef struct { /* a tensor and the label of each axis */
@@ -84,7 +83,7 @@ static wg_status read_output(einsum *e, const term *x, int64_t terms)
     int times[LABELS] = { 0 }, dots;
     for (int64_t i = 0; i < terms; i++)
         for (int k = 0; k < x[i].n; k++) times[x[i].label[k]]++;
-    if (!*e->at) { /* implicit: the ellipsis, then letters that occur once, in order of the alphabet */
+    if (!*e->at) { /* implicit: the ellipsis, then letters that occur once, sorted */
         for (int i = e->dots - 1; i >= 0; i--) e->output[e->outputs++] = LETTERS + i;
         for (int l = 0; l < LETTERS; l++)
             if (times[l] == 1) e->output[e->outputs++] = l;

@@ -74,7 +74,8 @@ wg_tensor *wg_expand(wg_tensor *x, wg_dims shape)
     return wg_apply(&wgi_op_expand, WG_LIST(x), &shape, NULL);
 }
 
-/* Axis by axis, so that no shape passes 8 dimensions: (outer, size, inner) -> (outer, times, size, inner). */
+/* Axis by axis, so that no shape passes 8 dimensions: (outer, size, inner) -> (outer, times, size,
+ * inner). */
 static wg_tensor *repeat_axis(wg_tensor *x, int axis, int64_t times)
 {
     if (wgi_bad(x)) return &wgi_error_tensor;

@@ -1,9 +1,10 @@
 /* y[.., o] = sum_i x[.., i] w[o, i] + bias[o].
  *   x: (.., in), w: (out, in), bias: (out) or absent -> y: (.., out). Any dtype but bool, promoted;
- * 16-bit inputs are summed in f32 and the bias is added before the one rounding. gradient: dx = dy
- * w, dw = dy^T x over all rows, dbias = sum of the rows of dy; saves x for w's sake and w for x's.
- *   errors: WG_ESHAPE if x has no dimensions, w is no matrix or a size differs; WG_EDTYPE for bool.
- */
+ *   16-bit inputs are summed in f32 and the bias is added before the one rounding.
+ *   gradient: dx = dy w, dw = dy^T x over all rows, dbias = sum of the rows of dy; saves x for w's
+ *   sake and w for x's.
+ *   errors: WG_ESHAPE if x has no dimensions, w is no matrix or a size differs; WG_EDTYPE for
+ *   bool. */
 #include "ops/product_op.h"
 
 static wg_status infer(wg_infer *c)

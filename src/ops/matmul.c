@@ -1,9 +1,10 @@
 /* z[.., i, j] = sum_p x[.., i, p] y[.., p, j].
  *   x: (.., m, k) or (k), y: (.., k, n) or (k); leading axes broadcast; an axis that a 1-d operand
- * lacks is not in z. Any dtype but bool, promoted; 16-bit inputs are summed in f32. gradient: dx =
- * dz y^T, dy = x^T dz, summed over what was broadcast; saves x and y, each for the other's sake.
- *   errors: WG_ESHAPE for 0-d operands, inner sizes that differ, leading axes that do not
- * broadcast; WG_EDTYPE for bool. */
+ *   lacks is not in z. Any dtype but bool, promoted; 16-bit inputs are summed in f32.
+ *   gradient: dx = dz y^T, dy = x^T dz, summed over what was broadcast; saves x and y, each for the
+ *   other's sake.
+ *   errors: WG_ESHAPE for 0-d operands, inner sizes that differ, leading axes that do not broadcast;
+ *   WG_EDTYPE for bool. */
 #include "ops/product_op.h"
 
 /* x's and y's leading axes. */

@@ -1,7 +1,9 @@
-/* y = x with before[a] elements of `value` in front of axis a and after[a] behind it; a negative count cuts off instead.
+/* y = x with before[a] elements of `value` in front of axis a and after[a] behind it; a negative
+ * count cuts off instead.
  *   x: any -> y: same dtype. before and after have one entry for each of x's last axes.
  *   gradient: dx = dy padded with zeros by the negated counts.
- *   errors: WG_EARG if before and after differ in length or are longer than x's shape, WG_ESHAPE if nothing is left to cut. */
+ *   errors: WG_EARG if before and after differ in length or are longer than x's shape, WG_ESHAPE if
+ *   nothing is left to cut. */
 #include "ops/shape_op.h"
 
 typedef struct {

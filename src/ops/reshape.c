@@ -1,8 +1,8 @@
 /* y[e] = x[e], elements e counted in row-major order.
  *   x: any -> y: `shape`, one size may be -1 (what is left); same dtype and device.
- *   gradient: dx = dy in x's shape.   errors: WG_ESHAPE if the elements do not fit, or (view) if
- * sharing is impossible. The rows `view` and `reshape` differ only in their names: wg_reshape
- * copies first where it must. */
+ *   gradient: dx = dy in x's shape.
+ *   errors: WG_ESHAPE if the elements do not fit, or (view) if sharing is impossible.
+ * The rows `view` and `reshape` differ only in their names: wg_reshape copies first where it must. */
 #include "ops/shape_op.h"
 
 /* Replaces a size of -1; false if x's elements do not fit. */

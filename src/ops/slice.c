@@ -1,8 +1,10 @@
 /* Parts of one axis: y[.., i, ..] = x[.., start + step i, ..].
- *   narrow: length elements from start (negative: from the end).   select: element i, the axis
- * goes. slice: start to stop as in Python (negative from the end, then clamped), step >= 1. x: any
- * of at least one dimension -> y: view.   gradient: dy at those places, zero elsewhere. errors:
- * WG_EINDEX for an axis or range outside of x, WG_EARG for a step below 1. */
+ *   narrow: length elements from start (negative: from the end).
+ *   select: element i, the axis goes.
+ *   slice: start to stop as in Python (negative from the end, then clamped), step >= 1.
+ *   x: any of at least one dimension -> y: view.
+ *   gradient: dy at those places, zero elsewhere.
+ *   errors: WG_EINDEX for an axis or range outside of x, WG_EARG for a step below 1. */
 #include "ops/shape_op.h"
 
 typedef struct {
@@ -139,8 +141,7 @@ static void select_grad(wg_vjp *g)
     g->dx.t[0] = wgi_unslice(wg_unsqueeze(g->dy.t[0], axis), shape, axis, i, 1);
 }
 
-/* ---- references: start + step i along the axis, written anew
- * -------------------------------------------------- */
+/* ---- references: start + step i along the axis, written anew --------------------------------- */
 static int64_t narrow_source(const wg_run *r, const int64_t *i)
 {
     const narrow_attr *n = r->attr;
@@ -192,9 +193,7 @@ static wg_status select_reference(const wg_run *r)
     return wgi_reference_gather(r, select_source);
 }
 
-/* ---- samples
- * ------------------------------------------------------------------------------------------------------
- */
+/* ---- samples --------------------------------------------------------------------------------- */
 static void narrow_samples(wg_samples *s)
 {
     wg_tensor *x = wg_randn(WG_DIMS(2, 5, 3));

@@ -1,9 +1,11 @@
 /* Cuts one axis into consecutive parts.
- *   split: parts of the given sizes, which sum to the axis.   chunk: parts of ceil(size / chunks),
- * the last one shorter; there may be fewer than asked for, as in PyTorch. x: any of at least one
- * dimension -> views.   gradient: the parts' cotangents side by side, zero for an unused part.
+ *   split: parts of the given sizes, which sum to the axis.
+ *   chunk: parts of ceil(size / chunks), the last one shorter; there may be fewer than asked for, as
+ *   in PyTorch.
+ *   x: any of at least one dimension -> views.
+ *   gradient: the parts' cotangents side by side, zero for an unused part.
  *   errors: WG_ESHAPE if the sizes do not sum to the axis, WG_EINDEX for the axis, WG_EARG for
- * chunks < 1. */
+ *   chunks < 1. */
 #include "ops/shape_op.h"
 
 typedef struct {

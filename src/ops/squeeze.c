@@ -1,7 +1,8 @@
 /* Drops axes of size 1, or inserts one.
- *   squeeze: of the named axes (WG_ALL: all) those of size 1 go; others stay.   unsqueeze: y has
- * size 1 at `axis`. x: any -> y: view.   gradient: dx = dy in x's shape. errors: WG_EINDEX for an
- * axis out of range, WG_ESHAPE for more than 8 dimensions. */
+ *   squeeze: of the named axes (WG_ALL: all) those of size 1 go; others stay.
+ *   unsqueeze: y has size 1 at `axis`.
+ *   x: any -> y: view.   gradient: dx = dy in x's shape.
+ *   errors: WG_EINDEX for an axis out of range, WG_ESHAPE for more than 8 dimensions. */
 #include "ops/shape_op.h"
 
 static wg_status squeeze_infer(wg_infer *c)

@@ -1,4 +1,5 @@
-/* Triangles of matrices: tril keeps x[.., i, j] with j - i <= diagonal, triu those with j - i >= diagonal; the rest is 0.
+/* Triangles of matrices: tril keeps x[.., i, j] with j - i <= diagonal, triu those with j - i >=
+ * diagonal; the rest is 0.
  *   x: (.., m, n) -> y: same shape and dtype.   gradient: dx = the same triangle of dy.
  *   errors: WG_ESHAPE if x has fewer than two dimensions. */
 #include "ops/shape_op.h"

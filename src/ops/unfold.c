@@ -1,8 +1,9 @@
-/* Windows along an axis, as a view: y[.., w, .., j] = x[.., w step + j, ..]; the window's own axis comes last.
+/* Windows along an axis, as a view: y[.., w, .., j] = x[.., w step + j, ..]; the window's own axis
+ * comes last.
  *   x: (.., L, ..), at most 7 dimensions -> y: (.., (L - size) / step + 1, .., size), size <= L.
  *   gradient: the windows' cotangents added back where they came from (fold).
- * fold: y[.., t, ..] = sum over windows w and places j with w step + j = t of x[.., w, .., j], w rising: its gradient is
- * unfold.
+ * fold: y[.., t, ..] = sum over windows w and places j with w step + j = t of x[.., w, .., j], w
+ * rising; its gradient is unfold.
  *   errors: WG_EINDEX for the axis, WG_EARG for a size that does not fit or a step below 1. */
 #include "ops/shape_op.h"
 
@@ -72,7 +73,7 @@ static void unfold_samples(wg_samples *s)
                     WG_EINDEX, "unfold: ");
 }
 
-/* ---- fold ------------------------------------------------------------------------------------------------------------- */
+/* ---- fold ------------------------------------------------------------------------------------ */
 static wg_status fold_infer(wg_infer *c)
 {
     const wgi_unfold_attr *u = c->attr;

@@ -1,6 +1,7 @@
 /* y[.., start + step i, ..] = x[.., i, ..], zero elsewhere: the gradient of a slice, as an op with
- * a gradient of its own. x: (.., n, ..) -> y: `shape`, x's but along axis.   gradient: dx = the
- * same slice of dy. errors: WG_ESHAPE if x is not such a slice of the shape. */
+ * a gradient of its own.
+ *   x: (.., n, ..) -> y: `shape`, x's but along axis.   gradient: dx = the same slice of dy.
+ *   errors: WG_ESHAPE if x is not such a slice of the shape. */
 #include "ops/shape_op.h"
 
 static wg_status infer(wg_infer *c)

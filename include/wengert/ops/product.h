@@ -1,5 +1,5 @@
-/* Sums of products. Any dtype but bool, promoted; 16-bit operands are summed in f32 and rounded once; the bits do not depend
- * on the number of threads. Gradients exist to every order. */
+/* Sums of products. Any dtype but bool, promoted; 16-bit operands are summed in f32 and rounded
+ * once; the bits do not depend on the number of threads. Gradients exist to every order. */
 #ifndef WENGERT_OPS_PRODUCT_H
 #define WENGERT_OPS_PRODUCT_H
 #include "../base.h"
@@ -7,28 +7,31 @@
 extern "C" {
 #endif
 
-/** z[.., i, j] = sum_p x[.., i, p] y[.., p, j]. x: (.., m, k) or (k), y: (.., k, n) or (k); leading axes broadcast, and the
- * axis that a 1-d operand lacks is not in z. dx = dz y^T, dy = x^T dz. Under autocast in 16 bits.
+/** z[.., i, j] = sum_p x[.., i, p] y[.., p, j]. x: (.., m, k) or (k), y: (.., k, n) or (k); leading
+ * axes broadcast, and the axis that a 1-d operand lacks is not in z. dx = dz y^T, dy = x^T dz.
+ * Under autocast in 16 bits.
  * WG_ESHAPE: 0-d, inner sizes differ, leading axes do not broadcast. WG_EDTYPE: bool. */
 WG_API wg_tensor *wg_matmul(wg_tensor *x, wg_tensor *y);
-/** y = x w^T + bias. x: (.., in), w: (out, in), bias: (out) or NULL -> (.., out). Under autocast in 16 bits.
- * WG_ESHAPE, WG_EDTYPE. */
+/** y = x w^T + bias. x: (.., in), w: (out, in), bias: (out) or NULL -> (.., out). Under autocast in
+ * 16 bits. WG_ESHAPE, WG_EDTYPE. */
 WG_API wg_tensor *wg_linear(wg_tensor *x, wg_tensor *w, wg_tensor *bias);
 /** z[i, j] = x[i] y[j]. x: (m), y: (n). WG_ESHAPE unless both are 1-d. */
 WG_API wg_tensor *wg_outer(wg_tensor *x, wg_tensor *y);
-/** The sum of products that letters name: "bqhd,bkhd->bhqk". Without `->` the output has the letters that occur once, in order
- * of the alphabet. `...` stands for any axes, which broadcast; a letter twice in one operand means its diagonal. Operands
- * are contracted from left to right. WG_EARG with the reason for a formula that cannot be read, WG_ESHAPE for sizes. */
+/** The sum of products that letters name: "bqhd,bkhd->bhqk". Without `->` the output has the
+ * letters that occur once, in order of the alphabet. `...` stands for any axes, which broadcast; a
+ * letter twice in one operand means its diagonal. Operands are contracted from left to right.
+ * WG_EARG with the reason for a formula that cannot be read, WG_ESHAPE for sizes. */
 WG_API wg_tensor *wg_einsum(const char *formula, wg_list x);
 typedef struct {
     wg_tensor *x, *w, *bias;
     int64_t stride, padding, dilation, groups; /**< [1, 0, 1, 1]; padding: zeros at both ends */
-    bool causal;                               /**< dilation (K - 1) zeros in front instead: y[t] sees x[.. t] */
+    bool causal; /**< dilation (K - 1) zeros in front instead: y[t] sees only x[.. t] */
     char end;
 } wg_conv1d_args;
-/** y[b, o, t] = bias[o] + sum over c, k of w[o, c, k] x[b, g C + c, t stride + k dilation - padding], g being o's group and C =
- * Cin / groups. x: (B, Cin, T), w: (Cout, C, K), bias: (Cout) or NULL -> (B, Cout, (T + 2 padding - dilation (K - 1) - 1) /
- * stride + 1). Floating dtypes. WG_ESHAPE, WG_EARG, WG_EDTYPE. */
+/** y[b, o, t] = bias[o] + sum over c, k of w[o, c, k] x[b, g C + c, t stride + k dilation -
+ * padding], g being o's group and C = Cin / groups. x: (B, Cin, T), w: (Cout, C, K), bias: (Cout)
+ * or NULL -> (B, Cout, (T + 2 padding - dilation (K - 1) - 1) / stride + 1). Floating dtypes.
+ * WG_ESHAPE, WG_EARG, WG_EDTYPE. */
 WG_API wg_tensor *wg_conv1d_call(wg_conv1d_args a);
 
 #ifdef __cplusplus
