@@ -132,8 +132,8 @@ WGI_DEVICE float wgi_tanh_f32(float x)
     p = wgi_fma_f32(p, s, 0.133314422f);
     p = wgi_fma_f32(p, s, -0.333332819f);
     float small = wgi_fma_f32(p * s, x, x);
-    float large = copysignf(1.0f - 2.0f / (wgi_exp_f32(2.0f * a) + 1.0f), x);
-    return a < 0.625f ? small : large;
+    float large = 1.0f - 2.0f / (wgi_exp_f32(2.0f * a) + 1.0f);
+    return copysignf(a < 0.625f ? small : large, x); /* also of -0 */
 }
 
 /* a^2 = square + rest: what squaring rounds away matters in e^(-a^2/2), where it is multiplied
