@@ -49,24 +49,24 @@ static void copy_elements(char *d, const char *s, int64_t n, int64_t ds, int64_t
     }
 }
 
-/* rows x columns elements; the destination runs along columns, the source along rows. Strides in
- * bytes. */
-static inline void transposed(char *d, const char *s, int64_t rows, int64_t columns, int64_t ds,
-                              int64_t ss, size_t size)
+/* A tile into a (rows, TILE) buffer: the source runs along rows, its columns are ss bytes apart. Lines of the source, often
+ * a power of two apart and so in the same cache sets, are read once and whole. */
+static inline void gather(char *buffer, const char *s, int64_t rows, int64_t columns, int64_t ss,
+                          size_t size)
 {
-    for (int64_t r = 0; r < rows; r++)
-        for (int64_t c = 0; c < columns; c++)
-            memcpy(d + r * ds + c * (int64_t)size, s + r * (int64_t)size + c * ss, size);
+    for (int64_t c = 0; c < columns; c++)
+        for (int64_t r = 0; r < rows; r++)
+            memcpy(buffer + (size_t)(r * TILE + c) * size, s + c * ss + r * (int64_t)size, size);
 }
 
-static void copy_tile(char *d, const char *s, int64_t rows, int64_t columns, int64_t ds, int64_t ss,
-                      int64_t size)
+static void gather_tile(char *buffer, const char *s, int64_t rows, int64_t columns, int64_t ss,
+                        int64_t size)
 {
     switch (size) {
-    case 1: transposed(d, s, rows, columns, ds, ss, 1); break;
-    case 2: transposed(d, s, rows, columns, ds, ss, 2); break;
-    case 4: transposed(d, s, rows, columns, ds, ss, 4); break;
-    default: transposed(d, s, rows, columns, ds, ss, 8); break;
+    case 1: gather(buffer, s, rows, columns, ss, 1); break;
+    case 2: gather(buffer, s, rows, columns, ss, 2); break;
+    case 4: gather(buffer, s, rows, columns, ss, 4); break;
+    default: gather(buffer, s, rows, columns, ss, 8); break;
     }
 }
 
@@ -174,6 +174,7 @@ static void tile_units(void *self, int64_t first, int64_t last)
     const plan *p = self;
     const int in = p->n - 1;
     const int64_t across_ds = p->across_ds * p->dst_size, ss = p->ss[in] * p->src_size;
+    _Alignas(64) char buffer[TILE * TILE * 8];
     for (int64_t u = first; u < last; u++) {
         int64_t d, s, column = u % p->chunks * TILE, row = u / p->chunks % p->across_tiles * TILE;
         int64_t columns = p->inner - column < TILE ? p->inner - column : TILE;
@@ -181,13 +182,10 @@ static void tile_units(void *self, int64_t first, int64_t last)
         locate(p, in, u / (p->chunks * p->across_tiles), &d, &s);
         char *to = p->dst + d + row * across_ds + column * p->dst_size;
         const char *from = p->src + s + row * p->src_size + column * ss;
-        if (p->dst_type == p->src_type) {
-            copy_tile(to, from, rows, columns, across_ds, ss, p->dst_size);
-            continue;
-        }
+        gather_tile(buffer, from, rows, columns, ss, p->src_size);
         for (int64_t r = 0; r < rows; r++)
-            convert_elements(p, to + r * across_ds, from + r * p->src_size, columns, p->dst_size,
-                             ss);
+            wgi_convert(to + r * across_ds, p->dst_type, buffer + r * TILE * p->src_size,
+                        p->src_type, columns);
     }
 }
 
