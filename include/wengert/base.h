@@ -81,6 +81,7 @@ static inline wg_device wg_meta(void) { wg_device d = { WG_META, 0 }; return d; 
 WG_API size_t wg_dtype_size(wg_dtype t);
 /** "f32", "bf16", "i64", ... */
 WG_API const char *wg_dtype_name(wg_dtype t);
+/** f64, f32, bf16, f16. */
 WG_API bool wg_dtype_is_float(wg_dtype t);
 /** "WG_ESHAPE", ... */
 WG_API const char *wg_status_name(wg_status s);

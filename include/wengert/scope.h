@@ -13,17 +13,20 @@ typedef struct {
 
 /** Opens a scope: every tensor that an op returns from now on belongs to it. */
 WG_API wg_scope wg_scope_push(void);
-/** Ends s and inner scopes left open, releases what they own, restores the settings. Returns the pending error. */
+/** Ends s and inner scopes left open, releases what they own, restores the settings. Returns the pending error.
+ * Errors: WG_ESCOPE if s is not open on this thread; then nothing is released. */
 WG_API WG_MUST_CHECK wg_status wg_scope_pop(wg_scope s);
-/** Hands t to the scope around s; s stays open. Returns t. */
+/** Hands t to the scope around s; s stays open. Returns t; NULL for NULL. */
 WG_API wg_tensor *wg_scope_keep(wg_scope s, wg_tensor *t);
 /** wg_scope_keep, then ends s. t may be NULL; errors stay pending. */
 WG_API wg_tensor *wg_scope_return(wg_scope s, wg_tensor *t);
 
 /* Settings: they hold until the innermost scope ends. */
+/** Off: ops are not recorded, and tensors may be written in place. */
 WG_API void wg_use_grad(bool on);
+/** Where new tensors are made. Errors: WG_EDEVICE. */
 WG_API void wg_use_device(wg_device d);
-/** The dtype of new floating tensors: WG_F32 unless set. */
+/** The dtype of new floating tensors: WG_F32 unless set. Errors: WG_EDTYPE unless t is floating. */
 WG_API void wg_use_dtype(wg_dtype t);
 /** Products and attention run in t (WG_BF16 or WG_F16); 0 ends it. Norms, softmax and losses stay in f32. */
 WG_API void wg_use_autocast(wg_dtype t);
@@ -38,7 +41,7 @@ WG_API wg_tensor *wg_ref(wg_tensor *t);
 WG_API void wg_unref(wg_tensor **t);
 /** References the new, drops the old: tensors in structs. t may be NULL. */
 WG_API void wg_set(wg_tensor **slot, wg_tensor *t);
-/** n empty slots that live as long as the innermost scope; n = 0 on failure. */
+/** n empty slots that live as long as the innermost scope; n = 0 on failure (raised). */
 WG_API wg_list wg_list_new(int64_t n);
 /** bytes of zeroed memory that live as long as the innermost scope; NULL on failure (raised). */
 WG_API void *wg_scope_alloc(size_t bytes);

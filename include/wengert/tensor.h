@@ -7,10 +7,12 @@ extern "C" {
 #endif
 
 /* ---- what a tensor is; on the error tensor sizes are 1 ------------------------------------------------ */
+/** The sizes; entries past n are 1. */
 WG_API wg_dims wg_shape(const wg_tensor *t);
 /** In elements. */
 WG_API wg_dims wg_strides(const wg_tensor *t);
-/** Size along axis (negative: from the end). 1 for an error tensor, so that x / size cannot trap. */
+/** Size along axis (negative: from the end). 1 for an error tensor, so that x / size cannot trap.
+ * Errors: WG_EINDEX. */
 WG_API int64_t wg_size(const wg_tensor *t, int axis);
 WG_API int64_t wg_numel(const wg_tensor *t);
 WG_API int wg_ndim(const wg_tensor *t);
@@ -19,23 +21,33 @@ WG_API wg_device wg_device_of(const wg_tensor *t);
 WG_API bool wg_is_contiguous(const wg_tensor *t);
 
 /* ---- data in and out ----------------------------------------------------------------------------------- */
-/** Copies `bytes` bytes of elements in row-major order; bytes must be the product of the sizes times the element's. */
+/** A new tensor on the current device with a copy of data: elements of t in row-major order.
+ * Errors: WG_EARG unless bytes is the product of the sizes times the element's; WG_ESHAPE; WG_EMEM. */
 WG_API wg_tensor *wg_from(const void *data, size_t bytes, wg_dtype t, wg_dims shape);
-/** Shares the caller's memory; strides in elements. release(owner) runs when nothing uses it any more (may be NULL). */
+/** A tensor on the caller's memory, on the CPU. strides: in elements, not negative; WG_DIMS() means row-major.
+ * release(owner) runs once, when nothing uses the memory any more (may be NULL), on whatever thread that is; after an
+ * error it does not run. Errors: WG_EARG if an element lies outside `bytes` or data is not aligned for t. */
 WG_API wg_tensor *wg_wrap(void *data, size_t bytes, wg_dtype t, wg_dims shape, wg_dims strides,
                           void (*release)(void *owner), void *owner);
-/** Copies all elements out in row-major order, converted to `as`; any device, strides and dtype. */
+/** Copies all elements out in row-major order, converted to `as`; any device, strides and dtype. Floats become integers
+ * by truncation, kept within the range, NaN 0; 16-bit floats are rounded to nearest even.
+ * Errors: WG_EARG unless bytes is what the elements take; WG_EDEVICE on meta (no data). */
 WG_API WG_MUST_CHECK wg_status wg_read(wg_tensor *t, void *data, size_t bytes, wg_dtype as);
-/** into <- from, in place (broadcast and cast); never recorded: raises when gradients are on and into requires one. */
+/** into <- from, in place: from is broadcast to into's shape and cast to its dtype, from any device; where they share
+ * memory, as if from were copied first. Never recorded: WG_EGRAD while gradients are on and either requires one. Other
+ * errors: WG_ESHAPE; WG_EARG for read-only memory or an into whose elements overlap; WG_EDEVICE from meta. */
 WG_API WG_MUST_CHECK wg_status wg_assign(wg_tensor *into, wg_tensor *from);
 /** The one element as a double: NaN and an error if t has not exactly one. */
 WG_API double wg_item(wg_tensor *t);
+/** The same as an integer (floats are truncated): exact for i64; 0 and an error if t has not exactly one element. */
 WG_API int64_t wg_item_int(wg_tensor *t);
-/** The first element on the CPU; NULL and an error on another device. */
+/** The first element, on the CPU; NULL for an empty tensor; NULL and WG_EDEVICE on another device. */
 WG_API const void *wg_data(wg_tensor *t);
 /** The same for writing: bumps the version; refuses read-only and self-overlapping tensors. */
 WG_API void *wg_data_write(wg_tensor *t);
-/** Prints as NumPy does, long axes shortened to three elements at both ends. */
+/** Prints as NumPy does with precision 4; beyond 1,000 elements three at both ends of each axis. Behind the numbers what
+ * they do not show: the shape if it is shortened or empty, the dtype unless it is f32, the device unless it is the CPU:
+ * `[1 2 3] i64`. */
 WG_API void wg_print(FILE *f, wg_tensor *t);
 
 /* ---- memory ---------------------------------------------------------------------------------------------- */
@@ -45,17 +57,18 @@ typedef struct {
     int64_t cached;  /**< bytes kept for reuse */
     int64_t tensors; /**< live storages */
 } wg_memory;
-/** By device; `meta` counts what would be allocated. */
+/** By kind of device; `meta` counts what would be allocated. Exact for what this thread did and for ended threads; of
+ * another running thread up to 64 KiB may be missing. */
 WG_API wg_memory wg_memory_stats(wg_device d);
 WG_API void wg_memory_reset_peak(wg_device d);
-/** Gives cached memory back to the system. */
+/** Gives memory kept for reuse back to the system (what other running threads keep for themselves stays). */
 WG_API void wg_memory_trim(void);
 
 /* ---- random numbers: Philox 4x32-10 (Salmon et al. 2011), one generator per thread ------------------------- */
 typedef struct {
     uint64_t seed, offset;
 } wg_generator;
-/** Seeds this thread's generator and sets its offset to 0. */
+/** Seeds this thread's generator and sets its offset to 0. Every thread begins with seed 0: give each its own. */
 WG_API void wg_seed(uint64_t seed);
 WG_API wg_generator wg_generator_get(void);
 WG_API void wg_generator_set(wg_generator g);

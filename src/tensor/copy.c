@@ -7,7 +7,7 @@
 
 #include "cpu/parallel.h"
 
-enum { TILE = 32, STAGE = 512 /* elements of a conversion on the stack */ };
+enum { TILE = 64, STAGE = 512 /* elements of a conversion on the stack */ };
 
 typedef struct {
     char *dst;
