@@ -1,0 +1,273 @@
+/* Attention's tiles against the formula in f64, at the edges of tiles, with every option; and what it promises. */
+#include <math.h>
+
+#include "nn_check.h"
+#include "ops/sdpa.h"
+
+typedef struct {
+    int64_t batch, heads, kv_heads, tq, tk, d, dv;
+    bool causal;
+    int64_t window;
+    int mask; /* 0: none, 1: bool with blind rows, 2: floating, by head */
+    double dropout;
+    bool by_time; /* q, k, v are views of (B, T, H, D) */
+} shape;
+
+typedef struct {
+    wg_tensor *q, *k, *v, *mask, *dy;
+    wgi_sdpa_attr attr;
+} problem;
+
+static wg_tensor *operand(const shape *s, int64_t heads, int64_t t, int64_t d)
+{
+    if (!s->by_time) return wg_randn(WG_DIMS(s->batch, heads, t, d));
+    return wg_transpose(wg_randn(WG_DIMS(s->batch, t, heads, d)), 1, 2);
+}
+
+static wg_tensor *mask_of(const shape *s)
+{
+    if (s->mask == 0) return NULL;
+    if (s->mask == 2) return wg_randn(WG_DIMS(s->heads, s->tq, s->tk));
+    wg_tensor *on = wg_gt(wg_rand(WG_DIMS(s->tq, s->tk)), wg_scalar(0.3));
+    wg_tensor *row = wg_ne(wg_remainder(wg_arange(0, s->tq), wg_scalar(5)), wg_scalar(3));
+    return wg_logical_and(on, wg_unsqueeze(row, 1));
+}
+
+static problem make(const shape *s)
+{
+    wg_use_dtype(WG_F64);
+    problem p = { .q = operand(s, s->heads, s->tq, s->d),
+                  .k = operand(s, s->kv_heads, s->tk, s->d),
+                  .v = operand(s, s->kv_heads, s->tk, s->dv),
+                  .mask = mask_of(s),
+                  .dy = wg_randn(WG_DIMS(s->batch, s->heads, s->tq, s->dv)) };
+    p.attr = (wgi_sdpa_attr) { .scale = 1 / sqrt((double)s->d),
+                               .dropout = s->dropout,
+                               .window = s->window,
+                               .is_causal = s->causal };
+    return p;
+}
+
+/* y, dq, dk, dv by the op (a variant of sdpa's row) in dtype t. */
+static void run(const wg_op *op, const problem *p, wg_dtype t, wg_generator random, wg_tensor **out)
+{
+    wg_tensor *x[] = { wg_require_grad(wg_detach(wg_cast(p->q, t))),
+                       wg_require_grad(wg_detach(wg_cast(p->k, t))),
+                       wg_require_grad(wg_detach(wg_cast(p->v, t))) };
+    wg_generator_set(random);
+    out[0] = wg_apply(op, WG_LIST(x[0], x[1], x[2], p->mask), &p->attr, NULL);
+    ck_assert_int_eq(wg_grad(WG_LIST(out[0]), (wg_list) { 3, x }, WG_LIST(wg_cast(p->dy, t)), 0,
+                             (wg_list) { 3, out + 1 }),
+                     WG_OK);
+}
+
+static void check(const shape *s, wg_dtype t, double tolerance)
+{
+    static const char *const names[] = { "y", "dq", "dk", "dv" };
+    const wg_scope scope = begin();
+    wg_op exact = wgi_op_sdpa;
+    exact.cpu = exact.reference;
+    exact.flags |= WG_OP_CONTIGUOUS;
+    exact.grad_fused = NULL; /* the composite, differentiated */
+    problem p = make(s);
+    if (t != WG_F64) { /* the same rounded values for both */
+        p.q = wg_cast(wg_cast(p.q, t), WG_F64);
+        p.k = wg_cast(wg_cast(p.k, t), WG_F64);
+        p.v = wg_cast(wg_cast(p.v, t), WG_F64);
+        p.dy = wg_cast(wg_cast(p.dy, t), WG_F64);
+    }
+    wg_tensor *want[4], *got[4], *again[4];
+    const wg_generator random = wg_generator_get();
+    run(&exact, &p, WG_F64, random, want);
+    wg_use_threads(1);
+    run(&wgi_op_sdpa, &p, t, random, got);
+    wg_use_threads(2);
+    run(&wgi_op_sdpa, &p, t, random, again);
+    wg_use_threads(0);
+    for (int i = 0; i < 4; i++) {
+        const double far = wg_numel(want[i]) ? distance(got[i], want[i]) : 0;
+        ck_assert_msg(
+            far <= tolerance,
+            "%s %s: %g (B %lld H %lld/%lld T %lld,%lld D %lld,%lld causal %d window %lld mask %d dropout %g)",
+            wg_dtype_name(t), names[i], far, (long long)s->batch, (long long)s->heads,
+            (long long)s->kv_heads, (long long)s->tq, (long long)s->tk, (long long)s->d,
+            (long long)s->dv, s->causal, (long long)s->window, s->mask, s->dropout);
+        ck_assert_msg(same_bits(got[i], again[i]), "%s differs between one and two threads",
+                      names[i]);
+    }
+    pop(scope);
+}
+
+/* Lengths around the tiles' edges (16 x 64, 32 x 128, 64 x 256) and the change to reading in place (4 queries), head sizes
+ * around vectors; options cycle through them. Sums of up to 600 terms in f32: 5e-6 of the largest value. */
+START_TEST(every_shape_and_option_matches_the_formula)
+{
+    static const int64_t lengths[][2] = { { 1, 1 },   { 1, 7 },     { 3, 5 },     { 4, 130 },
+                                          { 5, 3 },   { 16, 16 },   { 17, 64 },   { 33, 70 },
+                                          { 65, 65 }, { 128, 128 }, { 130, 129 }, { 100, 200 },
+                                          { 9, 600 }, { 600, 513 }, { 20, 257 } };
+    static const int64_t sizes[][2] = { { 64, 64 }, { 8, 20 }, { 20, 12 }, { 32, 33 } };
+    for (size_t l = 0; l < sizeof lengths / sizeof *lengths; l++)
+        for (int m = 0; m < 12; m++) {
+            const shape s = { .batch = 1 + m % 2,
+                              .heads = m % 3 ? 4 : 2,
+                              .kv_heads = m % 3 == 2 ? 1 : 2,
+                              .tq = lengths[l][0],
+                              .tk = lengths[l][1],
+                              .d = sizes[m % 4][0],
+                              .dv = sizes[m % 4][1],
+                              .causal = m % 2,
+                              .window = m / 2 % 3 == 2 ? 7 : 0,
+                              .mask = m % 3,
+                              .dropout = m % 4 == 1 ? 0.3 : 0,
+                              .by_time = m % 5 < 2 };
+            const bool large = s.tq * s.tk > 12000;
+            if (large && m % 4) continue; /* the references are slow */
+            check(&s, WG_F32, 5e-6);
+            if (!large) check(&s, WG_F64, 1e-13);
+        }
+}
+END_TEST
+
+START_TEST(sixteen_bits_are_computed_in_f32)
+{
+    const shape s = {
+        .batch = 2, .heads = 4, .kv_heads = 2, .tq = 33, .tk = 70, .d = 20, .dv = 33, .causal = true
+    };
+    check(&s, WG_BF16, 0x1p-7);
+    check(&s, WG_F16, 0x1p-10);
+}
+END_TEST
+
+START_TEST(rows_that_see_nothing_are_zero_and_pass_nothing)
+{
+    const wg_scope s = begin();
+    wg_tensor *x[] = { wg_require_grad(wg_randn(WG_DIMS(1, 2, 6, 8))),
+                       wg_require_grad(wg_randn(WG_DIMS(1, 2, 4, 8))),
+                       wg_require_grad(wg_randn(WG_DIMS(1, 2, 4, 8))) };
+    wg_tensor *y = wg_sdpa(x[0], x[1], x[2],
+                           .is_causal = true); /* the first two queries come before every key */
+    ck_assert_double_eq(wg_item(wg_max(wg_abs(wg_narrow(y, 2, 0, 2)), WG_ALL, false)), 0);
+    wg_tensor *dx[3];
+    ck_assert_int_eq(wg_grad(WG_LIST(y), (wg_list) { 3, x }, WG_LIST(wg_randn(wg_shape(y))), 0,
+                             (wg_list) { 3, dx }),
+                     WG_OK);
+    ck_assert_double_eq(wg_item(wg_max(wg_abs(wg_narrow(dx[0], 2, 0, 2)), WG_ALL, false)), 0);
+    for (int i = 0; i < 3; i++) ck_assert(isfinite(wg_item(wg_norm(dx[i], 2, WG_ALL, false))));
+    pop(s);
+}
+END_TEST
+
+START_TEST(nan_is_not_hidden)
+{
+    const wg_scope s = begin();
+    for (int64_t t = 1; t <= 33; t += 32) {
+        wg_tensor *q = wg_full(WG_DIMS(1, 1, t, 8), NAN), *k = wg_randn(WG_DIMS(1, 1, 33, 8));
+        ck_assert(isnan(wg_item(wg_sum(wg_sdpa(q, k, k, .is_causal = true), WG_ALL, false))));
+    }
+    pop(s);
+}
+END_TEST
+
+START_TEST(the_last_query_sees_the_last_key)
+{
+    const wg_scope s = begin();
+    wg_tensor *q = wg_randn(WG_DIMS(2, 4, 40, 16)), *k = wg_randn(WG_DIMS(2, 2, 40, 16)),
+              *v = wg_randn(WG_DIMS(2, 2, 40, 16));
+    wg_tensor *whole = wg_sdpa(q, k, v, .is_causal = true);
+    for (int64_t n = 1; n <= 7; n += 3) { /* decoding n tokens after a cache */
+        wg_tensor *y = wg_sdpa(wg_narrow(q, 2, 40 - n, n), k, v, .is_causal = true);
+        ck_assert_double_le(distance(y, wg_narrow(whole, 2, 40 - n, n)), 1e-6);
+    }
+    pop(s);
+}
+END_TEST
+
+START_TEST(a_window_is_a_mask)
+{
+    const wg_scope s = begin();
+    wg_tensor *q = wg_randn(WG_DIMS(2, 150, 16)), *k = wg_randn(WG_DIMS(2, 150, 16));
+    wg_tensor *band = wg_gt(wg_tril(wg_triu(wg_ones(WG_DIMS(150, 150)), -9), 0), wg_scalar(0));
+    ck_assert_double_le(
+        distance(wg_sdpa(q, k, k, .is_causal = true, .window = 10), wg_sdpa(q, k, k, .mask = band)),
+        1e-6);
+    pop(s);
+}
+END_TEST
+
+/* The composite would hold 16 MiB of scores. */
+START_TEST(scores_never_stand_whole)
+{
+    const wg_scope s = begin();
+    wg_tensor *x = wg_require_grad(wg_randn(WG_DIMS(1, 1, 2048, 16)));
+    wg_memory_reset_peak(wg_cpu());
+    const int64_t before = wg_memory_stats(wg_cpu()).peak;
+    ck_assert_int_eq(wg_backward(wg_sum(wg_sdpa(x, x, x, .is_causal = true), WG_ALL, false)),
+                     WG_OK);
+    ck_assert_int_lt(wg_memory_stats(wg_cpu()).peak - before, 2 << 20);
+    pop(s);
+}
+END_TEST
+
+static void with_mask(void *self, wg_list in, wg_list out)
+{
+    (void)self;
+    out.t[0] = wg_sdpa(in.t[0], in.t[1], in.t[2], .mask = in.t[3], .is_causal = true);
+}
+
+START_TEST(a_floating_mask_may_be_learned)
+{
+    const wg_scope s = begin();
+    wg_use_dtype(WG_F64);
+    wg_tensor *q = wg_randn(WG_DIMS(1, 4, 3, 2)), *k = wg_randn(WG_DIMS(1, 2, 4, 2)),
+              *mask = wg_randn(WG_DIMS(4, 3, 4));
+    const wg_list in = WG_LIST(q, k, wg_randn(WG_DIMS(1, 2, 4, 2)), wg_require_grad(mask));
+    ck_assert_int_eq(wg_gradcheck(with_mask, NULL, in, NULL), WG_OK);
+    wg_sdpa(q, wg_randn(WG_DIMS(1, 3, 4, 2)), k,
+            .mask = mask); /* the same check and name on this way */
+    fails(WG_ESHAPE, "sdpa: ");
+    pop(s);
+}
+END_TEST
+
+START_TEST(dropout_drops_its_share_and_keeps_the_mean)
+{
+    const wg_scope s = begin();
+    wg_tensor *q = wg_zeros(WG_DIMS(4, 64, 8)), *one = wg_ones(WG_DIMS(4, 64, 8));
+    wg_tensor *y = wg_sdpa(
+        q, q, one, .dropout = 0.25); /* rows of kept weights: mean 1, variance p / (1 - p) / 64 */
+    ck_assert_double_eq_tol(wg_item(wg_mean(y, WG_ALL, false)), 1,
+                            5 * sqrt(0.25 / 0.75 / 64 / 256));
+    ck_assert_double_gt(wg_item(wg_std(y, .axes = WG_ALL)), 0.05);
+    wg_tensor *none = wg_sdpa(q, q, one, .dropout = 1);
+    ck_assert_double_eq(wg_item(wg_max(wg_abs(none), WG_ALL, false)), 0);
+    pop(s);
+}
+END_TEST
+
+START_TEST(flops_count_the_pairs_that_take_part)
+{
+    const wg_scope s = begin();
+    wg_use_grad(false);
+    wg_tensor *q = wg_randn(WG_DIMS(2, 3, 5, 8)), *k = wg_randn(WG_DIMS(2, 3, 7, 8));
+    double before = wg_flops();
+    wg_sdpa(q, k, k);
+    ck_assert_double_eq(wg_flops() - before, 2 * 3 * 5 * 7 * 4.0 * 8);
+    before = wg_flops();
+    wg_sdpa(q, k, k, .is_causal = true); /* 3 + 4 + 5 + 6 + 7 */
+    ck_assert_double_eq(wg_flops() - before, 2 * 3 * 25 * 4.0 * 8);
+    pop(s);
+}
+END_TEST
+
+int main(void)
+{
+    return suite_run(
+        "attention",
+        (const TTest *[]) {
+            every_shape_and_option_matches_the_formula, sixteen_bits_are_computed_in_f32,
+            rows_that_see_nothing_are_zero_and_pass_nothing, nan_is_not_hidden,
+            the_last_query_sees_the_last_key, a_window_is_a_mask, scores_never_stand_whole,
+            a_floating_mask_may_be_learned, dropout_drops_its_share_and_keeps_the_mean,
+            flops_count_the_pairs_that_take_part, NULL });
+}

@@ -1,0 +1,135 @@
+/* linear_cross_entropy against the layer and the loss apart, for every cut into chunks. */
+#include <math.h>
+
+#include "nn_check.h"
+
+typedef struct {
+    wg_tensor *x, *w, *bias, *target;
+} parts;
+
+static parts make(int64_t n, int64_t c, int64_t v, bool bias, wg_dtype t)
+{
+    parts p = { .x = wg_require_grad(wg_cast(wg_randn(WG_DIMS(n, c)), t)),
+                .w = wg_require_grad(wg_cast(wg_randn(WG_DIMS(v, c)), t)),
+                .bias = bias ? wg_require_grad(wg_cast(wg_randn(WG_DIMS(v)), t)) : NULL,
+                .target = wg_randint(0, v, WG_DIMS(n)) };
+    int64_t *classes = wg_data_write(p.target);
+    for (int64_t i = 2; i < n; i += 5) classes[i] = -1;
+    return p;
+}
+
+/* The loss and the gradients of x, w and bias; the leaves' gradients are dropped. */
+static wg_list gradients_of(const parts *p, wg_tensor *loss)
+{
+    wg_tensor *leaves[] = { p->x, p->w, p->bias };
+    wg_list out = wg_list_new(4);
+    out.t[0] = wg_detach(loss);
+    ck_assert_int_eq(wg_backward(wg_sum(wg_mul(loss, wg_affine(loss, 0.1, 1)), WG_ALL, false)),
+                     WG_OK);
+    for (int i = 0; i < 3; i++) {
+        if (!leaves[i]) continue;
+        out.t[i + 1] = wg_affine(wg_grad_of(leaves[i]), 1, 0);
+        wg_drop_grad(leaves[i]);
+    }
+    return out;
+}
+
+static void check(wg_dtype t, double tolerance)
+{
+    static const int64_t chunks[] = { 0, 1, 7, 37, 100 };
+    for (int k = 0; k < 30; k++) {
+        const wg_scope s = begin();
+        const parts p = make(37, 24, 53, k % 2, t);
+        const double smoothing = k % 3 == 1 ? 0.1 : 0;
+        const wg_reduction reduction = (wg_reduction)(k % 3);
+        wg_tensor *logits = wg_linear(wg_cast(p.x, WG_F64), wg_cast(p.w, WG_F64),
+                                      p.bias ? wg_cast(p.bias, WG_F64) : NULL);
+        const wg_list want = gradients_of(
+            &p, wg_cross_entropy(logits, p.target, .ignore_index = WG_JUST(-1),
+                                 .label_smoothing = smoothing, .reduction = reduction));
+        wg_list first = WG_NO_LIST;
+        for (int threads = 1; threads <= 2; threads++) {
+            wg_use_threads(threads);
+            const wg_list got = gradients_of(
+                &p, wg_linear_cross_entropy(p.x, p.w, p.target, p.bias, .ignore_index = WG_JUST(-1),
+                                            .label_smoothing = smoothing, .reduction = reduction,
+                                            .chunk = chunks[k / 6]));
+            for (int i = 0; i < 3 + k % 2; i++) {
+                ck_assert_msg(distance(got.t[i], want.t[i]) <= tolerance,
+                              "%s case %d, result %d: %g", wg_dtype_name(t), k, i,
+                              distance(got.t[i], want.t[i]));
+                if (threads == 2) ck_assert(same_bits(got.t[i], first.t[i]));
+            }
+            first = got;
+        }
+        wg_use_threads(0);
+        pop(s);
+    }
+}
+
+START_TEST(every_cut_gives_the_loss_and_its_gradients)
+{
+    check(WG_F64, 1e-13);
+    check(WG_F32, 2e-6);
+    check(WG_BF16, 0x1p-7);
+}
+END_TEST
+
+START_TEST(gradients_are_added_to_what_is_there)
+{
+    const wg_scope s = begin();
+    const parts p = make(37, 24, 53, true, WG_F32);
+    const wg_list once = gradients_of(
+        &p, wg_linear_cross_entropy(p.x, p.w, p.target, p.bias, .ignore_index = WG_JUST(-1)));
+    for (int i = 0; i < 2; i++) {
+        wg_tensor *loss = wg_linear_cross_entropy(p.x, p.w, p.target, p.bias,
+                                                  .ignore_index = WG_JUST(-1), .chunk = 10);
+        ck_assert_int_eq(wg_backward(wg_mul(loss, wg_affine(loss, 0.1, 1))), WG_OK);
+    }
+    ck_assert_double_le(distance(wg_grad_of(p.x), wg_affine(once.t[1], 2, 0)), 2e-6);
+    ck_assert_double_le(distance(wg_grad_of(p.w), wg_affine(once.t[2], 2, 0)), 2e-6);
+    ck_assert_double_le(distance(wg_grad_of(p.bias), wg_affine(once.t[3], 2, 0)), 2e-6);
+    pop(s);
+}
+END_TEST
+
+/* (4096, 8192) logits would be 128 MiB; gradients and operands are 1.5. */
+START_TEST(logits_never_stand_whole)
+{
+    const wg_scope s = begin();
+    wg_tensor *x = wg_require_grad(wg_randn(WG_DIMS(4096, 16))),
+              *w = wg_require_grad(wg_randn(WG_DIMS(8192, 16)));
+    wg_tensor *target = wg_randint(0, 8192, WG_DIMS(4096));
+    wg_memory_reset_peak(wg_cpu());
+    const int64_t before = wg_memory_stats(wg_cpu()).peak;
+    ck_assert_int_eq(wg_backward(wg_linear_cross_entropy(x, w, target)), WG_OK);
+    ck_assert_int_lt(wg_memory_stats(wg_cpu()).peak - before, 4 << 20);
+    pop(s);
+}
+END_TEST
+
+START_TEST(autocast_keeps_the_loss_and_the_weights_gradient_in_f32)
+{
+    const wg_scope s = begin();
+    const parts p = make(37, 24, 53, false, WG_F32);
+    const wg_list want =
+        gradients_of(&p, wg_linear_cross_entropy(p.x, p.w, p.target, .ignore_index = WG_JUST(-1)));
+    wg_use_autocast(WG_BF16);
+    const wg_list got =
+        gradients_of(&p, wg_linear_cross_entropy(p.x, p.w, p.target, .ignore_index = WG_JUST(-1)));
+    for (int i = 0; i < 3; i++) {
+        ck_assert_int_eq(wg_dtype_of(got.t[i]), WG_F32);
+        ck_assert_double_le(distance(got.t[i], want.t[i]), 0.03);
+    }
+    pop(s);
+}
+END_TEST
+
+int main(void)
+{
+    return suite_run(
+        "linear_loss",
+        (const TTest *[]) { every_cut_gives_the_loss_and_its_gradients,
+                            gradients_are_added_to_what_is_there, logits_never_stand_whole,
+                            autocast_keeps_the_loss_and_the_weights_gradient_in_f32, NULL });
+}
