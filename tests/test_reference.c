@@ -106,7 +106,7 @@ START_TEST(gpt2_in_f32)
 END_TEST
 START_TEST(gpt2_in_f64)
 {
-    compare(gpt2(), WG_F64, 2e-6, 1e-6, 5e-6);
+    compare(gpt2(), WG_F64, 2e-6, 1e-6, 1e-6);
 }
 END_TEST
 START_TEST(llama_in_f32)
@@ -116,7 +116,7 @@ START_TEST(llama_in_f32)
 END_TEST
 START_TEST(llama_in_f64)
 {
-    compare(llama(), WG_F64, 2e-6, 1e-6, 5e-6);
+    compare(llama(), WG_F64, 2e-6, 1e-6, 4e-6);
 }
 END_TEST
 
@@ -161,7 +161,7 @@ static void train(reference r)
             double far = distance(ps.p[i].tensor, get(f, "final.", ps.p[i].name));
             if (far > most) most = far;
             /* Adam turns a gradient near zero into a whole step of either sign: a few of them may differ by 2 lr */
-            ck_assert_msg(far < 2e-2, "%s after 20 steps: %g", ps.p[i].name, far);
+            ck_assert_msg(far < 5e-3, "%s after 20 steps: %g", ps.p[i].name, far);
         }
         printf("%s: 20 steps, parameters %.2g\n", r.file, most);
         wg_optim_free(opt);
