@@ -1,0 +1,2 @@
+// The C example, compiled as C++.
+#include "../classifier.c"

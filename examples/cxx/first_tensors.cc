@@ -1,0 +1,2 @@
+// The C example, compiled as C++.
+#include "../first_tensors.c"
