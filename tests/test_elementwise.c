@@ -563,6 +563,25 @@ START_TEST(uniform_and_normal_numbers_have_their_moments)
 }
 END_TEST
 
+START_TEST(normal_numbers_are_box_and_mullers_of_their_words)
+{
+    enum { N = 20000 };
+    wg_scope s = wg_scope_push();
+    wg_seed(13);
+    const float *y = wg_data(wg_randn(WG_DIMS(N)));
+    for (int64_t i = 0; i < N; i += 2) {
+        uint32_t a = wgi_random_word(13, 0, i), b = wgi_random_word(13, 0, i + 1);
+        long double radius = sqrtl(-2 * logl(((long double)a + 1) * 0x1p-32L));
+        long double angle = 2 * acosl(-1) * (long double)b * 0x1p-32L;
+        /* 4 units of the radius: cos and sin lose their leading digits near zero */
+        double tolerance = (double)radius * 4 * 0x1p-24;
+        ck_assert_double_eq_tol(y[i], (double)(radius * cosl(angle)), tolerance);
+        ck_assert_double_eq_tol(y[i + 1], (double)(radius * sinl(angle)), tolerance);
+    }
+    pop(s);
+}
+END_TEST
+
 START_TEST(a_random_value_depends_on_its_index_alone)
 {
     wg_scope s = wg_scope_push();
@@ -684,6 +703,7 @@ int main(void)
                             the_second_derivative_of_elu_is_finite_where_the_exponential_is_not,
                             meta_has_shapes_and_a_missing_device_is_named,
                             uniform_and_normal_numbers_have_their_moments,
+                            normal_numbers_are_box_and_mullers_of_their_words,
                             a_random_value_depends_on_its_index_alone,
                             two_calls_draw_different_numbers,
                             integers_are_in_their_range_and_reach_its_ends,

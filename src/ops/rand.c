@@ -3,10 +3,12 @@
  *   rand:    uniform in [0, 1). f32: the top 24 bits of word i; bf16 8 bits, f16 11 bits (never
  *            rounded up to 1); f64: 53 bits of words 2i, 2i + 1.
  *   randn:   Box and Muller 1958: values 2j, 2j + 1 from words 2j, 2j + 1 as u = (w + 1) 2^-32 and
- *            v = w 2^-32: sqrt(-2 log u) times cos, sin of 2 pi v; computed in f64, rounded once.
+ *            v = w 2^-32: sqrt(-2 log u) times cos, sin of 2 pi v; in f64 by libm, else in f32
+ *            (src/cpu/normal.h), within 4 ulp.
  *   randint: i64 in [low, high): the high bits of word i times the range; ranges above 2^32 take
  *            the remainder of words 2i, 2i + 1. WG_EARG if low >= high. */
 #include "cpu/convert.h"
+#include "cpu/normal.h"
 #include "cpu/random_words.h"
 #include "ops/make.h"
 #include "tensor/philox.h"
@@ -150,20 +152,19 @@ wg_tensor *wg_rand(wg_dims shape)
 
 /* ---- randn ---- */
 
-static void normal_pair(uint32_t a, uint32_t b, double *y)
+static void normal_f64(const random_fill *f, const uint32_t *w, char *data, int64_t n)
 {
-    double radius = sqrt(-2 * log(((double)a + 1) * 0x1p-32)),
-           angle = 6.283185307179586477 * 0x1p-32 * (double)b;
-    y[0] = radius * cos(angle);
-    y[1] = radius * sin(angle);
+    (void)f;
+    double block[WORDS]; /* words come by fours: the last pair is whole */
+    for (int64_t i = 0; i < n; i += 2) wgi_normal_pair_f64(w[i], w[i + 1], block + i);
+    memcpy(data, block, (size_t)n * sizeof *block);
 }
 
-static void normal(const random_fill *f, const uint32_t *w, char *data, int64_t n)
+static void normal_f32(const random_fill *f, const uint32_t *w, char *data, int64_t n)
 {
-    double block[WORDS];
-    for (int64_t i = 0; i < n; i += 2)
-        normal_pair(w[i], w[i + 1], block + i); /* words come by fours */
-    wgi_converter(f->dtype, WG_F64)(data, block, n);
+    float block[WORDS];
+    WGI_PICK(wgi_random_kernels)->normal(block, w, n);
+    wgi_converter(f->dtype, WG_F32)(data, block, n);
 }
 
 static wg_status infer_randn(wg_infer *c)
@@ -175,7 +176,7 @@ static wg_status infer_randn(wg_infer *c)
 
 static wg_status run_randn(const wg_run *r)
 {
-    return generate(r, normal, 1);
+    return generate(r, r->out.t[0]->dtype == WG_F64 ? normal_f64 : normal_f32, 1);
 }
 
 static wg_status reference_randn(const wg_run *r)

@@ -41,8 +41,8 @@ WG_API wg_tensor *wg_eye(int64_t n);
 /** Uniform in [0, 1), of the current dtype: 24 bits of word i for f32, 53 bits of words 2i, 2i + 1 for f64, 8 for
  *  bf16, 11 for f16. */
 WG_API wg_tensor *wg_rand(wg_dims shape);
-/** Normal, mean 0, variance 1 (Box and Muller 1958): values 2j, 2j + 1 from words 2j, 2j + 1, computed in f64; |y|
- *  <= 6.7. */
+/** Normal, mean 0, variance 1 (Box and Muller 1958): values 2j, 2j + 1 from words 2j, 2j + 1 as u = (w + 1) 2^-32 and
+ *  v = w 2^-32, sqrt(-2 ln u) times cos, sin of 2 pi v; f64 by libm, other dtypes from f32 within 4 ulp. |y| <= 6.7. */
 WG_API wg_tensor *wg_randn(wg_dims shape);
 /** Integers in [low, high), i64, from word i. WG_EARG if low >= high. */
 WG_API wg_tensor *wg_randint(int64_t low, int64_t high, wg_dims shape);
