@@ -1,5 +1,5 @@
 /* The contiguous loops of every elementwise formula; compiled once per level. */
-#include "cpu/elementwise.h"
+#include "cpu/elementwise_kernels.h"
 
 #include "cpu/formula.h"
 
