@@ -81,17 +81,21 @@ static void N(lion)(void *self, const wgi_tile *t)
 /* Adds to the tile's sum; a tile may come in several runs, in order. */
 static void N(squares)(void *self, const wgi_tile *t)
 {
-    enum { LANES = 16 };
-    double *sums = self, lane[LANES] = { 0 };
+    double *sums = self, lane[WGI_VD], sum = 0;
     A space[WGI_TILE];
     const A *x = N(load)(t->p[0], t->type[0], t->step[0], t->n, space);
+    wgi_vd s[4] = { wgi_vd_set(0), wgi_vd_set(0), wgi_vd_set(0), wgi_vd_set(0) };
     int64_t i = 0;
-    for (; i + LANES <= t->n; i += LANES)
-        for (int j = 0; j < LANES; j++) lane[j] += (double)x[i + j] * (double)x[i + j];
-    for (int64_t j = 0; i + j < t->n; j++) lane[j] += (double)x[i + j] * (double)x[i + j];
-    for (int width = LANES / 2; width > 0; width /= 2)
-        for (int j = 0; j < width; j++) lane[j] += lane[j + width];
-    sums[t->tile] += lane[0];
+    for (; i + 4 * WGI_VD <= t->n; i += 4 * WGI_VD)
+        for (int v = 0; v < 4; v++) {
+            const wgi_vd y = N(widened)(x + i + v * WGI_VD);
+            s[v] = wgi_vd_fma(y, y, s[v]);
+        }
+    for (; i < t->n; i++) sum += (double)x[i] * (double)x[i];
+    wgi_vd_store(lane, (s[0] + s[1]) + (s[2] + s[3]));
+    for (int width = WGI_VD / 2; width > 0; width /= 2)
+        for (int l = 0; l < width; l++) lane[l] += lane[l + width];
+    sums[t->tile] += lane[0] + sum;
 }
 
 static void N(scale)(void *self, const wgi_tile *t)

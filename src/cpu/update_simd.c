@@ -1,5 +1,20 @@
 /* Optimizers' passes; compiled once per level. */
 #include "cpu/update.h"
+#include "cpu/vec.h"
+
+/* Elements of a vector of doubles. */
+static inline wgi_vd widened_f32(const float *p)
+{
+    typedef float narrow __attribute__((vector_size(WGI_VBYTES / 2)));
+    narrow x;
+    memcpy(&x, p, sizeof x);
+    return __builtin_convertvector(x, wgi_vd);
+}
+
+static inline wgi_vd widened_f64(const double *p)
+{
+    return wgi_vd_load(p);
+}
 
 #include "cpu/as_f32.h"
 #include "cpu/update.inc.h"
