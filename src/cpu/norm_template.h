@@ -1,27 +1,39 @@
 /* Template (A, N, F): rows of norms. A row is read from memory once; its other passes hit the cache. */
 
-/* sum (x - mean)^2 */
-static inline A N(square_gap)(const A *x, A mean, int64_t n)
-{
-    A lane[WGI_LANES] = { 0 };
-    int64_t i = 0;
-    for (; i + WGI_LANES <= n; i += WGI_LANES)
-        for (int j = 0; j < WGI_LANES; j++) lane[j] += (x[i + j] - mean) * (x[i + j] - mean);
-    for (int64_t j = 0; i + j < n; j++) lane[j] += (x[i + j] - mean) * (x[i + j] - mean);
-    return N(fold)(lane);
-}
-
 typedef struct {
     A mean, rstd;
 } N(moments);
 
-/* Around the row's own mean, in two passes: no cancellation. */
+typedef struct {
+    A first, second; /* sums of gaps x - mean, and of their squares */
+} N(gaps);
+
+static inline N(gaps) N(gaps_of)(const A *x, A mean, int64_t n)
+{
+    A first[WGI_LANES] = { 0 }, second[WGI_LANES] = { 0 };
+    int64_t i = 0;
+    for (; i + WGI_LANES <= n; i += WGI_LANES)
+        for (int j = 0; j < WGI_LANES; j++) {
+            const A gap = x[i + j] - mean;
+            first[j] += gap;
+            second[j] += gap * gap;
+        }
+    for (int64_t j = 0; i + j < n; j++) {
+        const A gap = x[i + j] - mean;
+        first[j] += gap;
+        second[j] += gap * gap;
+    }
+    return (N(gaps)) { N(fold)(first), N(fold)(second) };
+}
+
+/* In two passes; the second takes back what rounding the mean left (Chan, Golub, LeVeque 1983): the gaps of a constant row
+ * are zero. */
 static inline N(moments) N(row_moments)(const A *x, int64_t n, bool centered, double eps)
 {
-    N(moments) m = { 0, 0 };
-    if (centered) m.mean = N(sum)(x, n) / (A)n;
-    m.rstd = 1 / F(sqrt)(N(square_gap)(x, m.mean, n) / (A)n + (A)eps);
-    return m;
+    const A mean = centered ? N(sum)(x, n) / (A)n : 0;
+    const N(gaps) gaps = N(gaps_of)(x, mean, n);
+    const A rest = centered ? gaps.first / (A)n : 0, variance = gaps.second / (A)n - rest * rest;
+    return (N(moments)) { mean + rest, 1 / F(sqrt)((variance < 0 ? 0 : variance) + (A)eps) };
 }
 
 static inline void N(keep_moments)(const wgi_norm *s, int64_t row, N(moments) m)

@@ -53,7 +53,7 @@ static void bce_samples(wg_samples *s)
     wg_sample(s, "0-d", WG_LIST(wg_randn(WG_DIMS()), wg_rand(WG_DIMS()), no, no), &a);
     wg_sample_error(s, "weight", WG_LIST(x, t, wg_ones(WG_DIMS(5, 2, 4, 3)), no), &a, WG_ESHAPE,
                     "bce_with_logits: weight does not broadcast to the logits");
-    wgi_loss_errors(s, "bce_with_logits", "logits", a);
+    wgi_loss_errors(s, "bce_with_logits", "logits should be floating, is i64", a);
 }
 
 const wg_op wgi_op_bce_with_logits = {

@@ -48,7 +48,8 @@ static void huber_loss_samples(wg_samples *s)
               &(wgi_loss_attr) { .kind = WGI_HUBER, .delta = 1 });
     wg_sample_error(s, "delta", WG_LIST(x, t), &(wgi_loss_attr) { .kind = WGI_HUBER, .delta = -1 },
                     WG_EARG, "huber_loss: delta -1 is not positive");
-    wgi_loss_errors(s, "huber_loss", "x", wgi_loss_of(WGI_HUBER, WG_MEAN, 1));
+    wgi_loss_errors(s, "huber_loss", "x should be floating, is i64",
+                    wgi_loss_of(WGI_HUBER, WG_MEAN, 1));
 }
 
 const wg_op wgi_op_huber_loss = {

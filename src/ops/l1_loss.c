@@ -41,7 +41,7 @@ static void l1_loss_samples(wg_samples *s)
               &(wgi_loss_attr) { .kind = WGI_L1 });
     wg_sample(s, "empty", WG_LIST(wg_zeros(WG_DIMS(0, 3)), wg_zeros(WG_DIMS(0, 3))),
               &(wgi_loss_attr) { .kind = WGI_L1, .reduction = WG_SUM });
-    wgi_loss_errors(s, "l1_loss", "x", wgi_loss_of(WGI_L1, WG_MEAN, 0));
+    wgi_loss_errors(s, "l1_loss", "x should be floating, is i64", wgi_loss_of(WGI_L1, WG_MEAN, 0));
 }
 
 const wg_op wgi_op_l1_loss = {

@@ -39,7 +39,8 @@ static void mse_loss_samples(wg_samples *s)
               &(wgi_loss_attr) { .kind = WGI_MSE });
     wg_sample(s, "empty", WG_LIST(wg_zeros(WG_DIMS(0, 3)), wg_zeros(WG_DIMS(0, 3))),
               &(wgi_loss_attr) { .kind = WGI_MSE, .reduction = WG_SUM });
-    wgi_loss_errors(s, "mse_loss", "x", wgi_loss_of(WGI_MSE, WG_MEAN, 0));
+    wgi_loss_errors(s, "mse_loss", "x should be floating, is i64",
+                    wgi_loss_of(WGI_MSE, WG_MEAN, 0));
 }
 
 const wg_op wgi_op_mse_loss = {

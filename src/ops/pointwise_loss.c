@@ -204,18 +204,24 @@ static wg_status backward_reference(const wg_run *r)
 }
 
 /* ---- samples --------------------------------------------------------------------------------------------------- */
+/* "name: what" for as long as the samples live. */
+static const char *message(const char *name, const char *what)
+{
+    const size_t size = strlen(name) + strlen(what) + 3;
+    char *text = wg_scope_alloc(size);
+    if (text) snprintf(text, size, "%s: %s", name, what);
+    return text ? text : "";
+}
+
 void wgi_loss_errors(wg_samples *s, const char *name, const char *x, wgi_loss_attr a)
 {
-    char text[96];
     wg_tensor *y = wg_randn(WG_DIMS(2, 3));
-    snprintf(text, sizeof text, "%s: target should be (2, 3), is (3)", name);
-    wg_sample_error(s, "shapes", WG_LIST(y, wg_randn(WG_DIMS(3))), &a, WG_ESHAPE, text);
-    snprintf(text, sizeof text, "%s: %s should be floating, is i64", name, x);
+    wg_sample_error(s, "shapes", WG_LIST(y, wg_randn(WG_DIMS(3))), &a, WG_ESHAPE,
+                    message(name, "target should be (2, 3), is (3)"));
     wg_sample_error(s, "integers", WG_LIST(wg_arange(0, 3), wg_randn(WG_DIMS(3))), &a, WG_EDTYPE,
-                    text);
-    snprintf(text, sizeof text, "%s: reduction 3", name);
+                    message(name, x));
     a.reduction = (wg_reduction)3;
-    wg_sample_error(s, "reduction", WG_LIST(y, y), &a, WG_EARG, text);
+    wg_sample_error(s, "reduction", WG_LIST(y, y), &a, WG_EARG, message(name, "reduction 3"));
 }
 
 static void backward_samples(wg_samples *s)

@@ -34,6 +34,6 @@ wg_tensor *wgi_loss_operand(wg_list in, int i);
 /* Output 0 of a reference: value(x, target, weight, pos_weight, attr) at every place, reduced. */
 typedef double (*wgi_loss_value)(double x, double t, double w, double p, const wgi_loss_attr *a);
 wg_status wgi_loss_reference(const wg_run *r, wgi_loss_value value);
-/* Errors that all of them have; `name` is the op's, x what it calls its first input. */
+/* Errors that all of them have; `name` is the op's, `x` what it says of an integer first input. */
 void wgi_loss_errors(wg_samples *s, const char *name, const char *x, wgi_loss_attr a);
 #endif

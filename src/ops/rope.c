@@ -77,7 +77,7 @@ static wg_status make_angles(const wg_run *r, wgi_rope *s, int64_t positions)
         p[i] = (double)(given ? ((const int64_t *)given)[i] : i % s->t) + (double)a->offset;
         highest = fmax(highest, fabs(p[i]));
     }
-    for (int64_t k = 0; k < half; k++) f[k] = exp(-2 * (double)k / (double)s->x.n * log(a->base));
+    for (int64_t k = 0; k < half; k++) f[k] = pow(a->base, -2.0 * (double)k / (double)s->x.n);
     s->limit = highest * (half > 0 ? fmax(f[0], f[half - 1]) : 0);
     s->position = p;
     s->frequency = f;

@@ -6,10 +6,38 @@
 extern "C" {
 #endif
 
+/** y_i = exp(x_i) / sum_j exp(x_j) along axis (negative: from the end), computed from x - max(x).
+ * x: (...) floating, any strides -> y: same shape and dtype; under autocast 16-bit x is cast to f32 first. A row of -inf, or
+ * one that holds a NaN or +inf, gives NaN. Gradient: dx = (dy - sum(dy y)) y.
+ * Errors: WG_EDTYPE if x is not floating, WG_EINDEX for the axis. */
 WG_API wg_tensor *wg_softmax(wg_tensor *x, int axis);
+/** y_i = x_i - log(sum_j exp(x_j)) along axis: the logarithm of wg_softmax, without its underflow. Gradient:
+ * dx = dy - exp(y) sum(dy). As wg_softmax otherwise. */
 WG_API wg_tensor *wg_log_softmax(wg_tensor *x, int axis);
+/** y_i = x_i / (1 - p) with probability 1 - p, else 0 (Srivastava et al., JMLR 15, 2014, inverted form); x itself, not a
+ * copy, if p is 0 or training is false; p = 1 gives zeros.
+ * x: (...) floating -> y: same shape and dtype. Element i in logical order is kept where the 24-bit uniform of random word
+ * i is at least p: the same elements for any layout, number of threads and device. The gradient, of any order, drops the
+ * same elements: what is kept for it is a counter, not a mask.
+ * Errors: WG_EARG if p is not in [0, 1], WG_EDTYPE if x is not floating. */
 WG_API wg_tensor *wg_dropout(wg_tensor *x, double p, bool training);
+/** y = silu(gate) up, silu(g) = g / (1 + e^-g): SwiGLU's gate (Shazeer, arXiv:2002.05202) in one pass.
+ * gate, up: (...) floating, one shape -> y: same shape, the wider dtype; 16-bit operands are computed in f32 and rounded
+ * once. Gradient: dgate = dy up s (1 + gate (1 - s)), dup = dy silu(gate), with s = 1 / (1 + e^-gate).
+ * Errors: WG_ESHAPE if the shapes differ, WG_EDTYPE if one is not floating. */
 WG_API wg_tensor *wg_swiglu(wg_tensor *gate, wg_tensor *up);
+/** Cross-entropy of logits against classes, the class axis being the last:
+ *   loss_r = sum_j b_rj (log sum_k exp(x_rk) - x_rj), b_rj = weight_j (t_rj (1 - e) + e / V), e = label_smoothing,
+ * t_r the one-hot row of a target class, or a row of target probabilities.
+ * logits x: (..., V) floating; target: (...) i64 or i32 classes, or (..., V) floating probabilities; weight: (V) floating or
+ * NULL -> loss: () for WG_MEAN (divided by the sum of weight[target] over the rows that count; by the number of rows for
+ * probabilities) and WG_SUM, (...) for WG_NONE; f64 if x or target is, else f32, also for 16-bit logits.
+ * ignore_index: -100 unless set; rows of that class have loss 0 and gradient 0 and do not count in the mean. If none
+ * counts the mean is 0 / 0 = NaN, as in PyTorch. A row of -inf gives NaN.
+ * Gradient: dx_rj = dy_r (sum_k b_rk softmax(x_r)_j - b_rj), also into floating targets; a weight that requires a gradient
+ * raises. Errors: WG_EINDEX naming value and place of a target out of range, WG_ESHAPE, WG_EDTYPE, WG_EARG for options
+ * (ignore_index with probabilities, label_smoothing outside [0, 1]).
+ * Source: label smoothing as Szegedy et al., arXiv:1512.00567, section 7; conventions as PyTorch's but for the axis. */
 typedef struct {
     wg_tensor *logits, *target, *weight;
     wg_maybe ignore_index;
@@ -36,6 +64,10 @@ typedef struct {
 } wg_linear_cross_entropy_args;
 WG_API wg_tensor *wg_linear_cross_entropy_call(wg_linear_cross_entropy_args a);
 
+/** Negative log-likelihood, the class axis being the last: loss_r = -weight[t_r] x[r, t_r].
+ * log_probs x: (..., V) floating; target t: (...) i64 or i32; weight: (V) floating or NULL -> loss: () for WG_MEAN (divided
+ * by the sum of weight[t_r] over the rows that count) and WG_SUM, (...) for WG_NONE; f64 for f64, else f32. ignore_index,
+ * the mean of nothing, and errors as in wg_cross_entropy. Gradient: -dy_r weight[t_r] at [r, t_r], zero elsewhere. */
 typedef struct {
     wg_tensor *log_probs, *target, *weight;
     wg_maybe ignore_index;
@@ -44,6 +76,10 @@ typedef struct {
 } wg_nll_loss_args;
 WG_API wg_tensor *wg_nll_loss_call(wg_nll_loss_args a);
 
+/** Squared error (x - t)^2.
+ * x: (...) floating, target t: same shape, any dtype (integers as numbers) -> (): the mean or the sum over all elements;
+ * (...) for WG_NONE; f64 if an operand is, else f32. Gradient: 2 (x - t) dy into x, its negative into target.
+ * Errors: WG_ESHAPE if the shapes differ (nothing is broadcast: a forgotten axis would go unnoticed), WG_EDTYPE, WG_EARG. */
 typedef struct {
     wg_tensor *x, *target;
     wg_reduction reduction;
@@ -51,6 +87,8 @@ typedef struct {
 } wg_mse_loss_args;
 WG_API wg_tensor *wg_mse_loss_call(wg_mse_loss_args a);
 
+/** Absolute error |x - t|. Gradient: sign(x - t) dy into x (0 where they are equal), its negative into target. Shapes,
+ * dtypes, reduction and errors as in wg_mse_loss. */
 typedef struct {
     wg_tensor *x, *target;
     wg_reduction reduction;
@@ -58,6 +96,9 @@ typedef struct {
 } wg_l1_loss_args;
 WG_API wg_tensor *wg_l1_loss_call(wg_l1_loss_args a);
 
+/** Huber's loss (1964) of d = x - t: d^2 / 2 where |d| <= delta, else delta (|d| - delta / 2); delta > 0, 1 unless given.
+ * Gradient: clamp(d, -delta, delta) dy into x, its negative into target. Shapes, dtypes, reduction and errors as in
+ * wg_mse_loss; WG_EARG for a negative delta. */
 typedef struct {
     wg_tensor *x, *target;
     double delta;
@@ -66,6 +107,10 @@ typedef struct {
 } wg_huber_loss_args;
 WG_API wg_tensor *wg_huber_loss_call(wg_huber_loss_args a);
 
+/** Binary cross-entropy of logits: w (-p t log s(x) - (1 - t) log(1 - s(x))), s(x) = 1 / (1 + e^-x), exact in both tails.
+ * logits x: (...) floating, target t: same shape, any dtype; weight w and pos_weight p: floating, broadcast to x, 1 where
+ * NULL -> (): the mean over all elements or the sum; (...) for WG_NONE; f64 if x or t is, else f32.
+ * Gradient: into x and target; a weight that requires one raises. Errors: WG_ESHAPE, WG_EDTYPE, WG_EARG. */
 typedef struct {
     wg_tensor *logits, *target, *weight, *pos_weight;
     wg_reduction reduction;
@@ -73,6 +118,11 @@ typedef struct {
 } wg_bce_with_logits_args;
 WG_API wg_tensor *wg_bce_with_logits_call(wg_bce_with_logits_args a);
 
+/** Kullback-Leibler divergence by elements: t (log t - x), 0 where t = 0; e^t (t - x) with log_target.
+ * log_probs x: (...) floating, target t: same shape -> (): the mean over all elements (as PyTorch's "mean"; the divergence
+ * itself is the sum divided by the rows) or the sum; (...) for WG_NONE; f64 if an operand is, else f32.
+ * Gradient: -t dy into x, (log t + 1 - x) dy into target (0 where t = 0); with log_target -e^t dy, e^t (t - x + 1) dy.
+ * Errors: WG_ESHAPE if the shapes differ, WG_EDTYPE, WG_EARG. */
 typedef struct {
     wg_tensor *log_probs, *target;
     bool log_target;
@@ -81,6 +131,11 @@ typedef struct {
 } wg_kl_div_args;
 WG_API wg_tensor *wg_kl_div_call(wg_kl_div_args a);
 
+/** Layer norm over the last axis: y = (x - mean(x)) / sqrt(var(x) + eps) weight + bias, var the mean of squared gaps.
+ * x: (..., C) floating, any strides; weight, bias: (C) floating or NULL -> y: shape and dtype of x, whatever the weights'
+ * (16-bit x is computed in f32); eps 1e-5 unless given. Gradient: into x, weight and bias; the same bits for any number of
+ * threads. Errors: WG_ESHAPE for 0-d x and for weights, WG_EDTYPE, WG_EARG for a negative eps.
+ * Source: Ba, Kiros, Hinton, arXiv:1607.06450. */
 typedef struct {
     wg_tensor *x, *weight, *bias;
     double eps;
@@ -88,6 +143,9 @@ typedef struct {
 } wg_layer_norm_args;
 WG_API wg_tensor *wg_layer_norm_call(wg_layer_norm_args a);
 
+/** RMS norm over the last axis: y = x / sqrt(mean(x^2) + eps) weight. eps is 1e-5 unless given, for every dtype (PyTorch's
+ * default is the dtype's epsilon). Shapes, dtypes, gradient and errors as in wg_layer_norm.
+ * Source: Zhang & Sennrich, arXiv:1910.07467. */
 typedef struct {
     wg_tensor *x, *weight;
     double eps;
@@ -95,6 +153,12 @@ typedef struct {
 } wg_rms_norm_args;
 WG_API wg_tensor *wg_rms_norm_call(wg_rms_norm_args a);
 
+/** Group norm: the channels in `groups` groups of C / groups neighbours; over each group of each sample
+ * y = (x - mean) / sqrt(var + eps) weight_c + bias_c.
+ * x: (N, C, ...) floating; weight, bias: (C) floating or NULL -> y: shape and dtype of x (16-bit x is computed in f32);
+ * eps 1e-5 unless given. Gradient: into x, weight and bias.
+ * Errors: WG_ESHAPE for x of less than two dimensions and for weights, WG_EARG if groups does not divide C or eps is
+ * negative, WG_EDTYPE. Source: Wu & He, arXiv:1803.08494. */
 typedef struct {
     wg_tensor *x;
     int64_t groups;
@@ -104,6 +168,14 @@ typedef struct {
 } wg_group_norm_args;
 WG_API wg_tensor *wg_group_norm_call(wg_group_norm_args a);
 
+/** Rotary positions: pair k of a row at position m is rotated by the angle m base^(-2k / D). Pairs are (x_k, x_{k + D/2})
+ * (Hugging Face's rotate_half); with .adjacent (x_2k, x_{2k + 1}) (Meta's Llama, llama2.c).
+ * x: (..., T, D) floating; strided axes before the last, as in a transposed (B, T, H, D), are read in place -> y: same shape
+ * and dtype, contiguous. positions: NULL for 0 .. T-1, or (T), or (B, T) with B = x's first size, i64 or i32; offset is
+ * added to all of them. base: 10000 unless given. Angles are computed in f64, once per call and position.
+ * Gradient: the rotation by the opposite angles, of every order.
+ * Errors: WG_ESHAPE for odd D, less than two dimensions, and positions; WG_EDTYPE; WG_EARG for a negative base.
+ * Source: Su et al., arXiv:2104.09864. */
 typedef struct {
     wg_tensor *x, *positions;
     int64_t offset;
