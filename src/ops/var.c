@@ -122,9 +122,11 @@ const wg_op wgi_op_std = {
     .samples = samples,
 };
 
+/* No axes given means all, as in PyTorch: the variance of single elements says nothing. */
 static wgi_var_attr attributes(wg_dims axes, bool keepdim, wg_maybe correction)
 {
-    return (wgi_var_attr) { axes, keepdim, correction.set ? correction.value : 1 };
+    return (wgi_var_attr) { axes.n == 0 ? WG_ALL : axes, keepdim,
+                            correction.set ? correction.value : 1 };
 }
 
 wg_tensor *wg_var_call(wg_var_args a)
