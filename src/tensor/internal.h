@@ -188,15 +188,13 @@ static inline void *wgi_data(const wg_tensor *t)
 {
     return t->storage && t->storage->data ? (char *)t->storage->data + (size_t)t->offset * wgi_dtype_bytes[t->dtype] : NULL;
 }
-/* Written so that no compiler makes a call or a `rep movs` of it: that costs more than the rest of a small op. */
+/* Entries past n are 1, so that the error tensor's sizes are 1 wherever one looks. Written so that no compiler makes a
+ * call or a `rep movs` of it: that costs more than the rest of a small op. */
 static inline wg_dims wgi_dims(int n, const int64_t *d)
 {
     wg_dims r;
     r.n = n;
-    for (int i = 0; i < WG_MAX_DIMS; i++) {
-        if (i >= n) break;
-        r.d[i] = d[i];
-    }
+    for (int i = 0; i < WG_MAX_DIMS; i++) r.d[i] = i < n ? d[i] : 1;
     return r;
 }
 static inline wg_dims wgi_shape(const wg_tensor *t) { return wgi_dims(t->ndim, t->shape); }

@@ -5,16 +5,9 @@
 
 const wg_dims WG_ALL = { .n = WGI_ALL_AXES };
 
-/* One variable, filled without a call: the compiler then writes straight into the caller's. */
 wg_dims wg_dims_make(int n, const int64_t *d)
 {
-    wg_dims r;
-    r.n = n < 0 || n > WG_MAX_DIMS || (n > 0 && !d) ? WGI_INVALID_DIMS : n;
-    for (int i = 0; i < WG_MAX_DIMS; i++) {
-        if (i >= r.n) break;
-        r.d[i] = d[i];
-    }
-    return r;
+    return wgi_dims(n < 0 || n > WG_MAX_DIMS || (n > 0 && !d) ? WGI_INVALID_DIMS : n, d);
 }
 
 int64_t wgi_numel(const wg_dims *s)

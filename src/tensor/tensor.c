@@ -221,24 +221,16 @@ static const wg_tensor *looked_at(const wg_tensor *t, const char *function)
     return wgi_refuse(t, function) ? &wgi_error_tensor : t;
 }
 
-/* Values past n: 1, so that the error tensor's sizes are 1 wherever one looks. */
-static wg_dims dims_of(int n, const int64_t *d)
-{
-    wg_dims r = { .n = n };
-    for (int i = 0; i < WG_MAX_DIMS; i++) r.d[i] = i < n ? d[i] : 1;
-    return r;
-}
-
 wg_dims wg_shape(const wg_tensor *t)
 {
     t = looked_at(t, "shape");
-    return dims_of(t->ndim, t->shape);
+    return wgi_shape(t);
 }
 
 wg_dims wg_strides(const wg_tensor *t)
 {
     t = looked_at(t, "strides");
-    return dims_of(t->ndim, t->strides);
+    return wgi_strides(t);
 }
 
 int64_t wg_size(const wg_tensor *t, int axis)
