@@ -21,7 +21,7 @@ const wgi_fold_kernels *wgi_fold_table(void)
 enum {
     ROW_BLOCK = 4096,  /* elements of a block, rows */
     COLUMN_BLOCK = 64, /* reduced elements of a block, columns */
-    STRIP = 256,       /* groups folded together, columns */
+    STRIP = 128,       /* groups folded together, columns */
     CHUNK = 16,        /* blocks of a chunk */
     BUFFER = 4096,     /* elements that are packed and mapped at a time */
     TASK_WORK = 32768  /* elements that are worth a task */

@@ -33,17 +33,17 @@ typedef enum {
     WGI_MAP_NONE,
     WGI_MAP_ABS,
     WGI_MAP_SQUARE,
-    WGI_MAP_NONZERO,        /* x != 0 ? 1 : 0 */
-    WGI_MAP_POWER,          /* |x|^p */
-    WGI_MAP_CENTRED_SQUARE, /* (x - centre)^2 */
-    WGI_MAP_CENTRED_EXP     /* exp(x - centre) */
+    WGI_MAP_NONZERO, /* x != 0 ? 1 : 0 */
+    WGI_MAP_POWER,   /* |x|^p */
+    WGI_MAP_EXP
 } wgi_map;
 
 typedef struct {
     wgi_fold_op op;
     wgi_map map;
     double p;
-    const void *centre; /* (kept) of the accumulator's type, for the centred maps */
+    const void *
+        centre; /* (kept) of the accumulator's type: taken from x before the map; NULL: nothing is */
 } wgi_fold_spec;
 
 wgi_acc wgi_acc_of(int dtype);

@@ -5,6 +5,7 @@
 #include <math.h>
 
 #include "tensor/half.h"
+#include "cpu/formula_math.h"
 #include "cpu/level.h"
 
 typedef float vec_f32 __attribute__((vector_size(64), aligned(4), may_alias));
@@ -133,13 +134,13 @@ typedef uint64_t vec_u64 __attribute__((vector_size(64), aligned(8), may_alias))
 #include "cpu/reduce_pack.inc.h"
 
 /* ---- maps of packed elements ---- */
-#define NAME map_f32
+#define NAME f32
 #define T float
 #define ABS fabsf
-#define EXP expf
+#define EXP wgi_exp_f32
 #define POW powf
 #include "cpu/reduce_map.inc.h"
-#define NAME map_f64
+#define NAME f64
 #define T double
 #define ABS fabs
 #define EXP exp

@@ -164,8 +164,7 @@ static wg_status variance(const wg_run *r, bool deviation)
     divide(&g, mean, (double)count);
     s = wgi_fold_into(
         r, x, g.mask,
-        &(wgi_fold_spec) { .op = WGI_FOLD_SUM, .map = WGI_MAP_CENTRED_SQUARE, .centre = mean },
-        g.acc);
+        &(wgi_fold_spec) { .op = WGI_FOLD_SUM, .map = WGI_MAP_SQUARE, .centre = mean }, g.acc);
     if (s != WG_OK) return s;
     divide(&g, g.acc, count > a->correction ? (double)(count - a->correction) : 0.0);
     if (deviation) root(&g, 2);
@@ -201,9 +200,9 @@ wg_status wgi_cpu_logsumexp(const wg_run *r)
     else
         for (int64_t i = 0; i < g.n; i++)
             ((double *)top)[i] = isinf(((double *)top)[i]) ? 0 : ((double *)top)[i];
-    s = wgi_fold_into(
-        r, x, g.mask,
-        &(wgi_fold_spec) { .op = WGI_FOLD_SUM, .map = WGI_MAP_CENTRED_EXP, .centre = top }, g.acc);
+    s = wgi_fold_into(r, x, g.mask,
+                      &(wgi_fold_spec) { .op = WGI_FOLD_SUM, .map = WGI_MAP_EXP, .centre = top },
+                      g.acc);
     if (s != WG_OK) return s;
     if (g.kind == WGI_ACC_F32)
         for (int64_t i = 0; i < g.n; i++)
