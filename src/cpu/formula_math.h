@@ -84,7 +84,7 @@ WGI_DEVICE float wgi_log_tail_f32(float r)
 /* x = 2^e m, 0.75 <= m < 1.5; for normal x > 0. */
 WGI_DEVICE int32_t wgi_log_exponent(float x)
 {
-    return ((int32_t)wgi_bits_of_float(x) - 0x3f400000) >> 23;
+    return (int32_t)(wgi_bits_of_float(x) - 0x3f400000u) >> 23;
 }
 
 /* 0.8 ulp. */
