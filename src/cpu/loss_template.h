@@ -51,21 +51,25 @@ static inline A N(huber_dt)(A x, A t, A p, A c)
     return F(clamp)(t - x, -c, c);
 }
 
-/* -p t log s(x) - (1 - t) log(1 - s(x)), s the logistic function, by softplus(-x) = -log s(x) */
+/* p t softplus(-x) + (1 - t) softplus(x) = -p t log s(x) - (1 - t) log(1 - s(x)), s the logistic
+ * function; by e^-|x|, so that neither tail cancels. */
 static inline A N(bce)(A x, A t, A p, A c)
 {
     (void)c;
-    return (1 - t) * x + (1 + (p - 1) * t) * F(softplus)(-x);
+    const A tail = F(log1p)(F(exp)(-F(abs)(x)));
+    return p * t * (F(relu)(-x) + tail) + (1 - t) * (F(relu)(x) + tail);
 }
 static inline A N(bce_dx)(A x, A t, A p, A c)
 {
     (void)c;
-    return (1 - t) - (1 + (p - 1) * t) * F(sigmoid)(-x);
+    const A e = F(exp)(-F(abs)(x)), small = e / (1 + e), large = 1 / (1 + e);
+    return (1 - t) * (x < 0 ? small : large) - p * t * (x < 0 ? large : small);
 }
 static inline A N(bce_dt)(A x, A t, A p, A c)
 {
     (void)t, (void)c;
-    return (p - 1) * F(softplus)(-x) - x;
+    const A tail = F(log1p)(F(exp)(-F(abs)(x)));
+    return p * (F(relu)(-x) + tail) - (F(relu)(x) + tail);
 }
 
 /* t (log t - x), 0 at t = 0 */

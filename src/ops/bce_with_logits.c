@@ -1,9 +1,11 @@
-/* Binary cross-entropy of logits: w (-p t log s(x) - (1 - t) log(1 - s(x))), s(x) = 1 / (1 + e^-x), computed as
- *   w ((1 - t) x + (1 + (p - 1) t) softplus(-x)), which loses nothing in the tails.
- *   logits x: (...) any float, target t: same shape, any dtype; weight w and pos_weight p: any float, broadcast to x, 1
- *   where NULL -> (): the mean over all elements or the sum; (...) for WG_NONE; f64 if x or t is, else f32.
- *   gradient: w (1 - t - (1 + (p - 1) t) s(-x)) dy into x, w ((p - 1) softplus(-x) - x) dy into target, none into the
- *   weights.   errors: WG_ESHAPE, WG_EDTYPE, WG_EARG for the reduction. */
+/* Binary cross-entropy of logits: w (-p t log s(x) - (1 - t) log(1 - s(x))), s(x) = 1 / (1 + e^-x),
+ * computed as w (p t softplus(-x) + (1 - t) softplus(x)), which loses nothing in the tails.
+ *   logits x: (...) any float, target t: same shape, any dtype; weight w and pos_weight p: any
+ *   float, broadcast to x, 1 where NULL -> (): the mean over all elements or the sum; (...) for
+ *   WG_NONE; f64 if x or t is, else f32.
+ *   gradient: w ((1 - t) s(x) - p t s(-x)) dy into x, w (p softplus(-x) - softplus(x)) dy into
+ *   target, none into the weights.
+ *   errors: WG_ESHAPE, WG_EDTYPE, WG_EARG for the reduction. */
 #include "ops/pointwise_loss.h"
 
 #include <math.h>
@@ -26,12 +28,12 @@ static wg_status bce_reference(const wg_run *r)
 
 static void bce_composite(void *self, wg_list in, wg_list out)
 {
-    wg_tensor *x = wgi_loss_operand(in, 0), *t = wgi_loss_operand(in, 1),
-              *soft = wg_softplus(wg_neg(x));
+    wg_tensor *x = wgi_loss_operand(in, 0), *t = wgi_loss_operand(in, 1);
     wg_tensor *weight = in.n > 2 ? in.t[2] : NULL, *p = in.n > 3 ? in.t[3] : NULL;
     const wg_dtype real = wg_dtype_of(x);
-    if (p) soft = wg_mul(soft, wg_affine(wg_mul(wg_affine(wg_cast(p, real), 1, -1), t), 1, 1));
-    wg_tensor *y = wg_add(wg_mul(wg_affine(t, -1, 1), x), soft);
+    wg_tensor *yes = wg_mul(t, wg_softplus(wg_neg(x)));
+    if (p) yes = wg_mul(yes, wg_cast(p, real));
+    wg_tensor *y = wg_add(yes, wg_mul(wg_affine(t, -1, 1), wg_softplus(x)));
     if (weight) y = wg_mul(y, wg_cast(weight, real));
     out.t[0] = wgi_loss_reduced(y, self);
 }
