@@ -1,2 +1,0 @@
-// The C example, compiled as C++.
-#include "../classifier.c"
