@@ -11,7 +11,9 @@ enum {
     DEPTH = 256,
 #endif
     UNPACKED_ROWS = 64, /* up to so many rows of C, B is read where it lies if it can be */
-    THIN_ROWS = 1,      /* up to so many, B passes through once: it comes from memory */
+    THIN_ROWS =
+        8,    /* up to so many, contiguous columns of B are not packed but multiplied as they lie */
+    DOTS = 4, /* rows and columns of dot products at once, at most */
 };
 
 #define REAL float

@@ -219,44 +219,83 @@ static void NAME(thin_rows)(const REAL *a, int64_t a_column, const REAL *b, int6
         for (int64_t j = 0; j < n; j++) c[j] += a[p * a_column] * b[j];
 }
 
-/* sum over p of a[p] b[p], both contiguous: four vectors of sums, added pairwise. */
-static REAL NAME(dot)(const REAL *a, const REAL *b, int64_t k)
+/* out[i][j] = sum over p of a[i][p] b[j][p], all contiguous along p: rows x columns vectors of sums,
+ * each added pairwise at the end. */
+static inline __attribute__((always_inline)) void NAME(dots)(const int rows, const int columns,
+                                                             const REAL *a, int64_t a_row,
+                                                             const REAL *b, int64_t b_column,
+                                                             int64_t k, REAL out[DOTS][DOTS])
 {
-    VEC s0 = SET(0), s1 = SET(0), s2 = SET(0), s3 = SET(0);
+    VEC sum[DOTS][DOTS];
     int64_t p = 0;
-    for (; p + 4 * LANES <= k; p += 4 * LANES) {
-        s0 = FMA(LOAD(a + p), LOAD(b + p), s0);
-        s1 = FMA(LOAD(a + p + LANES), LOAD(b + p + LANES), s1);
-        s2 = FMA(LOAD(a + p + 2 * LANES), LOAD(b + p + 2 * LANES), s2);
-        s3 = FMA(LOAD(a + p + 3 * LANES), LOAD(b + p + 3 * LANES), s3);
-    }
-    REAL lanes[LANES], sum = 0;
-    STORE(lanes, (s0 + s1) + (s2 + s3));
-    for (int n = LANES / 2; n > 0; n /= 2)
-        for (int i = 0; i < n; i++) lanes[i] += lanes[i + n];
-    for (; p < k; p++) sum += a[p] * b[p];
-    return lanes[0] + sum;
+#pragma GCC unroll 16
+    for (int i = 0; i < rows; i++)
+#pragma GCC unroll 16
+        for (int j = 0; j < columns; j++) sum[i][j] = SET(0);
+    for (; p + LANES <= k; p += LANES)
+#pragma GCC unroll 16
+        for (int j = 0; j < columns; j++) {
+            VEC y = LOAD(b + j * b_column + p);
+#pragma GCC unroll 16
+            for (int i = 0; i < rows; i++) sum[i][j] = FMA(LOAD(a + i * a_row + p), y, sum[i][j]);
+        }
+    for (int i = 0; i < rows; i++)
+        for (int j = 0; j < columns; j++) {
+            REAL lanes[LANES], rest = 0;
+            STORE(lanes, sum[i][j]);
+            for (int n = LANES / 2; n > 0; n /= 2)
+                for (int l = 0; l < n; l++) lanes[l] += lanes[l + n];
+            for (int64_t q = p; q < k; q++) rest += a[i * a_row + q] * b[j * b_column + q];
+            out[i][j] = lanes[0] + rest;
+        }
+}
+
+/* rows x columns of C, up to 4 x 4: few rows take more columns at once, to keep the sums apart. */
+static int NAME(dot_block)(const wgi_gemm_block *g, const REAL *a, int64_t a_row, const REAL *b,
+                           int64_t b_column, int64_t row, int64_t column)
+{
+    REAL out[DOTS][DOTS];
+    int rows = (int)(g->m - row < DOTS ? g->m - row : DOTS);
+    int columns = rows > 2 ? 2 : DOTS;
+    if (g->n - column < columns) columns = 1;
+    if (columns == 4 && rows == 1)
+        NAME(dots)(1, 4, a, a_row, b, b_column, g->k, out);
+    else if (columns == 4)
+        NAME(dots)(2, 4, a, a_row, b, b_column, g->k, out);
+    else if (columns == 2 && rows == 3)
+        NAME(dots)(3, 2, a, a_row, b, b_column, g->k, out);
+    else if (columns == 2)
+        NAME(dots)(4, 2, a, a_row, b, b_column, g->k, out);
+    else
+        for (int i = 0; i < rows; i++) NAME(dots)(1, 1, a + i * a_row, 0, b, 0, g->k, out + i);
+    for (int i = 0; i < rows; i++)
+        for (int j = 0; j < columns; j++) {
+            REAL *c = (REAL *)g->c + (row + i) * g->c_row + column + j,
+                 sum = (REAL)g->alpha * out[i][j];
+            *c = g->add ? *c + sum : sum;
+        }
+    return columns;
 }
 
 /* B's columns are contiguous, and so is each row of a. */
 static void NAME(thin_columns)(const wgi_gemm_block *g, const REAL *a, int64_t a_row, REAL *stage)
 {
-    for (int64_t j = 0; j < g->n; j++) {
-        int64_t stride = 0;
-        const REAL *b = NAME(stage)(NAME(at)(g->b, g->b_size, j * g->b_column), g->b_size,
-                                    g->b_convert, 1, g->k, &stride, stage, g->k);
-        for (int64_t i = 0; i < g->m; i++) {
-            REAL *c = (REAL *)g->c + i * g->c_row + j,
-                 sum = (REAL)g->alpha * NAME(dot)(a + i * a_row, b, g->k);
-            *c = g->add ? *c + sum : sum;
-        }
+    int64_t step = 0;
+    for (int64_t j = 0; j < g->n; j += step) {
+        int64_t stride = g->b_column, left = g->n - j < DOTS ? g->n - j : DOTS;
+        const REAL *b = NAME(stage)(NAME(at)(g->b, g->b_size, j * stride), g->b_size, g->b_convert,
+                                    left, g->k, &stride, stage, g->k);
+        step = left;
+        for (int64_t i = 0; i < g->m; i += DOTS)
+            for (int64_t c = 0; c < left;)
+                c += NAME(dot_block)(g, a + i * a_row, a_row, b + c * stride, stride, i, j + c);
     }
 }
 
 static bool NAME(is_thin)(const wgi_gemm_block *g)
 {
-    return g->m <= THIN_ROWS &&
-           ((g->b_row == 1 && g->b_column != 1) || (g->b_column == 1 && !g->b_convert));
+    if (g->b_row == 1 && g->b_column != 1) return g->m <= THIN_ROWS;
+    return g->m == 1 && g->b_column == 1 && !g->b_convert;
 }
 
 static void NAME(run_thin)(const wgi_gemm_block *g)
@@ -336,7 +375,7 @@ static void NAME(run)(const wgi_gemm_block *g)
 
 static size_t NAME(scratch)(const wgi_gemm_block *g)
 {
-    int64_t n = NAME(is_thin)(g) ? (g->m + 1) * g->k
+    int64_t n = NAME(is_thin)(g) ? (g->m + DOTS) * g->k
                                  : 2 * DEPTH * COLUMNS + (g->a_convert ? g->m * DEPTH : 0);
     return (size_t)n * sizeof(REAL);
 }
