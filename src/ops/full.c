@@ -158,6 +158,14 @@ static wg_status run_empty(const wg_run *r)
     return WG_OK;
 }
 
+static void samples_empty(wg_samples *s)
+{
+    wgi_make a = wgi_make_here(WG_DIMS(0, 3), 0); /* its values are nobody's business */
+    wg_sample(s, "no elements", WG_NO_LIST, &a);
+    a.shape = WG_DIMS(2, -1);
+    wg_sample_error(s, "shape", WG_NO_LIST, &a, WG_ESHAPE, "empty: the shape is invalid");
+}
+
 const wg_op wgi_op_empty = {
     .name = "empty",
     .out = { "y" },
@@ -165,6 +173,8 @@ const wg_op wgi_op_empty = {
     .flags = WG_OP_GRAD_NONE,
     .infer = wgi_infer_make,
     .cpu = run_empty,
+    .reference = run_empty,
+    .samples = samples_empty,
 };
 
 wg_tensor *wg_empty(wg_dims shape, wg_dtype t)

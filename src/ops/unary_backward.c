@@ -8,6 +8,27 @@ static wg_status run(const wg_run *r)
     return wgi_run_formula(r, (wgi_formula)a->formula, &a->numbers);
 }
 
+/* silu's: the samples' one formula; every op's own rule holds its formula against the rule by ops. */
+static double silu_backward(double x, double dy)
+{
+    const double s = 1 / (1 + exp(-x));
+    return dy * s * (1 + x * (1 - s));
+}
+
+static wg_status reference(const wg_run *r)
+{
+    return wgi_reference2(r, silu_backward);
+}
+
+static void samples(wg_samples *s)
+{
+    const wgi_unary_backward a = { .formula = WGI_FORMULA_silu_backward };
+    wg_sample(s, "1-d", WG_LIST(wg_randn(WG_DIMS(7)), wg_randn(WG_DIMS(7))), &a);
+    wg_sample(s, "3-d", WG_LIST(wg_randn(WG_DIMS(2, 3, 4)), wg_randn(WG_DIMS(2, 3, 4))), &a);
+    wg_sample_error(s, "shapes", WG_LIST(wg_randn(WG_DIMS(7)), wg_randn(WG_DIMS(6))), &a,
+                    WG_ESHAPE, "unary_backward: shapes do not broadcast");
+}
+
 const wg_op wgi_op_unary_backward = {
     .name = "unary_backward",
     .in = { "saved", "dy" },
@@ -16,4 +37,6 @@ const wg_op wgi_op_unary_backward = {
     .flags = WG_OP_ACCUMULATE | WG_OP_GRAD_NONE,
     .infer = wgi_infer_binary,
     .cpu = run,
+    .reference = reference,
+    .samples = samples,
 };
