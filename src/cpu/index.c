@@ -6,7 +6,7 @@
 #include "cpu/reduce.h"
 #include "cpu/rows.h"
 
-enum { STRIP = 64, BUFFER = 1024 };
+enum { STRIP = 128, BUFFER = 1024 };
 
 /* ---- reading and checking indices ---- */
 typedef struct {
