@@ -3,6 +3,7 @@
 #define WENGERT_TESTS_FOLDER_H
 #include <check.h>
 #include <dirent.h>
+#include <stdarg.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -12,10 +13,25 @@
 
 static char folder_path[256];
 
+/* Formatted text; one of eight buffers in turn. */
+__attribute__((format(printf, 1, 2))) static inline const char *format(const char *fmt, ...)
+{
+    static char buffers[8][1280];
+    static int next;
+    char *text = buffers[next++ % 8];
+    va_list a;
+    va_start(a, fmt);
+    vsnprintf(text, sizeof buffers[0], fmt, a);
+    va_end(a);
+    return text;
+}
+
 static inline const char *folder_make(void)
 {
     const char *tmp = getenv("TMPDIR");
-    snprintf(folder_path, sizeof folder_path, "%s/wengert-XXXXXX", tmp && *tmp ? tmp : "/tmp");
+    if (!tmp || !*tmp)
+        tmp = access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp"; /* thousands of small files */
+    snprintf(folder_path, sizeof folder_path, "%s/wengert-XXXXXX", tmp);
     if (!mkdtemp(folder_path)) { /* not within a test: no ck_assert */
         perror(folder_path);
         exit(1);
@@ -30,9 +46,9 @@ static inline int folder_files(const char *path, bool remove_them)
     int n = 0;
     for (struct dirent *e; d && (e = readdir(d));) {
         if (!strcmp(e->d_name, ".") || !strcmp(e->d_name, "..")) continue;
-        char name[1024];
+        char name[1280];
         struct stat s;
-        snprintf(name, sizeof name, "%s/%s", path, e->d_name);
+        strcpy(name, format("%s/%s", path, e->d_name));
         if (lstat(name, &s) == 0 && S_ISDIR(s.st_mode)) {
             n += folder_files(name, remove_them);
             if (remove_them) rmdir(name);
@@ -54,9 +70,8 @@ static inline void folder_remove(void)
 /* The path of a name inside; lives as long as the program. */
 static inline const char *in_folder(const char *name)
 {
-    static char paths[64][512];
-    char path[512];
-    snprintf(path, sizeof path, "%s/%s", folder_path, name);
+    static char paths[64][1280];
+    const char *path = format("%s/%s", folder_path, name);
     for (int i = 0; i < 64; i++) {
         if (!*paths[i]) strcpy(paths[i], path);
         if (!strcmp(paths[i], path)) return paths[i];

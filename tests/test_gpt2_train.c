@@ -126,13 +126,10 @@ static void expect_same_files(const char *a, const char *b)
 
 static void expect_same_runs(const char *a, const char *b)
 {
-    char x[600], y[600];
-    snprintf(x, sizeof x, "%s/checkpoint.safetensors", a);
-    snprintf(y, sizeof y, "%s/checkpoint.safetensors", b);
-    expect_same_files(x, y);
-    snprintf(x, sizeof x, "%s/log.jsonl", a);
-    snprintf(y, sizeof y, "%s/log.jsonl", b);
-    const log_lines p = read_log(x), q = read_log(y);
+    expect_same_files(format("%s/checkpoint.safetensors", a),
+                      format("%s/checkpoint.safetensors", b));
+    const log_lines p = read_log(format("%s/log.jsonl", a)),
+                    q = read_log(format("%s/log.jsonl", b));
     ck_assert_int_eq(p.n, q.n);
     for (int i = 0; i < p.n; i++) {
         ck_assert_int_eq(p.step[i], i + 1);
@@ -159,8 +156,7 @@ END_TEST
 static void expect_mistake(int status, int want, const char *message)
 {
     const char *text = output("stderr");
-    char start[1200];
-    snprintf(start, sizeof start, "gpt2_train: %s", message);
+    const char *start = format("gpt2_train: %s", message);
     ck_assert_msg(status == want && !strncmp(text, start, strlen(start)),
                   "status %d, want %d\ngot  %swant %s\n", status, want, text, start);
     ck_assert_msg(strchr(text, '\n') == text + strlen(text) - 1, "not one line: %s", text);
@@ -188,12 +184,11 @@ START_TEST(mistakes_get_one_line_and_a_status)
     expect_mistake(RUN("--data", text, "--prompt", "QQ", "--out", in_folder("o")), 1,
                    "tokens_encode: the vocabulary lacks the character 'Q'");
     put_text(in_folder("config"), "# sizes\nlayers = 2\nwidht = 3\n");
-    char want[600];
-    snprintf(want, sizeof want, "%s:3: no option 'widht'", in_folder("config"));
-    expect_mistake(RUN("--config", in_folder("config")), 2, want);
+    expect_mistake(RUN("--config", in_folder("config")), 2,
+                   format("%s:3: no option 'widht'", in_folder("config")));
     put_text(in_folder("config"), "layers 2\n");
-    snprintf(want, sizeof want, "%s:1: no `name = value`: layers 2", in_folder("config"));
-    expect_mistake(RUN("--config", in_folder("config")), 2, want);
+    expect_mistake(RUN("--config", in_folder("config")), 2,
+                   format("%s:1: no `name = value`: layers 2", in_folder("config")));
 }
 END_TEST
 
@@ -209,18 +204,15 @@ START_TEST(files_that_cannot_be_trained_on_get_one_line_and_a_status)
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
         const char *path = in_folder(bad[i].name);
         if (bad[i].text) put_text(path, bad[i].text);
-        char want[700];
-        snprintf(want, sizeof want, "%s: %s", path, bad[i].message);
-        expect_mistake(RUN("--data", path, "--out", in_folder("o")), 1, want);
+        expect_mistake(RUN("--data", path, "--out", in_folder("o")), 1,
+                       format("%s: %s", path, bad[i].message));
     }
-    char want[700];
-    snprintf(want, sizeof want, "%s: not a regular file", folder_path);
-    expect_mistake(RUN("--data", folder_path, "--out", in_folder("o")), 1, want);
+    expect_mistake(RUN("--data", folder_path, "--out", in_folder("o")), 1,
+                   format("%s: not a regular file", folder_path));
     put_text(in_folder("in_the_way"), "x");
     const int status =
         RUN("--data", text_file(), TINY, "--steps", "1", "--out", in_folder("in_the_way"));
-    snprintf(want, sizeof want, "%s/log.jsonl: Not a directory", in_folder("in_the_way"));
-    expect_mistake(status, 1, want);
+    expect_mistake(status, 1, format("%s/log.jsonl: Not a directory", in_folder("in_the_way")));
 }
 END_TEST
 
@@ -279,9 +271,7 @@ START_TEST(stopping_and_resuming_gives_the_same_bits)
     expect_same_runs(in_folder("whole"), in_folder("again"));
     const int status =
         RUN(BOTH, "--steps", "20", "--out", in_folder("whole"), "--resume", "--width", "32");
-    char want[600];
-    snprintf(want, sizeof want, "%s/checkpoint.safetensors: \"model.", in_folder("whole"));
-    expect_mistake(status, 1, want);
+    expect_mistake(status, 1, format("%s/checkpoint.safetensors: \"model.", in_folder("whole")));
 }
 END_TEST
 
@@ -309,8 +299,7 @@ START_TEST(an_interrupt_saves_and_leaves)
     ck_assert_int_eq(wait_program(pid), 130);
     ck_assert_ptr_nonnull(strstr(output("stdout"), "stopped at step "));
     const int done = read_log(in_folder("int/log.jsonl")).n;
-    char steps[16];
-    snprintf(steps, sizeof steps, "%d", done + 2);
+    const char *steps = format("%d", done + 2);
     expect_success(RUN("--data", text, TINY, "--steps", steps, "--eval-every", "0", "--out",
                        in_folder("int"), "--resume"));
     expect_success(RUN("--data", text, TINY, "--steps", steps, "--eval-every", "0", "--out",

@@ -138,8 +138,7 @@ END_TEST
 
 START_TEST(published_reference_files_open)
 {
-    char path[1024];
-    snprintf(path, sizeof path, "%s/../shared/reference/gpt2_reference.safetensors", WG_SOURCE_ROOT);
+    const char *path = format("%s/../shared/reference/gpt2_reference.safetensors", WG_SOURCE_ROOT);
     if (access(path, R_OK) != 0) {
         puts("skipped: no data (published_reference_files_open)");
         return;
@@ -220,11 +219,9 @@ START_TEST(malformed_files_are_refused_with_their_reason)
 {
     const char *path = in_folder("bad");
     for (size_t i = 0; i < sizeof malformed / sizeof malformed[0]; i++) {
-        char want[768];
         put_safetensors(path, malformed[i].header, malformed[i].data);
-        snprintf(want, sizeof want, "%s: %s", path, malformed[i].message);
         ck_assert_msg(wg_safetensors_open(path) == NULL, "accepted: %s", malformed[i].header);
-        expect_error(WG_EFORMAT, want);
+        expect_error(WG_EFORMAT, format("%s: %s", path, malformed[i].message));
     }
 }
 END_TEST
@@ -463,9 +460,7 @@ START_TEST(a_left_over_temporary_is_overwritten_a_living_writers_is_not)
     const int fd = open(temporary, O_CREAT | O_WRONLY, 0666);
     ck_assert_int_eq(flock(fd, LOCK_EX), 0);
     ck_assert_int_eq(write_one(path, "x", x), WG_EIO);
-    char want[600];
-    snprintf(want, sizeof want, "%s: another process is writing it", path);
-    expect_error(WG_EIO, want);
+    expect_error(WG_EIO, format("%s: another process is writing it", path));
     ck_assert_int_eq(access(temporary, F_OK), 0);
     close(fd);
     ck_assert_int_eq(write_one(path, "x", x), WG_OK);

@@ -90,11 +90,9 @@ START_TEST(malformed_texts_are_refused)
                 { "x\xC3\xC3\xA4", 1 },    { "\xFF", 0 } };
     const char *path = in_folder("bad");
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
-        char want[600];
         put_text(path, bad[i].text);
         ck_assert_ptr_null(wg_tokens_text(path, WG_CHARS));
-        snprintf(want, sizeof want, "%s: malformed UTF-8 at byte %d", path, bad[i].byte);
-        expect_error(WG_EFORMAT, want);
+        expect_error(WG_EFORMAT, format("%s: malformed UTF-8 at byte %d", path, bad[i].byte));
     }
     put_text(path, "");
     ck_assert_ptr_null(wg_tokens_text(path, WG_CHARS));
@@ -170,11 +168,9 @@ START_TEST(shards_are_read_and_checked)
                 { 20240520, 1, -1, 10, "its header says -1 tokens" },
                 { 20240520, 1, INT32_MAX, 10, "its header says 2147483647 tokens" } };
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
-        char want[600];
         put_shard(path, bad[i].magic, bad[i].version, bad[i].count, bad[i].real, 0);
         ck_assert_ptr_null(wg_tokens_shard(path));
-        snprintf(want, sizeof want, "%s: %s", path, bad[i].message);
-        expect_error(WG_EFORMAT, want);
+        expect_error(WG_EFORMAT, format("%s: %s", path, bad[i].message));
     }
     put_text(path, "short");
     ck_assert_ptr_null(wg_tokens_shard(path));
