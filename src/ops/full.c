@@ -65,6 +65,7 @@ static wg_status run_full(const wg_run *r)
     const wgi_make *a = r->attr;
     wg_tensor *y = r->out.t[0];
     filling f = { wg_run_out(r, 0), wg_dtype_size(a->dtype), { 0 } };
+    if (y->numel == 0) return WG_OK;
     wgi_store(f.element, a->dtype, a->a);
     if (y->numel < 2 * WGI_GRAIN)
         fill(&f, 0, y->numel);

@@ -30,7 +30,7 @@ static wg_status run(const wg_run *r)
     const wg_tensor *i = r->in.t[0];
     const char *from = wg_run_in(r, 0);
     int64_t *y = wg_run_out(r, 0);
-    memset(y, 0, (size_t)r->out.t[0]->numel * sizeof *y);
+    if (i->numel) memset(y, 0, (size_t)r->out.t[0]->numel * sizeof *y);
     for (int64_t k = 0; k < i->numel; k++) {
         int64_t v =
             wgi_load_int(from + (size_t)k * wg_dtype_size((wg_dtype)i->dtype), (wg_dtype)i->dtype);
