@@ -1,5 +1,5 @@
-/* Reductions, sorting and indexing beyond the registry's samples: long sums, threads, layouts that need blocks and strips,
- * ties, NaN, what happens over nothing. */
+/* Reductions, sorting and indexing beyond the registry's samples: long sums, threads, layouts that
+ * need blocks and strips, ties, NaN, what happens over nothing. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -50,7 +50,8 @@ static wg_tensor *integers(int64_t n, const int64_t *v)
 
 /* ---- accuracy ---- */
 
-/* Pairwise sums of n lose about log2(n) roundings, not n: 24 of 2^-24 here; a running f32 sum is off by 1e-3. */
+/* Pairwise sums of n lose about log2(n) roundings, not n: 24 of 2^-24 here; a running f32 sum is
+ * off by 1e-3. */
 START_TEST(a_sum_of_ten_million_is_exact_to_a_few_roundings)
 {
     wg_scope s = wg_scope_push();

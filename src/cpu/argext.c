@@ -1,5 +1,5 @@
-/* argmax and argmin: the first place of the extremum among a group's elements, counted in row-major order. A NaN is taken
- * for the extremum, as in max and min. */
+/* argmax and argmin: the first place of the extremum among a group's elements, counted in row-major
+ * order. A NaN is taken for the extremum, as in max and min. */
 #include "cpu/extents.h"
 #include "cpu/level.h"
 #include "cpu/parallel.h"

@@ -1,5 +1,5 @@
-/* Template: where the first greatest (or smallest, or first NaN) of a run is. Wants NAME, T, IS_NAN(v),
- * BETTER(a, b). */
+/* Template: where the first greatest (or smallest, or first NaN) of a run is. Wants NAME, T,
+ * IS_NAN(v), BETTER(a, b). */
 
 /* position (w) and best (w): updated by row number e. */
 static void WGI_JOIN(lanes, NAME)(void *best, int64_t *position, const void *row, int64_t e,

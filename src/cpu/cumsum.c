@@ -1,5 +1,5 @@
-/* Running sums along one axis: f32 and 16-bit floats add in f64, so that the error does not grow along the axis. Strips
- * of the last axis run together where it is not the summed one. */
+/* Running sums along one axis: f32 and 16-bit floats add in f64, so that the error does not grow
+ * along the axis. Strips of the last axis run together where it is not the summed one. */
 #include "cpu/extents.h"
 #include "cpu/index.h"
 #include "cpu/parallel.h"

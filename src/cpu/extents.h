@@ -1,5 +1,5 @@
-/* Lists of axes with two strides each, merged where their strides allow, and cursors that step through them without
- * index arithmetic per element. */
+/* Lists of axes with two strides each, merged where their strides allow, and cursors that step
+ * through them without index arithmetic per element. */
 #ifndef WGI_CPU_EXTENTS_H
 #define WGI_CPU_EXTENTS_H
 #include "tensor/internal.h"

@@ -224,7 +224,8 @@ static void add_at(const job *j, char *large, int64_t step, const int64_t *i, in
     }
 }
 
-/* n elements along axis d of the small side, from element `start` of the line that begins at large, small, index. */
+/* n elements along axis d of the small side, from element `start` of the line that begins at large,
+ * small, index. */
 static void put_line(const job *j, int d, int64_t start, int64_t n, int64_t large, int64_t small,
                      int64_t index)
 {

@@ -1,5 +1,5 @@
-/* Moving elements by index tensors. Two cores serve every op of the family: `take` reads a large tensor at indices, `put`
- * writes or adds there, in a fixed order and without atomics. */
+/* Moving elements by index tensors. Two cores serve every op of the family: `take` reads a large
+ * tensor at indices, `put` writes or adds there, in a fixed order and without atomics. */
 #ifndef WGI_CPU_INDEX_H
 #define WGI_CPU_INDEX_H
 #include "tensor/internal.h"
@@ -20,8 +20,8 @@ typedef struct {
     bool accumulate;
 } wgi_index_put_attr;
 
-/* The small side's axes; along `axis` an index says where in the large side. The last of equal places wins when written;
- * all of them add up in order when added. */
+/* The small side's axes; along `axis` an index says where in the large side. The last of equal
+ * places wins when written; all of them add up in order when added. */
 typedef struct {
     int n, axis;
     int64_t shape[WG_MAX_DIMS];
@@ -35,11 +35,12 @@ typedef struct {
 void wgi_index_take(const wgi_index_map *m, const void *large, void *small, size_t bytes);
 /* large at the indices = small. */
 void wgi_index_write(const wgi_index_map *m, void *large, const void *small, size_t bytes);
-/* large at the indices += small, of dtype `from`; large is of from's accumulator type (f32, f64, i64). */
+/* large at the indices += small, of dtype `from`; large is of from's accumulator type (f32, f64,
+ * i64). */
 void wgi_index_add_into(const wgi_index_map *m, void *large, const void *small, wg_dtype from);
 
-/* t's indices as contiguous i64, each in [0, size) (with wrap: [-size, size), brought to [0, size)). Raises WG_EINDEX for
- * the first that is not: "i[2, 3] is 70, out of range for size 65". */
+/* t's indices as contiguous i64, each in [0, size) (with wrap: [-size, size), brought to [0,
+ * size)). Raises WG_EINDEX for the first that is not: "i[2, 3] is 70, out of range for size 65". */
 wg_status wgi_index_read(const wg_run *r, const wg_tensor *t, const char *name, int64_t size,
                          bool wrap, const int64_t **out);
 

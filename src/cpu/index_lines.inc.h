@@ -1,7 +1,7 @@
-/* Template: moves n elements of T between two lines, one of which may be addressed by indices, i[k * i_step] * by. Wants
- * NAME, T. */
-static void NAME(void *to, int64_t to_step, const int64_t *to_i, const void *from, int64_t from_step,
-                 const int64_t *from_i, int64_t i_step, int64_t by, int64_t n)
+/* Template: moves n elements of T between two lines, one of which may be addressed by indices, i[k
+ * * i_step] * by. Wants NAME, T. */
+static void NAME(void *to, int64_t to_step, const int64_t *to_i, const void *from,
+                 int64_t from_step, const int64_t *from_i, int64_t i_step, int64_t by, int64_t n)
 {
     T *t = to;
     const T *f = from;

@@ -6,7 +6,8 @@
 
 /* ---- operands ---- */
 
-/* t's data and strides when seen in shape `as` (same number of elements): where it lies, else a copy in scratch. */
+/* t's data and strides when seen in shape `as` (same number of elements): where it lies, else a
+ * copy in scratch. */
 static wg_status seen_as(const wg_run *r, const wg_tensor *t, const wg_dims *as, const void **data,
                          int64_t *strides)
 {

@@ -42,8 +42,7 @@ typedef struct {
     wgi_fold_op op;
     wgi_map map;
     double p;
-    const void *
-        centre; /* (kept) of the accumulator's type: taken from x before the map; NULL: nothing is */
+    const void *centre; /* (kept) of the accumulator's type: taken from x first; NULL: nothing is */
 } wgi_fold_spec;
 
 wgi_acc wgi_acc_of(int dtype);

@@ -1,5 +1,5 @@
-/* Template: one fold of one accumulator type. Wants NAME (suffix), T, VEC (a vector of LANES T), LANES, ONE(a, b) and
- * MANY(a, b): the op on T and on VEC. */
+/* Template: one fold of one accumulator type. Wants NAME (suffix), T, VEC (a vector of LANES T),
+ * LANES, ONE(a, b) and MANY(a, b): the op on T and on VEC. */
 static void WGI_JOIN(run, NAME)(void *acc, const void *from, int64_t n)
 {
     const T *p = from;

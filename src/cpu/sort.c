@@ -1,5 +1,6 @@
-/* Sorting and choosing along one axis. Every element becomes an unsigned key whose order is the wanted one (NaNs where
- * they belong, -0 equal to 0); equal keys keep their order, so that the lower index comes first. */
+/* Sorting and choosing along one axis. Every element becomes an unsigned key whose order is the
+ * wanted one (NaNs where they belong, -0 equal to 0); equal keys keep their order, so that the
+ * lower index comes first. */
 #include "cpu/parallel.h"
 #include "cpu/reduce.h"
 #include "cpu/rows.h"
@@ -55,7 +56,8 @@ static void insertion_sort(pair *p, int64_t n)
     }
 }
 
-/* Least significant digit first; digits that all keys share are passed over. Returns where the result lies: p or q. */
+/* Least significant digit first; digits that all keys share are passed over. Returns where the
+ * result lies: p or q. */
 static pair *radix_sort(pair *p, pair *q, int64_t n)
 {
     int64_t count[DIGITS][256];

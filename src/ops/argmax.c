@@ -1,5 +1,6 @@
-/* argmax and argmin: y = the place of the greatest (smallest) element of x over axes, counted in row-major order over the
- * reduced axes; the first one of equal ones; that of the first NaN if there is one.
+/* argmax and argmin: y = the place of the greatest (smallest) element of x over axes, counted in
+ * row-major order over the reduced axes; the first one of equal ones; that of the first NaN if
+ * there is one.
  *   x: (...) any -> y: x's shape without the axes (1 in their places with keepdim), i64.
  *   errors: WG_ESHAPE over nothing; WG_EINDEX, WG_EARG for the axes. */
 #include <math.h>

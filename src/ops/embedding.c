@@ -1,8 +1,10 @@
 /* embedding: y[..., :] = w[i[...], :].
  *   w: (V, C) any, i: (...) i64 or i32, any strides -> y: (..., C), w's dtype.
- *   gradient: dw = sum of dy over the places where an index stands, added in their order (embedding_backward, which adds
- *   straight into dw's place); saves i. The gradient of that is an embedding again.
- *   errors: WG_ESHAPE unless w has two axes; WG_EDTYPE for i; WG_EINDEX for an index outside [0, V): negative ones, too. */
+ *   gradient: dw = sum of dy over the places where an index stands, added in their order
+ *   (embedding_backward, which adds straight into dw's place); saves i. The gradient of that is an
+ *   embedding again.
+ *   errors: WG_ESHAPE unless w has two axes; WG_EDTYPE for i; WG_EINDEX for an index outside [0,
+ *   V): negative ones, too. */
 #include "ops/index_op.h"
 
 static wg_status infer(wg_infer *c)

@@ -1,8 +1,9 @@
 /* gather: y[a, b, c] = x[a, i[a, b, c], c] for axis 1, and so on.
- *   x: (...) any, i: as many axes, i64 or i32, no larger than x except along axis -> y: i's shape, x's dtype.
+ *   x: (...) any, i: as many axes, i64 or i32, no larger than x except along axis -> y: i's shape,
+ *   x's dtype.
  *   gradient: dx[a, i[a, b, c], c] = sum of dy[a, b, c] (gather_backward); saves i.
- *   errors: WG_ESHAPE for i; WG_EDTYPE for i; WG_EINDEX for the axis and for an index outside [0, size): negative ones,
- *   too. */
+ *   errors: WG_ESHAPE for i; WG_EDTYPE for i; WG_EINDEX for the axis and for an index outside [0,
+ *   size): negative ones, too. */
 #include "ops/index_op.h"
 
 static wg_status infer(wg_infer *c)

@@ -1,6 +1,7 @@
 /* index_add: y = x, and y[.., i[k], ..] += src[.., k, ..], in the order of k.
- *   x: (...) any but bool, src: x's shape with n along axis, x's dtype, i: (n) i64 or i32 -> y like x. 16-bit floats add
- *   in f32 and round once.     gradient: dx = dy; dsrc = index_select(dy, axis, i); saves i.
+ *   x: (...) any but bool, src: x's shape with n along axis, x's dtype, i: (n) i64 or i32 -> y like
+ *   x. 16-bit floats add in f32 and round once.     gradient: dx = dy; dsrc = index_select(dy,
+ *   axis, i); saves i.
  *   errors: as index_select's; WG_ESHAPE, WG_EDTYPE for src. */
 #include "ops/index_op.h"
 

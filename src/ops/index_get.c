@@ -1,8 +1,9 @@
-/* index_get: y[b, :] = x[i0[b], .., in-1[b], :], as PyTorch's x[i, j]: n index tensors for the leading axes of x, which
- * broadcast to a common shape (B). Negative indices count from the end.
+/* index_get: y[b, :] = x[i0[b], .., in-1[b], :], as PyTorch's x[i, j]: n index tensors for the
+ * leading axes of x, which broadcast to a common shape (B). Negative indices count from the end.
  *   x: (d0, .., dn-1, inner) any, i: 1 to ndim tensors i64 or i32 -> y: (B, inner), x's dtype.
  *   gradient: dx = zeros with dy added at the places, in order (index_get_backward); saves i.
- *   errors: WG_ESHAPE unless the indices broadcast; WG_EDTYPE for i; WG_EINDEX outside [-size, size). */
+ *   errors: WG_ESHAPE unless the indices broadcast; WG_EDTYPE for i; WG_EINDEX outside [-size,
+ *   size). */
 #include "ops/index_set.h"
 
 static wg_status infer_get(wg_infer *c)

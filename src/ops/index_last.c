@@ -1,5 +1,6 @@
-/* index_last: which of repeated indices was the last to write: for index_put's gradient. y[b] = no later b names the same
- * place of a tensor of the attribute's shape; i as index_put's -> y: (B) bool. */
+/* index_last: which of repeated indices was the last to write: for index_put's gradient. y[b] = no
+ * later b names the same place of a tensor of the attribute's shape; i as index_put's -> y: (B)
+ * bool. */
 #include "ops/index_set.h"
 
 static wg_status infer_last(wg_infer *c)

@@ -61,7 +61,7 @@ static inline int64_t wgi_size_after(const wg_tensor *t, int axis)
     return n;
 }
 
-/* out of range: raised in the kernels' words, "i at (3) is 7, out of range for size 5"; wrap adds size to negatives. */
+/* Every index in [0, size), or with wrap in [-size, size); else WG_EINDEX. */
 static inline wg_status wgi_reference_check(const wg_tensor *i, int64_t size, bool wrap)
 {
     for (int64_t k = 0; k < i->numel; k++) {

@@ -1,12 +1,14 @@
-/* Several index tensors for the leading axes. They broadcast to a common shape (B); with n of them, x (d0, .., dn-1, inner)
- * is addressed as x[i0[b], .., in-1[b], :]. Negative indices count from the end, as in PyTorch's x[i, j].
- *
+/* Several index tensors for the leading axes. They broadcast to a common shape (B); with n of them,
+ * x (d0, .., dn-1, inner) is addressed as x[i0[b], .., in-1[b], :]. Negative indices count from the
+ *end, as in PyTorch's x[i, j]. 
  * index_put: y = x, and y[i0[b], .., :] = values[b, :], or += with accumulate.
- *   x: (...) any, i: 1 to ndim tensors i64 or i32, values: broadcasts to (B, inner), x's dtype -> y like x. Writing, the last
- *   b (in row-major order) of equal places wins; adding (not for bool), all add up in order, 16-bit floats in f32.
- *   gradient: dx = dy, with 0 at the places when writing; dvalues = dy at the places, 0 for those that were overwritten by a
- *   later b. saves i.
- *   errors: WG_ESHAPE unless the indices and values broadcast; WG_EDTYPE for i and values; WG_EINDEX outside [-size, size). */
+ *   x: (...) any, i: 1 to ndim tensors i64 or i32, values: broadcasts to (B, inner), x's dtype -> y
+ *   like x. Writing, the last b (in row-major order) of equal places wins; adding (not for bool),
+ *   all add up in order, 16-bit floats in f32.
+ *   gradient: dx = dy, with 0 at the places when writing; dvalues = dy at the places, 0 for those
+ *   that were overwritten by a later b. saves i.
+ *   errors: WG_ESHAPE unless the indices and values broadcast; WG_EDTYPE for i and values;
+ *   WG_EINDEX outside [-size, size). */
 #include "ops/index_set.h"
 
 static wg_status infer_put(wg_infer *c)
@@ -113,7 +115,7 @@ static void samples_put(wg_samples *s)
               PUT(false));
     wg_sample_error(s, "index", WG_LIST(x, wg_randn(WG_DIMS()), wg_arange(2, 4)), PUT(false),
                     WG_EINDEX, "index_put: i[0] at (1) is 3, out of range for size 3");
-    wg_sample_error(s, "negative", WG_LIST(x, wg_randn(WG_DIMS()), i, wg_full(WG_DIMS(), -5)),
+    wg_sample_error(s, "float index", WG_LIST(x, wg_randn(WG_DIMS()), i, wg_full(WG_DIMS(), -5)),
                     PUT(false), WG_EDTYPE, "index_put: ");
     wg_sample_error(s, "values", WG_LIST(x, wg_randn(WG_DIMS(4, 4, 2)), i), PUT(false), WG_ESHAPE,
                     "index_put: ");

@@ -1,8 +1,9 @@
 /* index_select: y[.., k, ..] = x[.., i[k], ..] along axis.
  *   x: (...) any, i: (n) i64 or i32 -> y: x's shape with n along axis, x's dtype.
- *   gradient: dx = sum of dy over the places where an index stands (index_select_backward); saves i.
- *   errors: WG_ESHAPE if i is not 1-d or x 0-d; WG_EDTYPE for i; WG_EINDEX for the axis and for an index outside
- *   [0, size): negative ones, too. */
+ *   gradient: dx = sum of dy over the places where an index stands (index_select_backward); saves
+ *   i.
+ *   errors: WG_ESHAPE if i is not 1-d or x 0-d; WG_EDTYPE for i; WG_EINDEX for the axis and for an
+ *   index outside [0, size): negative ones, too. */
 #include "ops/index_op.h"
 
 static wg_status infer(wg_infer *c)

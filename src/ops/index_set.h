@@ -1,5 +1,5 @@
-/* Several index tensors that broadcast and address the leading axes of a tensor: x[i, j, ...]. B is their common shape, inner
- * the axes of x behind the n that are indexed. */
+/* Several index tensors that broadcast and address the leading axes of a tensor: x[i, j, ...]. B is
+ * their common shape, inner the axes of x behind the n that are indexed. */
 #ifndef WGI_OPS_INDEX_SET_H
 #define WGI_OPS_INDEX_SET_H
 #include "ops/index_op.h"

@@ -1,9 +1,9 @@
-/* norm: y = (sum |x|^p)^(1/p) over axes; p = 0 counts elements that are not 0, p = inf (-inf) takes the greatest
- * (smallest) |x|.
- *   x: (...) floating -> y: x's shape without the axes (1 in their places with keepdim), x's dtype; accumulated in f32
- *   (f64 for f64). Over nothing: 0.
- *   gradient: dx = dy sign(x) (|x| / y)^(p-1), 0 where x or y is 0; p = inf: dy sign(x), shared equally among the elements of
- *   that size; p = 0: zero. saves x, y.
+/* norm: y = (sum |x|^p)^(1/p) over axes; p = 0 counts elements that are not 0, p = inf (-inf) takes
+ * the greatest (smallest) |x|.
+ *   x: (...) floating -> y: x's shape without the axes (1 in their places with keepdim), x's dtype;
+ *   accumulated in f32 (f64 for f64). Over nothing: 0.
+ *   gradient: dx = dy sign(x) (|x| / y)^(p-1), 0 where x or y is 0; p = inf: dy sign(x), shared
+ *   equally among the elements of that size; p = 0: zero. saves x, y.
  *   errors: WG_EDTYPE if x is not floating; WG_EARG if p is NaN; WG_EINDEX, WG_EARG for the axes.
  *   source: torch.linalg.vector_norm. */
 #include <math.h>

@@ -1,8 +1,9 @@
 /* prod: y = product of x over axes.
- *   x: (...) any -> y: x's shape without the axes (1 in their places with keepdim), x's dtype; i64 for integers and bool.
- *   Accumulated in f32 (f64 for f64). Over nothing: 1.
- *   gradient: of the composite, a tree of products, so that zeros need no special case: dx_i = dy times the other elements,
- *   at any order. saves x.     errors: WG_EINDEX, WG_EARG for the axes. */
+ *   x: (...) any -> y: x's shape without the axes (1 in their places with keepdim), x's dtype; i64
+ *   for integers and bool. Accumulated in f32 (f64 for f64). Over nothing: 1.
+ *   gradient: of the composite, a tree of products, so that zeros need no special case: dx_i = dy
+ *   times the other elements, at any order. saves x.     errors: WG_EINDEX, WG_EARG for the axes.
+ *   */
 #include "ops/reduce_op.h"
 
 static wg_status infer(wg_infer *c)

@@ -1,6 +1,6 @@
 /* scatter_add: y = x, and y[a, i[a, b, c], c] += src[a, b, c] for axis 1, in the order of b.
- *   x: (...) any but bool, i: as many axes, no larger than src, nor than x except along axis; src: x's dtype -> y like x.
- *   16-bit floats add in f32 and round once.
+ *   x: (...) any but bool, i: as many axes, no larger than src, nor than x except along axis; src:
+ *   x's dtype -> y like x. 16-bit floats add in f32 and round once.
  *   gradient: dx = dy; dsrc = gather(dy, axis, i), 0 where src is larger than i; saves i.
  *   errors: as gather's; WG_ESHAPE, WG_EDTYPE for src. */
 #include "ops/index_op.h"

@@ -1,5 +1,5 @@
-/* sort: y = x sorted along axis, and i = where the elements were: y = gather(x, axis, i). Stable: equal elements (and -0
- * and 0) keep their order. NaNs are last, in either direction.
+/* sort: y = x sorted along axis, and i = where the elements were: y = gather(x, axis, i). Stable:
+ * equal elements (and -0 and 0) keep their order. NaNs are last, in either direction.
  *   x: (...) any -> y: like x, i: x's shape, i64.
  *   gradient: dx = dy scattered to i; saves i.     errors: WG_EINDEX for the axis. */
 #include <math.h>

@@ -1,7 +1,8 @@
-/* topk: y = the k largest elements of x along axis, the largest first, and i = where they were. Of equal elements the one
- * with the lower index comes first; NaNs count as the largest.
+/* topk: y = the k largest elements of x along axis, the largest first, and i = where they were. Of
+ * equal elements the one with the lower index comes first; NaNs count as the largest.
  *   x: (...) any -> y: x's shape with k along axis, x's dtype; i: the same, i64.
- *   gradient: dx = dy scattered to i; saves i.     errors: WG_EINDEX for the axis; WG_EARG unless 0 <= k <= size. */
+ *   gradient: dx = dy scattered to i; saves i.     errors: WG_EINDEX for the axis; WG_EARG unless 0
+ *   <= k <= size. */
 #include <math.h>
 
 #include "cpu/scan.h"

@@ -1,9 +1,12 @@
-/* var and std: y = sum (x - mean)^2 / max(0, n - correction) over axes, n elements in a group; std is its root.
- *   x: (...) floating -> y: x's shape without the axes (1 in their places with keepdim), x's dtype; two passes in f32 (f64
- *   for f64). correction: 1 unless given (Bessel's), WG_JUST(0) for the population's. n <= correction: 0 / 0 and the like,
- *   as in PyTorch.
- *   gradient: var: dx = dy 2 (x - mean) / (n - correction); std: dx = dy (x - mean) / ((n - correction) y), 0 where y is 0.
- *   saves x (and y for std).     errors: WG_EDTYPE if x is not floating; WG_EINDEX, WG_EARG for the axes. */
+/* var and std: y = sum (x - mean)^2 / max(0, n - correction) over axes, n elements in a group; std
+ * is its root.
+ *   x: (...) floating -> y: x's shape without the axes (1 in their places with keepdim), x's dtype;
+ *   two passes in f32 (f64 for f64). correction: 1 unless given (Bessel's), WG_JUST(0) for the
+ *   population's. n <= correction: 0 / 0 and the like, as in PyTorch.
+ *   gradient: var: dx = dy 2 (x - mean) / (n - correction); std: dx = dy (x - mean) / ((n -
+ *   correction) y), 0 where y is 0.
+ *   saves x (and y for std).     errors: WG_EDTYPE if x is not floating; WG_EINDEX, WG_EARG for the
+ *   axes. */
 #include <math.h>
 
 #include "ops/reduce_op.h"
