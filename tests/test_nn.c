@@ -411,6 +411,12 @@ START_TEST(the_cache_copies_rows_and_grows)
     a = wg_narrow(wg_narrow(k, 0, 0, 1), 2, 0, 1);
     ck_assert_int_ne(wg_kv_append(cache, n, &a, &b), WG_OK);
     fails(WG_ESHAPE, "(B, H, T, D)");
+    a = wg_narrow(k, 2, 0, 1);
+    b = wg_narrow(v, 2, 0, 1);
+    wg_raise(WG_EARG, "the step has failed");
+    ck_assert_int_ne(wg_kv_append(cache, n, &a, &b), WG_OK);
+    fails(WG_EARG, "the step has failed");
+    ck_assert_int_eq(wg_kv_length(cache, n), 3);
     ck_assert_int_eq(wg_kv_length(NULL, NULL), 0);
     wg_kv_truncate(cache, -1);
     fails(WG_EARG, "negative");
@@ -426,8 +432,10 @@ END_TEST
 
 /* ---- recomputation and losses ---------------------------------------------------------------- */
 
-/* Gradients of a step over packed sequences: positions restart, the mask is block-diagonal. */
-static wg_list packed_gradients(wg_module *m, wg_tensor *tokens, bool packed, bool recompute)
+/* Gradients of a step over packed sequences: positions restart, the mask is block-diagonal. *held:
+ * the bytes that forward kept. */
+static wg_list packed_gradients(wg_module *m, wg_tensor *tokens, bool packed, bool recompute,
+                                int64_t *held)
 {
     const int64_t half[] = { 0, 1, 2, 3, 4, 5, 0, 1, 2, 3, 4, 5 };
     wg_tensor *positions = wg_from(half, sizeof half, WG_I64, WG_DIMS(12));
@@ -441,7 +449,9 @@ static wg_list packed_gradients(wg_module *m, wg_tensor *tokens, bool packed, bo
     }
     wg_seed(11);
     const wg_step step = { .positions = positions, .mask = mask };
+    *held = -wg_memory_stats(wg_cpu()).current;
     wg_tensor *y = wg_transformer_step(m, tokens, packed ? &step : NULL);
+    *held += wg_memory_stats(wg_cpu()).current;
     wg_backward(wg_sum(wg_square(y), WG_ALL, false));
     expect_no_error();
     return gradients(m);
@@ -456,8 +466,10 @@ START_TEST(recomputed_blocks_give_the_same_bits)
     wg_tensor *tokens = some_tokens(2, 12);
     wg_params ps = wg_module_params(m);
     for (int packed = 0; packed < 2; packed++) {
-        wg_list plain = packed_gradients(m, tokens, packed, false);
-        wg_list again = packed_gradients(m, tokens, packed, true);
+        int64_t all, few;
+        wg_list plain = packed_gradients(m, tokens, packed, false, &all);
+        wg_list again = packed_gradients(m, tokens, packed, true, &few);
+        ck_assert_msg(few < all / 2, "%lld bytes kept of %lld", (long long)few, (long long)all);
         for (int64_t i = 0; i < ps.n; i++)
             ck_assert_msg(same_bits(plain.t[i], again.t[i]), "%s, packed %d", ps.p[i].name, packed);
     }

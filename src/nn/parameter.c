@@ -4,9 +4,9 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "autograd/node.h"
 #include "nn/state.h"
 #include "tensor/internal.h"
+#include "wengert/autograd.h"
 #include "wengert/ops.h"
 
 /* ---- paths ----------------------------------------------------------------------------------- */
@@ -93,10 +93,6 @@ void wgi_parameter_adopt(wg_tensor *t, wg_tensor *value)
     for (int i = 0; i < t->ndim; i++) t->strides[i] = value->strides[i];
     wgi_unref(t->cast_copy); /* the autocast copy of another storage */
     t->cast_copy = NULL;
-    if (t->node) {
-        t->node->meta[0].dtype = t->dtype;
-        t->node->meta[0].device = t->device;
-    }
     if (old) wgi_storage_unref(old);
 }
 
@@ -107,6 +103,6 @@ void wgi_parameter_freeze(wg_tensor *t, bool frozen)
     } else if (t->node) {
         wgi_node *leaf = t->node;
         t->node = NULL;
-        wgi_node_unref(leaf);
+        wgi_node_release(leaf);
     }
 }
