@@ -1,4 +1,6 @@
 /* Layers, transformers, the key-value cache. */
+#include <pthread.h>
+
 #include "nn_check.h"
 
 /* ---- layers ---------------------------------------------------------------------------------- */
@@ -430,6 +432,56 @@ START_TEST(the_cache_copies_rows_and_grows)
 }
 END_TEST
 
+typedef struct {
+    wg_module *model;
+    int64_t tokens[12];
+    float logits[19];
+    wg_status status;
+} worker;
+
+/* Decodes the worker's tokens one at a time; the last one's logits. */
+static void *decode(void *p)
+{
+    worker *w = p;
+    wg_scope s = wg_scope_push();
+    wg_use_grad(false);
+    wg_kv_cache *cache = wg_kv_cache_new(12);
+    const wg_step step = { .cache = cache };
+    for (int i = 0; i < 12; i++) {
+        wg_scope inner = wg_scope_push();
+        wg_tensor *x = wg_from(&w->tokens[i], sizeof(int64_t), WG_I64, WG_DIMS(1, 1));
+        (void)!wg_read(wg_transformer_step(w->model, x, &step), w->logits, sizeof w->logits,
+                       WG_F32);
+        wg_scope_return(inner, NULL);
+    }
+    wg_kv_cache_free(cache);
+    w->status = wg_scope_pop(s);
+    return NULL;
+}
+
+START_TEST(threads_share_a_model)
+{
+    wg_scope s = begin();
+    wg_transformer_config c = small_llama();
+    wg_module *m = wg_transformer_new(&c);
+    wg_module_train(m, false);
+    worker alone[2] = { { .model = m }, { .model = m } };
+    for (int i = 0; i < 24; i++) alone[i % 2].tokens[i / 2] = (i * i + 3) % 19;
+    worker both[2] = { alone[0], alone[1] };
+    for (int i = 0; i < 2; i++) decode(&alone[i]);
+    pthread_t t[2];
+    for (int i = 0; i < 2; i++) ck_assert_int_eq(pthread_create(&t[i], NULL, decode, &both[i]), 0);
+    for (int i = 0; i < 2; i++) pthread_join(t[i], NULL);
+    for (int i = 0; i < 2; i++) {
+        ck_assert_int_eq(both[i].status, WG_OK);
+        ck_assert_mem_eq(both[i].logits, alone[i].logits, sizeof both[i].logits);
+    }
+    ck_assert(memcmp(alone[0].logits, alone[1].logits, sizeof alone[0].logits) != 0);
+    wg_module_free(m);
+    pop(s);
+}
+END_TEST
+
 /* ---- recomputation and losses ---------------------------------------------------------------- */
 
 /* Gradients of a step over packed sequences: positions restart, the mask is block-diagonal. *held:
@@ -603,6 +655,7 @@ int main(void)
         nothing_looks_ahead,
         decoding_with_a_cache_equals_the_whole,
         the_cache_copies_rows_and_grows,
+        threads_share_a_model,
         recomputed_blocks_give_the_same_bits,
         packed_sequences_do_not_see_each_other,
         the_loss_is_the_cross_entropy_of_the_logits,
