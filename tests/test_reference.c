@@ -1,5 +1,6 @@
-/* GPT-2 and Llama against PyTorch: logits, loss, every gradient, 20 steps of AdamW. The files' __metadata__ says how they
- * were made (nanoGPT with the erf GELU; llama2.c; tied embeddings; learning rate, decay and clipping as in train() below). */
+/* GPT-2 and Llama against PyTorch: logits, loss, every gradient, 20 steps of AdamW. The files'
+ * __metadata__ says how they were made: nanoGPT with the erf GELU; llama2.c; tied embeddings;
+ * learning rate, decay and clipping as in train() below. */
 #include "nn_check.h"
 
 typedef struct {
@@ -68,7 +69,8 @@ static wg_module *make(const reference *r, wg_safetensors *f, wg_dtype t)
     return m;
 }
 
-/* Batch 0. The file's own numbers are f32's: what f64 is closer to them than f32 is, rounding in the file allows. */
+/* Batch 0. The file's own numbers are f32's: f64 comes closer to them as far
+ * as their rounding allows. */
 static void compare(reference r, wg_dtype t, double logits, double loss, double gradient)
 {
     wg_scope s = begin();
@@ -160,7 +162,7 @@ static void train(reference r)
         for (int64_t i = 0; i < ps.n; i++) {
             double far = distance(ps.p[i].tensor, get(f, "final.", ps.p[i].name));
             if (far > most) most = far;
-            /* Adam turns a gradient near zero into a whole step of either sign: a few of them may differ by 2 lr */
+            /* Adam makes a whole step of a gradient near zero, of either sign */
             ck_assert_msg(far < 5e-3, "%s after 20 steps: %g", ps.p[i].name, far);
         }
         printf("%s: 20 steps, parameters %.2g\n", r.file, most);

@@ -43,7 +43,8 @@ WG_API void wg_module_free(wg_module *m);
 /* ---- inside init ----------------------------------------------------------------------------- */
 /** Registers value as a parameter (a contiguous leaf that requires a gradient: detached if it has a
  * history) under name, holds a reference and stores it in *slot. Floating dtypes only. A value that
- * is a parameter already is tied; a read-only one (a file's) is copied. WG_EARG: no name, no slot, or a name that is taken. */
+ * is a parameter already is tied; a read-only one (a file's) is copied.
+ * WG_EARG: no name, no slot, or a name that is taken. */
 WG_API void wg_param(wg_module *m, const char *name, wg_tensor **slot, wg_tensor *value);
 /** The same for a tensor that is saved and moved but not trained. */
 WG_API void wg_buffer(wg_module *m, const char *name, wg_tensor **slot, wg_tensor *value);
