@@ -31,9 +31,11 @@ static bool parse(int argc, char **argv, options *o)
     struct {
         const char *name;
         int64_t *to;
-    } table[] = { { "--batch", &o->batch },   { "--block", &o->block },   { "--steps", &o->steps },
-                  { "--threads", &o->threads }, { "--layers", &o->layers }, { "--heads", &o->heads },
-                  { "--width", &o->width },   { "--vocab", &o->vocab },   { "--recompute", &o->recompute } };
+    } table[] = { { "--batch", &o->batch },        { "--block", &o->block },
+                  { "--steps", &o->steps },        { "--threads", &o->threads },
+                  { "--layers", &o->layers },      { "--heads", &o->heads },
+                  { "--width", &o->width },        { "--vocab", &o->vocab },
+                  { "--recompute", &o->recompute } };
     for (int i = 1; i < argc; i += 2) {
         bool known = false;
         for (size_t k = 0; k < sizeof table / sizeof *table; k++)
@@ -71,7 +73,8 @@ static void recompute_blocks(wg_module *model)
     wg_scope s = wg_scope_push();
     wg_modules all = wg_module_all(model);
     for (int64_t i = 0; i < all.n; i++)
-        if (wg_module_is(all.m[i].module, &wg_block_type)) wg_module_recompute(all.m[i].module, true);
+        if (wg_module_is(all.m[i].module, &wg_block_type))
+            wg_module_recompute(all.m[i].module, true);
     wg_scope_return(s, NULL);
 }
 
@@ -90,7 +93,9 @@ static wg_status step(wg_module *model, wg_optim *opt, const options *o, double 
 
 int main(int argc, char **argv)
 {
-    options o = { .batch = 4, .block = 64, .steps = 7, .layers = 12, .heads = 12, .width = 768, .vocab = 50257 };
+    options o = {
+        .batch = 4, .block = 64, .steps = 7, .layers = 12, .heads = 12, .width = 768, .vocab = 50257
+    };
     if (!parse(argc, argv, &o)) {
         fprintf(stderr, "gpt2_step: wrong arguments; see the head of bench/gpt2_step.c\n");
         return 2;
@@ -115,9 +120,12 @@ int main(int argc, char **argv)
     double median = seconds[first + n / 2];
     struct rusage u;
     getrusage(RUSAGE_SELF, &u);
-    printf("median %.3f s a step, %.0f tokens/s; %.1f GFLOP counted: %.0f GFLOP/s, %.0f%% of the product rate %.0f\n", median,
-           (double)(o.batch * o.block) / median, flops * 1e-9, flops * 1e-9 / median, 100 * flops * 1e-9 / median / rate, rate);
-    printf("peak: %.2f GB in tensors, %.2f GB resident\n", (double)wg_memory_stats(wg_cpu()).peak * 1e-9, (double)u.ru_maxrss * 1.024e-6);
+    printf(
+        "median %.3f s a step, %.0f tokens/s; %.1f GFLOP counted: %.0f GFLOP/s, %.0f%% of the product rate %.0f\n",
+        median, (double)(o.batch * o.block) / median, flops * 1e-9, flops * 1e-9 / median,
+        100 * flops * 1e-9 / median / rate, rate);
+    printf("peak: %.2f GB in tensors, %.2f GB resident\n",
+           (double)wg_memory_stats(wg_cpu()).peak * 1e-9, (double)u.ru_maxrss * 1.024e-6);
     free(seconds);
     wg_optim_free(opt);
     wg_module_free(model);

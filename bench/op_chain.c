@@ -32,7 +32,8 @@ int main(void)
     static double forward[REPEATS], backward[REPEATS], release[REPEATS];
     wg_use_threads(1);
     wg_scope all = wg_scope_push();
-    wg_tensor *x = wg_require_grad(wg_ones(WG_DIMS(4, 4))), *b = wg_require_grad(wg_ones(WG_DIMS(4, 4)));
+    wg_tensor *x = wg_require_grad(wg_ones(WG_DIMS(4, 4))),
+              *b = wg_require_grad(wg_ones(WG_DIMS(4, 4)));
     for (int r = 0; r < REPEATS; r++) {
         wg_scope s = wg_scope_push();
         double t0 = now();
@@ -49,7 +50,7 @@ int main(void)
         backward[r] = 1e9 * (t2 - t1) / CHAIN;
         release[r] = 1e9 * (t3 - t2) / CHAIN;
     }
-    printf("x + b of 4 x 4, ns an op: forward %.0f, backward %.0f, release %.0f\n", median(forward), median(backward),
-           median(release));
+    printf("x + b of 4 x 4, ns an op: forward %.0f, backward %.0f, release %.0f\n", median(forward),
+           median(backward), median(release));
     return wg_scope_pop(all) == WG_OK ? 0 : wg_error_print(stderr);
 }

@@ -10,7 +10,8 @@ static void spiral(int64_t n, wg_tensor **x, wg_tensor **y)
 {
     *y = wg_remainder(wg_arange(0, n), wg_scalar(CLASSES));
     wg_tensor *r = wg_affine(wg_rand(WG_DIMS(n)), 0.95, 0.05);
-    wg_tensor *angle = wg_add(wg_affine(r, 4, 0), wg_affine(wg_cast(*y, WG_F32), 2 * acos(-1) / CLASSES, 0));
+    wg_tensor *angle =
+        wg_add(wg_affine(r, 4, 0), wg_affine(wg_cast(*y, WG_F32), 2 * acos(-1) / CLASSES, 0));
     angle = wg_add(angle, wg_affine(wg_randn(WG_DIMS(n)), 0.15, 0));
     *x = wg_stack(WG_LIST(wg_mul(r, wg_cos(angle)), wg_mul(r, wg_sin(angle))), 1);
 }
@@ -31,7 +32,9 @@ static wg_tensor *tanh_forward(wg_module *m, wg_tensor *x)
     (void)m;
     return wg_tanh(x);
 }
-static const wg_module_type tanh_type = { .name = "tanh", .size = sizeof(wg_module), .forward = tanh_forward };
+static const wg_module_type tanh_type = { .name = "tanh",
+                                          .size = sizeof(wg_module),
+                                          .forward = tanh_forward };
 
 static wg_module *network(void)
 {

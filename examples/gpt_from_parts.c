@@ -29,7 +29,8 @@ static void attention_init(wg_module *m, const void *config)
 
 static wg_tensor *split_heads(wg_tensor *x, int64_t H) /* (B, T, C) -> (B, H, T, D) */
 {
-    return wg_transpose(wg_reshape(x, WG_DIMS(wg_size(x, 0), wg_size(x, 1), H, wg_size(x, 2) / H)), 1, 2);
+    return wg_transpose(wg_reshape(x, WG_DIMS(wg_size(x, 0), wg_size(x, 1), H, wg_size(x, 2) / H)),
+                        1, 2);
 }
 
 /* A typed forward: any signature; wg_module_enter gives it the path, the scope, the settings. */
@@ -47,7 +48,9 @@ static wg_tensor *attention_forward(wg_module *m, wg_tensor *x, wg_kv_cache *cac
     y = wg_reshape(wg_transpose(y, 1, 2), WG_DIMS(B, T, C));
     return wg_scope_return(s, wg_dropout(wg_forward(self->c_proj, y), self->dropout, m->training));
 }
-static const wg_module_type attention_type = { .name = "attention", .size = sizeof(attention), .init = attention_init };
+static const wg_module_type attention_type = { .name = "attention",
+                                               .size = sizeof(attention),
+                                               .init = attention_init };
 
 /* ---- mlp ---------------------------------------------------------------------------------------------------------------- */
 typedef struct {
@@ -71,7 +74,9 @@ static wg_tensor *mlp_forward(wg_module *m, wg_tensor *x) /* (B, T, C) -> (B, T,
     wg_tensor *h = wg_gelu(wg_forward(self->c_fc, x), true);
     return wg_dropout(wg_forward(self->c_proj, h), self->dropout, m->training);
 }
-static const wg_module_type mlp_type = { .name = "mlp", .size = sizeof(mlp), .init = mlp_init, .forward = mlp_forward };
+static const wg_module_type mlp_type = {
+    .name = "mlp", .size = sizeof(mlp), .init = mlp_init, .forward = mlp_forward
+};
 
 /* ---- block -------------------------------------------------------------------------------------------------------------- */
 typedef struct {
@@ -101,7 +106,9 @@ static wg_tensor *block_forward(wg_module *m, wg_tensor *x)
 {
     return block_step(m, x, NULL);
 }
-static const wg_module_type block_type = { .name = "block", .size = sizeof(block), .init = block_init, .forward = block_forward };
+static const wg_module_type block_type = {
+    .name = "block", .size = sizeof(block), .init = block_init, .forward = block_forward
+};
 
 /* ---- model -------------------------------------------------------------------------------------------------------------- */
 typedef struct {
@@ -116,8 +123,10 @@ static void init_weights(wg_module *m, const gpt_config *c)
     wg_params ps = wg_module_params(m);
     for (int64_t i = 0; i < ps.n; i++) {
         wg_tensor *p = ps.p[i].tensor;
-        double std = wg_match("*.c_proj.weight", ps.p[i].name) ? 0.02 / sqrt(2.0 * (double)c->layers) : 0.02;
-        if (wg_ndim(p) == 2 && wg_assign(p, wg_affine(wg_randn(wg_shape(p)), std, 0)) != WG_OK) return;
+        double std =
+            wg_match("*.c_proj.weight", ps.p[i].name) ? 0.02 / sqrt(2.0 * (double)c->layers) : 0.02;
+        if (wg_ndim(p) == 2 && wg_assign(p, wg_affine(wg_randn(wg_shape(p)), std, 0)) != WG_OK)
+            return;
     }
 }
 
@@ -130,22 +139,26 @@ static void gpt_init(wg_module *m, const void *config)
     wg_child(m, "transformer.wpe", &self->wpe, wg_embedding_new(c->block, c->width));
     wg_child(m, "transformer.drop", &self->drop, wg_dropout_new(c->dropout));
     wg_child(m, "transformer.h", &self->h, wg_module_list_new());
-    for (int64_t i = 0; i < c->layers; i++) wg_module_list_add(self->h, wg_module_new(&block_type, c));
+    for (int64_t i = 0; i < c->layers; i++)
+        wg_module_list_add(self->h, wg_module_new(&block_type, c));
     wg_child(m, "transformer.ln_f", &self->ln_f, wg_layer_norm_new(c->width));
     wg_child(m, "lm_head", &self->lm_head, wg_linear_new(c->width, c->vocab, .no_bias = true));
     wg_tie(m, "lm_head.weight", "transformer.wte.weight");
     init_weights(m, c);
 }
 
-static wg_tensor *gpt_decode(wg_module *m, wg_tensor *tokens, wg_kv_cache *cache) /* (B, T) i64 -> (B, T, V) */
+static wg_tensor *gpt_decode(wg_module *m, wg_tensor *tokens,
+                             wg_kv_cache *cache) /* (B, T) i64 -> (B, T, V) */
 {
     gpt *self = (gpt *)m;
     wg_scope s = wg_module_enter(m);
     const int64_t start = wg_kv_length(cache, NULL), T = wg_size(tokens, 1);
     if (start + T > self->c.block)
-        return wg_scope_return(s, wg_fail(WG_EARG, "gpt: position %lld is beyond the context of %lld", (long long)(start + T),
-                                          (long long)self->c.block));
-    wg_tensor *x = wg_add(wg_forward(self->wte, tokens), wg_forward(self->wpe, wg_arange(start, start + T)));
+        return wg_scope_return(s,
+                               wg_fail(WG_EARG, "gpt: position %lld is beyond the context of %lld",
+                                       (long long)(start + T), (long long)self->c.block));
+    wg_tensor *x =
+        wg_add(wg_forward(self->wte, tokens), wg_forward(self->wpe, wg_arange(start, start + T)));
     x = wg_forward(self->drop, x);
     for (int64_t i = 0; i < self->c.layers; i++) {
         wg_module *b = wg_module_list_at(self->h, i);
@@ -157,10 +170,13 @@ static wg_tensor *gpt_forward(wg_module *m, wg_tensor *x)
 {
     return gpt_decode(m, x, NULL);
 }
-static const wg_module_type gpt_type = { .name = "gpt", .size = sizeof(gpt), .init = gpt_init, .forward = gpt_forward };
+static const wg_module_type gpt_type = {
+    .name = "gpt", .size = sizeof(gpt), .init = gpt_init, .forward = gpt_forward
+};
 
 /* Continues tokens[0 .. have) by `want`, the most probable token each time. */
-static wg_status gpt_generate(wg_module *model, int64_t *tokens, int64_t have, int64_t want, int64_t context)
+static wg_status gpt_generate(wg_module *model, int64_t *tokens, int64_t have, int64_t want,
+                              int64_t context)
 {
     wg_scope run = wg_scope_push();
     wg_use_grad(false);
@@ -169,11 +185,13 @@ static wg_status gpt_generate(wg_module *model, int64_t *tokens, int64_t have, i
     int64_t fresh = have;
     for (int64_t n = have; n < have + want && !wg_error_code(); n++) {
         wg_scope s = wg_scope_push();
-        wg_tensor *x = wg_from(tokens + n - fresh, (size_t)fresh * sizeof *tokens, WG_I64, WG_DIMS(1, fresh));
+        wg_tensor *x =
+            wg_from(tokens + n - fresh, (size_t)fresh * sizeof *tokens, WG_I64, WG_DIMS(1, fresh));
         wg_tensor *last = wg_select(gpt_decode(model, x, cache), 1, -1); /* (1, V) */
         tokens[n] = wg_item_int(wg_argmax(last, WG_DIMS(-1), false));
         fresh = 1;
-        wg_scope_return(s, NULL); /* an error stays pending: the loop ends, the last pop reports it */
+        wg_scope_return(s,
+                        NULL); /* an error stays pending: the loop ends, the last pop reports it */
     }
     wg_kv_cache_free(cache);
     return wg_scope_pop(run);
@@ -182,13 +200,16 @@ static wg_status gpt_generate(wg_module *model, int64_t *tokens, int64_t have, i
 int main(void)
 {
     wg_seed(4);
-    const gpt_config c = { .layers = 2, .heads = 2, .width = 32, .vocab = 12, .block = 24, .dropout = 0.1 };
+    const gpt_config c = {
+        .layers = 2, .heads = 2, .width = 32, .vocab = 12, .block = 24, .dropout = 0.1
+    };
     wg_module *model = wg_module_new(&gpt_type, &c);
     wg_optim *opt = wg_adamw_new(model, .lr = 3e-3);
     for (int step = 0; step < 200; step++) { /* to count: each token is the one before plus one */
         wg_scope s = wg_scope_push();
         wg_tensor *first = wg_randint(0, c.vocab, WG_DIMS(8, 1));
-        wg_tensor *all = wg_remainder(wg_add(first, wg_arange(0, c.block + 1)), wg_scalar((double)c.vocab)); /* (8, T+1) */
+        wg_tensor *all = wg_remainder(wg_add(first, wg_arange(0, c.block + 1)),
+                                      wg_scalar((double)c.vocab)); /* (8, T+1) */
         wg_tensor *logits = wg_forward(model, wg_narrow(all, 1, 0, c.block));
         wg_tensor *loss = wg_cross_entropy(logits, wg_narrow(all, 1, 1, c.block));
         wg_backward(loss);

@@ -22,7 +22,7 @@ static wg_tensor *gradient_penalty(wg_module *critic, wg_tensor *real, wg_tensor
     x = wg_require_grad(wg_detach(x));
     wg_tensor *g[1];
     wg_tensor *out = wg_sum(wg_forward(critic, x), WG_ALL, false);
-    wg_grad(WG_LIST(out), WG_LIST(x), WG_NO_LIST, WG_CREATE_GRAPH, ((wg_list){ 1, g }));
+    wg_grad(WG_LIST(out), WG_LIST(x), WG_NO_LIST, WG_CREATE_GRAPH, ((wg_list) { 1, g }));
     wg_tensor *norm = wg_sqrt(wg_sum(wg_square(g[0]), WG_DIMS(1), false));
     return wg_scope_return(s, wg_mean(wg_square(wg_affine(norm, 1, -1)), WG_ALL, false));
 }
@@ -35,14 +35,15 @@ int main(void)
     /* loss = sum x^4 / 12: H = diag(x^2) */
     wg_tensor *x = wg_require_grad(wg_randn(WG_DIMS(4))), *v = wg_randn(WG_DIMS(4)), *hv[1];
     wg_tensor *loss = wg_affine(wg_sum(wg_square(wg_square(x)), WG_ALL, false), 1.0 / 12, 0);
-    hvp(loss, WG_LIST(x), WG_LIST(v), (wg_list){ 1, hv });
+    hvp(loss, WG_LIST(x), WG_LIST(v), (wg_list) { 1, hv });
     double error = wg_item(wg_norm(wg_sub(hv[0], wg_mul(wg_square(x), v)), 2, WG_ALL, false));
     printf("|Hv - x^2 v| = %.1e\n", error);
 
     wg_module *critic = wg_linear_new(3, 1);
     wg_tensor *penalty = gradient_penalty(critic, wg_randn(WG_DIMS(8, 3)), wg_randn(WG_DIMS(8, 3)));
     wg_backward(penalty);
-    wg_tensor *w = wg_module_tensor(critic, "weight"); /* d (|w| - 1)^2 / d w = 2 (|w| - 1) w / |w| */
+    wg_tensor *w =
+        wg_module_tensor(critic, "weight"); /* d (|w| - 1)^2 / d w = 2 (|w| - 1) w / |w| */
     wg_tensor *size = wg_norm(w, 2, WG_ALL, false);
     wg_tensor *want = wg_mul(wg_affine(wg_div(wg_affine(size, 1, -1), size), 2, 0), w);
     double gap = wg_item(wg_norm(wg_sub(wg_grad_of(w), want), 2, WG_ALL, false));

@@ -32,7 +32,9 @@ static wg_tensor *lora_forward(wg_module *m, wg_tensor *x)
     wg_tensor *d = wg_linear(wg_linear(x, self->a, NULL), self->b, NULL);
     return wg_add(wg_forward(self->inner, x), wg_affine(d, self->scale, 0));
 }
-static const wg_module_type lora_type = { .name = "lora", .size = sizeof(lora), .init = lora_init, .forward = lora_forward };
+static const wg_module_type lora_type = {
+    .name = "lora", .size = sizeof(lora), .init = lora_init, .forward = lora_forward
+};
 
 static int lora_wrap(wg_module *model, const char *pattern, int64_t rank, double alpha)
 {
@@ -43,7 +45,8 @@ static int lora_wrap(wg_module *model, const char *pattern, int64_t rank, double
     for (int64_t i = 0; i < all.n; i++)
         if (wg_module_is(all.m[i].module, &wg_linear_type) && wg_match(pattern, all.m[i].name)) {
             wg_module *old = wg_module_swap(model, all.m[i].name, NULL);
-            wg_module_swap(model, all.m[i].name, wg_module_new(&lora_type, &(lora_config){ old, rank, alpha }));
+            wg_module_swap(model, all.m[i].name,
+                           wg_module_new(&lora_type, &(lora_config) { old, rank, alpha }));
             wrapped++;
         }
     wg_scope_return(s, NULL);
@@ -55,7 +58,8 @@ static int64_t trainable(wg_module *m)
     wg_scope s = wg_scope_push();
     wg_params p = wg_module_params(m);
     int64_t n = 0;
-    for (int64_t i = 0; i < p.n; i++) n += wg_requires_grad(p.p[i].tensor) ? wg_numel(p.p[i].tensor) : 0;
+    for (int64_t i = 0; i < p.n; i++)
+        n += wg_requires_grad(p.p[i].tensor) ? wg_numel(p.p[i].tensor) : 0;
     wg_scope_return(s, NULL);
     return n;
 }

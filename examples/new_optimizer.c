@@ -14,7 +14,8 @@ static wg_status step_by_ops(wg_module *m, wg_tensor **velocity, double lr, doub
         if (!g) continue;
         if (!velocity[i]) wg_set(&velocity[i], wg_zeros_like(g));
         wg_set(&velocity[i], wg_add(wg_affine(velocity[i], momentum, 0), g));
-        if (wg_assign(p.p[i].tensor, wg_sub(p.p[i].tensor, wg_affine(velocity[i], lr, 0))) != WG_OK) break;
+        if (wg_assign(p.p[i].tensor, wg_sub(p.p[i].tensor, wg_affine(velocity[i], lr, 0))) != WG_OK)
+            break;
         wg_drop_grad(p.p[i].tensor);
     }
     wg_scope_return(s, NULL);
@@ -65,7 +66,8 @@ static wg_status step_in_one_pass(wg_module *m, wg_tensor **velocity, double lr,
         wg_tensor *g = wg_grad_of(p.p[i].tensor);
         if (!g) continue;
         if (!velocity[i]) wg_set(&velocity[i], wg_zeros_like(g));
-        wg_apply(&momentum_op, WG_LIST(p.p[i].tensor, velocity[i], g), &(step_attr){ lr, momentum }, NULL);
+        wg_apply(&momentum_op, WG_LIST(p.p[i].tensor, velocity[i], g),
+                 &(step_attr) { lr, momentum }, NULL);
         wg_drop_grad(p.p[i].tensor);
     }
     wg_scope_return(s, NULL);
@@ -79,7 +81,8 @@ static double train(step_fn step)
 {
     wg_seed(6);
     wg_scope all = wg_scope_push();
-    wg_tensor *x = wg_randn(WG_DIMS(64, 5)), *w = wg_randn(WG_DIMS(1, 5)), *y = wg_linear(x, w, NULL);
+    wg_tensor *x = wg_randn(WG_DIMS(64, 5)), *w = wg_randn(WG_DIMS(1, 5)),
+              *y = wg_linear(x, w, NULL);
     wg_module *m = wg_linear_new(5, 1);
     wg_tensor *velocity[2] = { NULL, NULL };
     double last = 0;

@@ -17,7 +17,7 @@ typedef struct {
 static sizes sizes_of(wg_list in)
 {
     wg_dims u = wg_shape(in.t[U]);
-    return (sizes){ u.d[0], u.d[1], u.d[2], wg_size(in.t[A], 1) };
+    return (sizes) { u.d[0], u.d[1], u.d[2], wg_size(in.t[A], 1) };
 }
 
 /* ---- shape rule -------------------------------------------------------------------------------------------------- */
@@ -28,8 +28,9 @@ static wg_status scan_infer(wg_infer *c)
     sizes z = sizes_of(c->in);
     wg_dims bnt = WG_DIMS(z.batch, z.state, z.time);
     wg_status s = WG_OK;
-    if ((s = wg_expect(c, DELTA, wg_shape(c->in.t[U]))) || (s = wg_expect(c, A, WG_DIMS(z.channels, z.state))) ||
-        (s = wg_expect(c, B, bnt)) || (s = wg_expect(c, C, bnt)) || (s = wg_expect(c, D, WG_DIMS(z.channels))))
+    if ((s = wg_expect(c, DELTA, wg_shape(c->in.t[U]))) ||
+        (s = wg_expect(c, A, WG_DIMS(z.channels, z.state))) || (s = wg_expect(c, B, bnt)) ||
+        (s = wg_expect(c, C, bnt)) || (s = wg_expect(c, D, WG_DIMS(z.channels))))
         return s;
     for (int i = 1; i <= D; i++)
         if (c->in.t[i] && wg_dtype_of(c->in.t[i]) != wg_dtype_of(c->in.t[U]))
@@ -62,7 +63,9 @@ static wg_status scan_cpu(const wg_run *r)
     switch (wg_dtype_of(r->in.t[U])) {
     case WG_F32: wg_parallel(z.batch * z.channels, scan_row_f32, &t); return WG_OK;
     case WG_F64: wg_parallel(z.batch * z.channels, scan_row_f64, &t); return WG_OK;
-    default: return wg_raise(WG_EDTYPE, "selective_scan: no kernel for %s", wg_dtype_name(wg_dtype_of(r->in.t[U])));
+    default:
+        return wg_raise(WG_EDTYPE, "selective_scan: no kernel for %s",
+                        wg_dtype_name(wg_dtype_of(r->in.t[U])));
     }
 }
 
@@ -70,8 +73,8 @@ static wg_status scan_cpu(const wg_run *r)
 static wg_status scan_reference(const wg_run *r)
 {
     sizes z = sizes_of(r->in);
-    const double *u = wg_run_in(r, U), *delta = wg_run_in(r, DELTA), *a = wg_run_in(r, A), *b = wg_run_in(r, B),
-                 *c = wg_run_in(r, C), *skip = wg_run_in(r, D);
+    const double *u = wg_run_in(r, U), *delta = wg_run_in(r, DELTA), *a = wg_run_in(r, A),
+                 *b = wg_run_in(r, B), *c = wg_run_in(r, C), *skip = wg_run_in(r, D);
     double *y = wg_run_out(r, 0);
     for (int64_t i = 0; i < z.batch; i++)
         for (int64_t d = 0; d < z.channels; d++) {
@@ -81,7 +84,8 @@ static wg_status scan_reference(const wg_run *r)
                 double h = 0;
                 for (int64_t t = 0; t < z.time; t++) {
                     int64_t at = (i * z.state + n) * z.time + t;
-                    h = exp(delta[row + t] * a[d * z.state + n]) * h + delta[row + t] * b[at] * u[row + t];
+                    h = exp(delta[row + t] * a[d * z.state + n]) * h +
+                        delta[row + t] * b[at] * u[row + t];
                     y[row + t] += c[at] * h;
                 }
             }
@@ -102,10 +106,13 @@ static wg_status backward_infer(wg_infer *c)
 static wg_status backward_cpu(const wg_run *r)
 {
     for (int i = 0; i <= D; i++)
-        memset(wg_run_out(r, i), 0, (size_t)wg_numel(r->out.t[i]) * wg_dtype_size(wg_dtype_of(r->out.t[i])));
+        memset(wg_run_out(r, i), 0,
+               (size_t)wg_numel(r->out.t[i]) * wg_dtype_size(wg_dtype_of(r->out.t[i])));
     sizes z = sizes_of(r->in);
-    if (wg_dtype_of(r->in.t[U]) == WG_F64) scan_backward_f64(r, z);
-    else scan_backward_f32(r, z);
+    if (wg_dtype_of(r->in.t[U]) == WG_F64)
+        scan_backward_f64(r, z);
+    else
+        scan_backward_f32(r, z);
     return WG_OK;
 }
 
@@ -120,7 +127,8 @@ static void scan_grad_fused(wg_vjp *g)
 {
     wg_tensor **x = g->x.t, *more[WG_MAX_OUTPUTS];
     g->dx.t[U] = wg_apply(&scan_backward_op,
-                          WG_LIST(x[U], x[DELTA], x[A], x[B], x[C], x[D], g->y.t[1], g->dy.t[0]), NULL, more);
+                          WG_LIST(x[U], x[DELTA], x[A], x[B], x[C], x[D], g->y.t[1], g->dy.t[0]),
+                          NULL, more);
     for (int i = 1; i <= D; i++) g->dx.t[i] = x[i] ? more[i - 1] : NULL;
 }
 
@@ -129,11 +137,13 @@ static void scan_composite(void *attr, wg_list in, wg_list out)
 {
     (void)attr;
     sizes z = sizes_of(in);
-    wg_tensor **x = in.t, *h = wg_zeros_like(wg_expand(wg_unsqueeze(x[A], 0), WG_DIMS(z.batch, z.channels, z.state)));
+    wg_tensor **x = in.t, *h = wg_zeros_like(wg_expand(wg_unsqueeze(x[A], 0),
+                                                       WG_DIMS(z.batch, z.channels, z.state)));
     wg_list ys = wg_list_new(z.time);
     for (int64_t t = 0; t < ys.n; t++) {
-        wg_tensor *dt = wg_narrow(x[DELTA], 2, t, 1), *ut = wg_narrow(x[U], 2, t, 1); /* (B, D, 1) */
-        wg_tensor *bt = wg_transpose(wg_narrow(x[B], 2, t, 1), 1, 2);                 /* (B, 1, N) */
+        wg_tensor *dt = wg_narrow(x[DELTA], 2, t, 1),
+                  *ut = wg_narrow(x[U], 2, t, 1);                     /* (B, D, 1) */
+        wg_tensor *bt = wg_transpose(wg_narrow(x[B], 2, t, 1), 1, 2); /* (B, 1, N) */
         wg_tensor *ct = wg_transpose(wg_narrow(x[C], 2, t, 1), 1, 2);
         h = wg_add(wg_mul(wg_exp(wg_mul(dt, x[A])), h), wg_mul(wg_mul(dt, bt), ut)); /* (B, D, N) */
         ys.t[t] = wg_sum(wg_mul(h, ct), WG_DIMS(-1), WG_KEEPDIM);                    /* (B, D, 1) */
@@ -149,8 +159,8 @@ static void scan_samples(wg_samples *s)
     wg_tensor *b = wg_randn(WG_DIMS(2, 4, 5)), *c = wg_randn(WG_DIMS(2, 4, 5));
     wg_sample(s, "plain", WG_LIST(u, delta, a, b, c, NULL), NULL);
     wg_sample(s, "skip", WG_LIST(u, delta, a, b, c, wg_randn(WG_DIMS(3))), NULL);
-    wg_sample_error(s, "A of wrong size", WG_LIST(u, delta, wg_randn(WG_DIMS(4, 4)), b, c, NULL), NULL, WG_ESHAPE,
-                    "selective_scan: A should be (3, 4), is (4, 4)");
+    wg_sample_error(s, "A of wrong size", WG_LIST(u, delta, wg_randn(WG_DIMS(4, 4)), b, c, NULL),
+                    NULL, WG_ESHAPE, "selective_scan: A should be (3, 4), is (4, 4)");
 }
 
 static const wg_op scan_op = {
@@ -171,7 +181,9 @@ static const wg_op scan_op = {
 int main(void)
 {
     wg_op_report counts;
-    if (wg_op_test_counted(&scan_op, wg_cpu(), stderr, &counts) != WG_OK) return wg_error_print(stderr);
-    printf("selective_scan: %lld cases passed, %lld refused by dtype\n", (long long)counts.cases, (long long)counts.skipped);
+    if (wg_op_test_counted(&scan_op, wg_cpu(), stderr, &counts) != WG_OK)
+        return wg_error_print(stderr);
+    printf("selective_scan: %lld cases passed, %lld refused by dtype\n", (long long)counts.cases,
+           (long long)counts.skipped);
     return 0;
 }

@@ -12,10 +12,13 @@ static void NAME(scan_row)(void *self, int64_t row) /* row: channel d of sequenc
 {
     const scan_task *k = self;
     const int64_t T = k->z.time, N = k->z.state, i = row / k->z.channels, d = row % k->z.channels;
-    const REAL *u = (const REAL *)wg_run_in(k->r, U) + row * T, *delta = (const REAL *)wg_run_in(k->r, DELTA) + row * T;
-    const REAL *a = (const REAL *)wg_run_in(k->r, A) + d * N, *b = (const REAL *)wg_run_in(k->r, B) + i * N * T;
+    const REAL *u = (const REAL *)wg_run_in(k->r, U) + row * T,
+               *delta = (const REAL *)wg_run_in(k->r, DELTA) + row * T;
+    const REAL *a = (const REAL *)wg_run_in(k->r, A) + d * N,
+               *b = (const REAL *)wg_run_in(k->r, B) + i * N * T;
     const REAL *c = (const REAL *)wg_run_in(k->r, C) + i * N * T, *skip = wg_run_in(k->r, D);
-    REAL *y = (REAL *)wg_run_out(k->r, 0) + row * T, *all = wg_run_out(k->r, 1), *h = (REAL *)k->state + row * N;
+    REAL *y = (REAL *)wg_run_out(k->r, 0) + row * T, *all = wg_run_out(k->r, 1),
+         *h = (REAL *)k->state + row * N;
     for (int64_t n = 0; n < N; n++) h[n] = 0;
     for (int64_t t = 0; t < T; t++) {
         REAL sum = skip ? skip[d] * u[t] : 0;
@@ -33,17 +36,19 @@ static void NAME(scan_row)(void *self, int64_t row) /* row: channel d of sequenc
 static void NAME(scan_backward)(const wg_run *r, sizes z)
 {
     const int64_t T = z.time, N = z.state;
-    const REAL *u = wg_run_in(r, U), *delta = wg_run_in(r, DELTA), *a = wg_run_in(r, A), *b = wg_run_in(r, B),
-               *c = wg_run_in(r, C), *skip = wg_run_in(r, D), *h = wg_run_in(r, STATES), *dy = wg_run_in(r, DY);
-    REAL *du = wg_run_out(r, U), *ddelta = wg_run_out(r, DELTA), *da = wg_run_out(r, A), *db = wg_run_out(r, B),
-         *dc = wg_run_out(r, C), *dskip = wg_run_out(r, D);
+    const REAL *u = wg_run_in(r, U), *delta = wg_run_in(r, DELTA), *a = wg_run_in(r, A),
+               *b = wg_run_in(r, B), *c = wg_run_in(r, C), *skip = wg_run_in(r, D),
+               *h = wg_run_in(r, STATES), *dy = wg_run_in(r, DY);
+    REAL *du = wg_run_out(r, U), *ddelta = wg_run_out(r, DELTA), *da = wg_run_out(r, A),
+         *db = wg_run_out(r, B), *dc = wg_run_out(r, C), *dskip = wg_run_out(r, D);
     for (int64_t row = 0; row < z.batch * z.channels; row++) {
         const int64_t i = row / z.channels, d = row % z.channels;
         for (int64_t n = 0; n < N; n++) {
             REAL dh = 0;
             for (int64_t t = T - 1; t >= 0; t--) {
                 const int64_t x = row * T + t, p = (i * N + n) * T + t;
-                const REAL before = t ? h[(x - 1) * N + n] : 0, decay = EXP(delta[x] * a[d * N + n]);
+                const REAL before = t ? h[(x - 1) * N + n] : 0,
+                           decay = EXP(delta[x] * a[d * N + n]);
                 dh += c[p] * dy[x];
                 dc[p] += h[x * N + n] * dy[x];
                 du[x] += dh * delta[x] * b[p];

@@ -71,7 +71,8 @@ END_TEST
 START_TEST(broadcasting_is_undone)
 {
     wg_scope s = wg_scope_push();
-    wg_tensor *x = leaf(1), *row = wg_require_grad(wg_ones(WG_DIMS(3))), *one = wg_require_grad(wg_ones(WG_DIMS(1, 1)));
+    wg_tensor *x = leaf(1), *row = wg_require_grad(wg_ones(WG_DIMS(3))),
+              *one = wg_require_grad(wg_ones(WG_DIMS(1, 1)));
     wg_backward(total(wg_mul(wg_mul(x, row), one)));
     ck_assert_int_eq(wg_ndim(wg_grad_of(row)), 1);
     assert_all(wg_grad_of(row), 2);
@@ -122,7 +123,9 @@ START_TEST(a_pending_error_keeps_backward_from_changing_anything)
     ck_assert(isnan(wg_item(bad)));
     ck_assert_int_eq(wg_scope_pop(s), WG_ESHAPE);
     const char *m = wg_error_get()->message;
-    ck_assert_msg(strncmp(m, "matmul: ", 8) == 0 && strstr(m, "(2, 3) f32 cpu") && strstr(m, "test_autograd.c:"), "%s", m);
+    ck_assert_msg(strncmp(m, "matmul: ", 8) == 0 && strstr(m, "(2, 3) f32 cpu") &&
+                      strstr(m, "test_autograd.c:"),
+                  "%s", m);
     wg_error_clear();
 }
 END_TEST
@@ -134,7 +137,9 @@ START_TEST(grad_and_higher_derivatives)
     wg_tensor *x = leaf(2), *d[1], *y = total(wg_mul(wg_square(x), x)); /* x^3 */
     double want[] = { 12, 12, 6 };                                      /* 3x^2, 6x, 6 */
     for (int order = 0; order < 3; order++) {
-        ck_assert_int_eq(wg_grad(WG_LIST(y), WG_LIST(x), WG_NO_LIST, WG_CREATE_GRAPH, ((wg_list){ 1, d })), WG_OK);
+        ck_assert_int_eq(
+            wg_grad(WG_LIST(y), WG_LIST(x), WG_NO_LIST, WG_CREATE_GRAPH, ((wg_list) { 1, d })),
+            WG_OK);
         assert_all(d[0], want[order]);
         y = total(d[0]);
     }
@@ -147,7 +152,8 @@ START_TEST(grad_at_an_intermediate_and_at_its_source)
 {
     wg_scope s = wg_scope_push();
     wg_tensor *x = leaf(3), *h = wg_square(x), *y = total(wg_mul(h, x)), *d[2];
-    ck_assert_int_eq(wg_grad(WG_LIST(y), WG_LIST(h, x), WG_NO_LIST, 0, ((wg_list){ 2, d })), WG_OK);
+    ck_assert_int_eq(wg_grad(WG_LIST(y), WG_LIST(h, x), WG_NO_LIST, 0, ((wg_list) { 2, d })),
+                     WG_OK);
     assert_all(d[0], 3);
     assert_all(d[1], 27); /* h + x * 2x */
     end(s);
@@ -159,9 +165,13 @@ START_TEST(an_unused_input_raises_or_gives_null)
     wg_scope s = wg_scope_push();
     wg_tensor *x = leaf(3), *z = leaf(1), *d[2];
     wg_tensor *y = total(wg_square(x));
-    ck_assert_int_eq(wg_grad(WG_LIST(y), WG_LIST(x, z), WG_NO_LIST, WG_RETAIN_GRAPH, ((wg_list){ 2, d })), WG_EGRAD);
+    ck_assert_int_eq(
+        wg_grad(WG_LIST(y), WG_LIST(x, z), WG_NO_LIST, WG_RETAIN_GRAPH, ((wg_list) { 2, d })),
+        WG_EGRAD);
     wg_error_clear();
-    ck_assert_int_eq(wg_grad(WG_LIST(y), WG_LIST(x, z), WG_NO_LIST, WG_ALLOW_UNUSED, ((wg_list){ 2, d })), WG_OK);
+    ck_assert_int_eq(
+        wg_grad(WG_LIST(y), WG_LIST(x, z), WG_NO_LIST, WG_ALLOW_UNUSED, ((wg_list) { 2, d })),
+        WG_OK);
     assert_all(d[0], 6);
     ck_assert_ptr_null(d[1]);
     end(s);
@@ -325,8 +335,8 @@ START_TEST(live_bytes_fall_node_by_node_with_the_step_scope_open)
     wg_backward(wg_scope_return(model, total(y)));
     ck_assert_int_eq(t.n, 20);
     for (int i = 2; i < t.n; i++) /* each layer lets go of two saved tensors of 256 KiB */
-        ck_assert_msg(t.live[i] <= t.live[i - 1] - 256 * 256 * 4, "step %d: %lld after %lld", i, (long long)t.live[i],
-                      (long long)t.live[i - 1]);
+        ck_assert_msg(t.live[i] <= t.live[i - 1] - 256 * 256 * 4, "step %d: %lld after %lld", i,
+                      (long long)t.live[i], (long long)t.live[i - 1]);
     end(step);
 }
 END_TEST
@@ -350,19 +360,23 @@ static void segment_forward(void *self, wg_list in, wg_list out)
 static void outer_forward(void *self, wg_list in, wg_list out)
 {
     wg_tensor *h[1], *x = wg_mul(in.t[0], in.t[1]);
-    wg_recompute(segment_forward, self, sizeof(segment), WG_LIST(x, in.t[1]), ((wg_list){ 1, h }));
+    wg_recompute(segment_forward, self, sizeof(segment), WG_LIST(x, in.t[1]), ((wg_list) { 1, h }));
     out.t[0] = wg_tanh(wg_mul(h[0], in.t[0]));
 }
 
-static void gradients_of(wg_fn fn, segment s, bool recompute, float dx[64], float dw[64], int64_t *kept)
+static void gradients_of(wg_fn fn, segment s, bool recompute, float dx[64], float dw[64],
+                         int64_t *kept)
 {
     wg_scope scope = wg_scope_push();
     wg_seed(11);
-    wg_tensor *x = wg_require_grad(wg_randn(WG_DIMS(8, 8))), *w = wg_require_grad(wg_randn(WG_DIMS(8, 8))), *y[1];
+    wg_tensor *x = wg_require_grad(wg_randn(WG_DIMS(8, 8))),
+              *w = wg_require_grad(wg_randn(WG_DIMS(8, 8))), *y[1];
     int64_t before = wg_memory_stats(wg_cpu()).current;
     wg_scope call = wg_scope_push();
-    if (recompute) wg_recompute(fn, &s, sizeof s, WG_LIST(x, w), ((wg_list){ 1, y }));
-    else fn(&s, WG_LIST(x, w), (wg_list){ 1, y });
+    if (recompute)
+        wg_recompute(fn, &s, sizeof s, WG_LIST(x, w), ((wg_list) { 1, y }));
+    else
+        fn(&s, WG_LIST(x, w), (wg_list) { 1, y });
     wg_tensor *loss = wg_scope_return(call, total(wg_square(y[0])));
     *kept = wg_memory_stats(wg_cpu()).current - before;
     wg_backward(loss);
@@ -381,7 +395,8 @@ START_TEST(recomputed_gradients_are_bit_identical)
         for (int r = 0; r < 2; r++) gradients_of(fns[f], s, r, dx[r], dw[r], &kept[r]);
         ck_assert_mem_eq(dx[0], dx[1], sizeof dx[0]);
         ck_assert_mem_eq(dw[0], dw[1], sizeof dw[0]);
-        ck_assert_msg(2 * kept[1] < kept[0], "%lld bytes kept, %lld without recomputation", (long long)kept[1], (long long)kept[0]);
+        ck_assert_msg(2 * kept[1] < kept[0], "%lld bytes kept, %lld without recomputation",
+                      (long long)kept[1], (long long)kept[0]);
     }
 }
 END_TEST
@@ -391,7 +406,7 @@ START_TEST(a_segment_runs_once_more_however_many_nodes_read_it)
     float dx[64], dw[64];
     int64_t kept;
     segment_runs = 0;
-    gradients_of(segment_forward, (segment){ .layers = 6 }, true, dx, dw, &kept);
+    gradients_of(segment_forward, (segment) { .layers = 6 }, true, dx, dw, &kept);
     ck_assert_int_eq(segment_runs, 2);
 }
 END_TEST
@@ -407,7 +422,7 @@ START_TEST(a_recomputation_that_differs_raises)
 {
     wg_scope s = wg_scope_push();
     wg_tensor *x = wg_require_grad(wg_ones(WG_DIMS(8))), *y[1];
-    wg_recompute(changing_forward, NULL, 0, WG_LIST(x), ((wg_list){ 1, y }));
+    wg_recompute(changing_forward, NULL, 0, WG_LIST(x), ((wg_list) { 1, y }));
     wg_tensor *loss = total(y[0]);
     changing_size = 5;
     ck_assert_int_eq(wg_backward(loss), WG_EGRAD);
@@ -425,11 +440,15 @@ START_TEST(second_derivatives_pass_through_recomputation)
         wg_scope s = wg_scope_push();
         wg_use_dtype(WG_F64);
         wg_seed(3);
-        wg_tensor *x = wg_require_grad(wg_randn(WG_DIMS(4, 4))), *w = wg_require_grad(wg_randn(WG_DIMS(4, 4))), *y[1], *d[1];
+        wg_tensor *x = wg_require_grad(wg_randn(WG_DIMS(4, 4))),
+                  *w = wg_require_grad(wg_randn(WG_DIMS(4, 4))), *y[1], *d[1];
         segment seg = { .layers = 3 };
-        if (r) wg_recompute(segment_forward, &seg, sizeof seg, WG_LIST(x, w), ((wg_list){ 1, y }));
-        else segment_forward(&seg, WG_LIST(x, w), (wg_list){ 1, y });
-        wg_grad(WG_LIST(total(y[0])), WG_LIST(x), WG_NO_LIST, WG_CREATE_GRAPH, ((wg_list){ 1, d }));
+        if (r)
+            wg_recompute(segment_forward, &seg, sizeof seg, WG_LIST(x, w), ((wg_list) { 1, y }));
+        else
+            segment_forward(&seg, WG_LIST(x, w), (wg_list) { 1, y });
+        wg_grad(WG_LIST(total(y[0])), WG_LIST(x), WG_NO_LIST, WG_CREATE_GRAPH,
+                ((wg_list) { 1, d }));
         wg_backward(total(wg_square(d[0])));
         want[r] = wg_item(total(wg_square(wg_grad_of(w))));
         end(s);
@@ -456,7 +475,8 @@ START_TEST(autocast_runs_products_in_bf16_and_gives_f32_gradients)
     wg_tensor *loss = wg_scope_return(cast, total(wg_square(y)));
     ck_assert_int_eq(wg_backward(loss), WG_OK);
     ck_assert_int_eq(wg_dtype_of(wg_grad_of(w)), WG_F32);
-    double error = wg_item(wg_norm(wg_sub(exact, wg_grad_of(w)), 2, WG_ALL, false)), size = wg_item(wg_norm(exact, 2, WG_ALL, false));
+    double error = wg_item(wg_norm(wg_sub(exact, wg_grad_of(w)), 2, WG_ALL, false)),
+           size = wg_item(wg_norm(exact, 2, WG_ALL, false));
     ck_assert_msg(error < 0.02 * size, "relative error %g", error / size);
     wg_unref(&exact);
     end(s);
@@ -483,8 +503,14 @@ static void cube_grad(wg_vjp *g)
     wg_tensor *x = break_second ? wg_detach(g->x.t[0]) : g->x.t[0];
     g->dx.t[0] = wg_mul(g->dy.t[0], wg_affine(wg_square(x), slope, 0));
 }
-static const wg_op cube_op = { .name = "cube", .in = { "x" }, .out = { "y" }, .flags = WG_OP_CONTIGUOUS,
-                               .saves = WG_IN(0), .infer = like_infer, .cpu = cube, .grad = cube_grad };
+static const wg_op cube_op = { .name = "cube",
+                               .in = { "x" },
+                               .out = { "y" },
+                               .flags = WG_OP_CONTIGUOUS,
+                               .saves = WG_IN(0),
+                               .infer = like_infer,
+                               .cpu = cube,
+                               .grad = cube_grad };
 static void cube_function(void *self, wg_list in, wg_list out)
 {
     (void)self;

@@ -29,7 +29,8 @@ START_TEST(every_op_passes_the_registrys_tests)
         }
         wg_op_report r;
         if (wg_op_test_counted(op, wg_cpu(), stderr, &r) != WG_OK) {
-            fprintf(stderr, "%s: %lld of %lld failed\n", op->name, (long long)r.failures, (long long)r.cases);
+            fprintf(stderr, "%s: %lld of %lld failed\n", op->name, (long long)r.failures,
+                    (long long)r.cases);
             bad++;
             wg_error_clear();
         }
@@ -38,8 +39,9 @@ START_TEST(every_op_passes_the_registrys_tests)
         total.skipped += r.skipped;
         ops++;
     }
-    printf("%d ops: %lld cases of op x sample x dtype x layout, %lld failed, %lld refused by name (a 16-bit dtype, a view that would copy)\n", ops,
-           (long long)total.cases, (long long)total.failures, (long long)total.skipped);
+    printf(
+        "%d ops: %lld cases of op x sample x dtype x layout, %lld failed, %lld refused by name (a 16-bit dtype, a view that would copy)\n",
+        ops, (long long)total.cases, (long long)total.failures, (long long)total.skipped);
     ck_assert_int_gt(ops, 0);
     ck_assert_int_eq(bad, 0);
 }

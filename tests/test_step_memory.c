@@ -10,7 +10,8 @@ static wg_optim *optimizer;
 static void step(void)
 {
     wg_scope s = wg_scope_push();
-    wg_tensor *x = wg_randint(0, VOCAB, WG_DIMS(BATCH, TIME)), *y = wg_randint(0, VOCAB, WG_DIMS(BATCH, TIME));
+    wg_tensor *x = wg_randint(0, VOCAB, WG_DIMS(BATCH, TIME)),
+              *y = wg_randint(0, VOCAB, WG_DIMS(BATCH, TIME));
     wg_backward(wg_transformer_loss(model, x, y));
     wg_clip_grad_norm(optimizer, 1.0);
     wg_optim_step(optimizer);
@@ -35,7 +36,8 @@ static int64_t counted_by_hand(void)
 {
     int64_t tokens = BATCH * TIME, p = parameters();
     int64_t layer = 17 * WIDTH + 4 + HEADS;
-    int64_t head = 2 * WIDTH + 2 + 2 * VOCAB; /* the stream into ln_f and its result, logits and their gradient */
+    int64_t head = 2 * WIDTH + 2 +
+                   2 * VOCAB; /* the stream into ln_f and its result, logits and their gradient */
     int64_t ids = 2 * 8 * tokens;
     return 4 * (3 * p + tokens * (LAYERS * layer + head)) + ids;
 }
@@ -55,8 +57,11 @@ START_TEST(a_steps_peak_is_the_count_by_hand)
         step();
         ck_assert_int_eq(wg_memory_stats(wg_cpu()).current, state);
         double peak = (double)wg_memory_stats(wg_cpu()).peak, want = (double)counted_by_hand();
-        if (i == 0) printf("peak of a step: %.0f bytes, %.0f counted by hand (%+.1f%%)\n", peak, want, 100 * (peak / want - 1));
-        ck_assert_msg(peak < 1.05 * want && peak > 0.95 * want, "%.0f bytes at the peak, %.0f counted by hand", peak, want);
+        if (i == 0)
+            printf("peak of a step: %.0f bytes, %.0f counted by hand (%+.1f%%)\n", peak, want,
+                   100 * (peak / want - 1));
+        ck_assert_msg(peak < 1.05 * want && peak > 0.95 * want,
+                      "%.0f bytes at the peak, %.0f counted by hand", peak, want);
     }
     ck_assert_int_eq(state - before, 8 * parameters()); /* AdamW's two moments */
     wg_optim_free(optimizer);

@@ -40,7 +40,8 @@ typedef wg_tensor *(*wg_tensor_hook)(void *self, wg_tensor *grad);
 /** Returns an id for wg_unhook; 0 on failure. */
 WG_API uint64_t wg_hook(wg_tensor *t, wg_tensor_hook fn, void *self);
 /** Runs once per backward, after a leaf's accumulated gradient is complete. */
-WG_API uint64_t wg_hook_leaf(wg_tensor *leaf, void (*fn)(void *self, wg_tensor *leaf_grad), void *self);
+WG_API uint64_t wg_hook_leaf(wg_tensor *leaf, void (*fn)(void *self, wg_tensor *leaf_grad),
+                             void *self);
 WG_API void wg_unhook(wg_tensor *t, uint64_t id);
 
 /** Runs fn(self, in) -> out keeping none of its intermediates: the tape's saved tensors are filled by one recomputation,
@@ -49,11 +50,11 @@ WG_API void wg_recompute(wg_fn fn, const void *self, size_t bytes, wg_list in, w
 
 /** Options of the gradient checks; zero means the default in brackets. */
 typedef struct {
-    int outputs;        /**< how many outputs fn fills [1] */
-    double step;        /**< of the central difference, relative to max(1, |x|) [1e-6] */
-    double rtol, atol;  /**< [1e-5, 1e-7] for f64 */
-    int directions;     /**< random directions an input [4]; the full Jacobian is made only to report a failure */
-    FILE *report;       /**< where the worst element is printed; NULL: only in the error's message */
+    int outputs;       /**< how many outputs fn fills [1] */
+    double step;       /**< of the central difference, relative to max(1, |x|) [1e-6] */
+    double rtol, atol; /**< [1e-5, 1e-7] for f64 */
+    int directions; /**< random directions an input [4]; the full Jacobian is made only to report a failure */
+    FILE *report; /**< where the worst element is printed; NULL: only in the error's message */
 } wg_check;
 /** Central differences against the tape, with a random cotangent: |<dy, J v> - <J^T dy, v>| small for random v. Floating
  * inputs are checked (f64 wanted), others passed. Rewinds the random generator for each evaluation. */

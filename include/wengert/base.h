@@ -53,7 +53,17 @@ typedef struct {
 } wg_device;
 
 /** Element types. 0 is none: in options it means "the default". */
-typedef enum { WG_F64 = 1, WG_F32, WG_BF16, WG_F16, WG_I64, WG_I32, WG_U8, WG_BOOL, WG_DTYPE_COUNT } wg_dtype;
+typedef enum {
+    WG_F64 = 1,
+    WG_F32,
+    WG_BF16,
+    WG_F16,
+    WG_I64,
+    WG_I32,
+    WG_U8,
+    WG_BOOL,
+    WG_DTYPE_COUNT
+} wg_dtype;
 
 typedef enum {
     WG_OK,
@@ -73,9 +83,21 @@ typedef enum {
 
 typedef enum { WG_MEAN, WG_SUM, WG_NONE } wg_reduction;
 
-static inline wg_device wg_cpu(void) { wg_device d = { WG_CPU, 0 }; return d; }
-static inline wg_device wg_cuda(int index) { wg_device d = { WG_CUDA, index }; return d; }
-static inline wg_device wg_meta(void) { wg_device d = { WG_META, 0 }; return d; }
+static inline wg_device wg_cpu(void)
+{
+    wg_device d = { WG_CPU, 0 };
+    return d;
+}
+static inline wg_device wg_cuda(int index)
+{
+    wg_device d = { WG_CUDA, index };
+    return d;
+}
+static inline wg_device wg_meta(void)
+{
+    wg_device d = { WG_META, 0 };
+    return d;
+}
 
 /** Bytes of one element; 0 for an unknown dtype. */
 WG_API size_t wg_dtype_size(wg_dtype t);
@@ -108,13 +130,14 @@ WG_API void wg_at(const char *file, int line);
 #endif
 
 #ifndef __cplusplus
-#define WG_COUNT(...) ((int)(sizeof((const int64_t[]){ 0, __VA_ARGS__ }) / sizeof(int64_t)) - 1)
-#define WG_DIMS(...) wg_dims_make(WG_COUNT(__VA_ARGS__), (const int64_t[]){ 0, __VA_ARGS__ } + 1)
-#define WG_LIST(...) \
-    ((wg_list){ sizeof((wg_tensor *[]){ __VA_ARGS__ }) / sizeof(wg_tensor *), (wg_tensor *[]){ __VA_ARGS__ } })
-#define WG_NO_LIST ((wg_list){ 0, NULL })
-#define WG_ARGS(T, ...) ((T){ __VA_ARGS__, .end = 0 })
-#define WG_JUST(v) ((wg_maybe){ true, (v) })
+#define WG_COUNT(...) ((int)(sizeof((const int64_t[]) { 0, __VA_ARGS__ }) / sizeof(int64_t)) - 1)
+#define WG_DIMS(...) wg_dims_make(WG_COUNT(__VA_ARGS__), (const int64_t[]) { 0, __VA_ARGS__ } + 1)
+#define WG_LIST(...)                                                                               \
+    ((wg_list) { sizeof((wg_tensor *[]) { __VA_ARGS__ }) / sizeof(wg_tensor *),                    \
+                 (wg_tensor *[]) { __VA_ARGS__ } })
+#define WG_NO_LIST ((wg_list) { 0, NULL })
+#define WG_ARGS(T, ...) ((T) { __VA_ARGS__, .end = 0 })
+#define WG_JUST(v) ((wg_maybe) { true, (v) })
 #else
 #include <initializer_list>
 template <class... A> static inline wg_dims wg_dims_of(A... a)
@@ -130,7 +153,15 @@ static inline wg_list wg_list_of(std::initializer_list<wg_tensor *> l)
 #define WG_DIMS(...) wg_dims_of(__VA_ARGS__)
 #define WG_LIST(...) wg_list_of({ __VA_ARGS__ })
 #define WG_NO_LIST wg_list_of({})
-#define WG_ARGS(T, ...) T{ __VA_ARGS__ }
-#define WG_JUST(v) wg_maybe{ true, (v) }
+#define WG_ARGS(T, ...)                                                                            \
+    T                                                                                              \
+    {                                                                                              \
+        __VA_ARGS__                                                                                \
+    }
+#define WG_JUST(v)                                                                                 \
+    wg_maybe                                                                                       \
+    {                                                                                              \
+        true, (v)                                                                                  \
+    }
 #endif
 #endif

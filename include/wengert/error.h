@@ -9,10 +9,11 @@ extern "C" {
 /** The pending error, whole. The strings live until it is cleared. */
 typedef struct {
     wg_status code;
-    const char *message; /**< `matmul: inner sizes differ: x (4, 64, 768) f32 cpu, w ...; in h.3.attn; at gpt2.c:88` */
-    const char *op;      /**< the op that raised, or NULL */
-    const char *module;  /**< the module's path, or NULL */
-    const char *file;    /**< the caller's place, or NULL */
+    const char *
+        message; /**< `matmul: inner sizes differ: x (4, 64, 768) f32 cpu, w ...; in h.3.attn; at gpt2.c:88` */
+    const char *op;     /**< the op that raised, or NULL */
+    const char *module; /**< the module's path, or NULL */
+    const char *file;   /**< the caller's place, or NULL */
     int line;
 } wg_error;
 

@@ -19,29 +19,32 @@ typedef struct {
 /** The shape rule's argument. */
 typedef struct {
     const void *attr;
-    wg_list in;    /**< NULL = absent optional input */
-    int n_out;     /**< number of outputs, from the row's names; wg_infer_outputs changes it */
-    wg_spec *out;  /**< to be filled */
-    int64_t random; /**< WG_OP_RANDOM: how many random values the kernel takes; -1 (default): numel of output 0 */
+    wg_list in;   /**< NULL = absent optional input */
+    int n_out;    /**< number of outputs, from the row's names; wg_infer_outputs changes it */
+    wg_spec *out; /**< to be filled */
+    int64_t
+        random; /**< WG_OP_RANDOM: how many random values the kernel takes; -1 (default): numel of output 0 */
 } wg_infer;
 
 /** A kernel's argument. Kernels never allocate; see wg_scratch. */
 typedef struct wg_run {
     const void *attr;
-    wg_list in, out;    /**< out: hidden outputs are NULL when nothing is recorded */
-    void *stream;       /**< CUDA: the cudaStream_t; CPU: NULL */
-    uint64_t random[2]; /**< WG_OP_RANDOM: Philox key, and counter of value 0: value i is word i % 4 of counter + i / 4 */
-    bool accumulate;    /**< only if the row has WG_OP_ACCUMULATE: add to the outputs instead of writing them */
-    void *door;         /**< the door's own */
+    wg_list in, out; /**< out: hidden outputs are NULL when nothing is recorded */
+    void *stream;    /**< CUDA: the cudaStream_t; CPU: NULL */
+    uint64_t random
+        [2]; /**< WG_OP_RANDOM: Philox key, and counter of value 0: value i is word i % 4 of counter + i / 4 */
+    bool
+        accumulate; /**< only if the row has WG_OP_ACCUMULATE: add to the outputs instead of writing them */
+    void *door; /**< the door's own */
 } wg_run;
 typedef wg_status (*wg_kernel)(const wg_run *r);
 
 /** A gradient rule's argument. */
 typedef struct wg_vjp {
     const void *attr;
-    wg_list x, y;       /**< what the row saved; else NULL */
-    wg_list dy;         /**< cotangents of the outputs; NULL means zero */
-    wg_list dx;         /**< to be filled where wants[i]; NULL means zero */
+    wg_list x, y; /**< what the row saved; else NULL */
+    wg_list dy;   /**< cotangents of the outputs; NULL means zero */
+    wg_list dx;   /**< to be filled where wants[i]; NULL means zero */
     const bool *wants;
     uint64_t random[2]; /**< what the forward kernel got */
     void *engine;       /**< the engine's own */
@@ -59,42 +62,47 @@ typedef struct wg_samples wg_samples;
 #define WG_IN(i) (1u << (i))
 #define WG_OUT(i) (1u << (16 + (i)))
 enum {
-    WG_OP_CONTIGUOUS = 1,   /**< the door makes every input contiguous before the kernel */
-    WG_OP_RANDOM = 2,       /**< takes random values */
-    WG_OP_GRAD_NONE = 4,    /**< backward through it raises */
-    WG_OP_GRAD_ZERO = 8,    /**< its gradient is zero everywhere */
-    WG_OP_VIEW = 16,        /**< outputs are views of input 0; no kernel */
-    WG_OP_PARTIAL = 32,     /**< with VIEW: non-overlapping outputs that need not cover the input; the engine writes
+    WG_OP_CONTIGUOUS = 1, /**< the door makes every input contiguous before the kernel */
+    WG_OP_RANDOM = 2,     /**< takes random values */
+    WG_OP_GRAD_NONE = 4,  /**< backward through it raises */
+    WG_OP_GRAD_ZERO = 8,  /**< its gradient is zero everywhere */
+    WG_OP_VIEW = 16,      /**< outputs are views of input 0; no kernel */
+    WG_OP_PARTIAL =
+        32, /**< with VIEW: non-overlapping outputs that need not cover the input; the engine writes
                                  cotangents through the same view, so `grad` is needed only for higher derivatives */
-    WG_OP_ACCUMULATE = 64,  /**< the kernel honours wg_run.accumulate, and strided outputs */
-    WG_OP_LOW = 128,        /**< under autocast its floating inputs are cast to the autocast dtype */
-    WG_OP_FULL = 256,       /**< under autocast its 16-bit inputs are cast to f32 */
+    WG_OP_ACCUMULATE = 64, /**< the kernel honours wg_run.accumulate, and strided outputs */
+    WG_OP_LOW = 128,       /**< under autocast its floating inputs are cast to the autocast dtype */
+    WG_OP_FULL = 256,      /**< under autocast its 16-bit inputs are cast to f32 */
     WG_OP_DATA_SHAPE = 512, /**< the output shape depends on data: raises on `meta` */
-    WG_OP_KEEP_STREAM = 1024 /**< under autocast f32 *parameters* are cast to the 16-bit dtype of the other inputs (add, mul, ...) */
+    WG_OP_KEEP_STREAM =
+        1024 /**< under autocast f32 *parameters* are cast to the 16-bit dtype of the other inputs (add, mul, ...) */
 };
 
 /** One op. Zero-initialised fields mean "no". */
 typedef struct wg_op {
     const char *name;
-    const char *in[WG_MAX_INPUTS];   /**< "x", "bias?" (optional), "more*" (any number, last) */
+    const char *in[WG_MAX_INPUTS]; /**< "x", "bias?" (optional), "more*" (any number, last) */
     const char *out[WG_MAX_OUTPUTS];
-    size_t attr_size;                /**< copied by value into the node */
-    unsigned flags;                  /**< WG_OP_... */
-    unsigned saves;                  /**< WG_IN(i) | WG_OUT(i); the bit of a variadic input means all of it */
-    unsigned hidden;                 /**< WG_OUT(i): outputs only for the gradient */
-    unsigned no_grad;                /**< WG_IN(i): backward into input i raises */
-    unsigned zero_grad;              /**< WG_IN(i): input i's gradient is zero */
-    unsigned updates;                /**< WG_IN(i): the kernel changes input i in place (an optimizer's step): never
+    size_t attr_size;   /**< copied by value into the node */
+    unsigned flags;     /**< WG_OP_... */
+    unsigned saves;     /**< WG_IN(i) | WG_OUT(i); the bit of a variadic input means all of it */
+    unsigned hidden;    /**< WG_OUT(i): outputs only for the gradient */
+    unsigned no_grad;   /**< WG_IN(i): backward into input i raises */
+    unsigned zero_grad; /**< WG_IN(i): input i's gradient is zero */
+    unsigned
+        updates; /**< WG_IN(i): the kernel changes input i in place (an optimizer's step): never
                                           recorded; raises when gradients are on and it requires one; bumps its version.
                                           Such an op may have no outputs: wg_apply then returns the first one updated */
-    unsigned needed_by[WG_MAX_INPUTS]; /**< saved input i is kept only if one of these inputs (WG_IN mask) wants a
+    unsigned needed_by
+        [WG_MAX_INPUTS]; /**< saved input i is kept only if one of these inputs (WG_IN mask) wants a
                                             gradient; 0: always */
     wg_status (*infer)(wg_infer *c);
     wg_kernel cpu, cuda;
-    wg_kernel reference;             /**< CPU, f64, contiguous inputs and outputs; straight from the formula */
-    wg_fn composite;                 /**< a fused op's definition by other ops (self = attr); NULL for a primitive */
-    void (*grad)(wg_vjp *g);         /**< made of differentiable ops: serves every order */
-    void (*grad_fused)(wg_vjp *g);   /**< by own kernels; used when no higher derivative is wanted */
+    wg_kernel reference; /**< CPU, f64, contiguous inputs and outputs; straight from the formula */
+    wg_fn
+        composite; /**< a fused op's definition by other ops (self = attr); NULL for a primitive */
+    void (*grad)(wg_vjp *g);       /**< made of differentiable ops: serves every order */
+    void (*grad_fused)(wg_vjp *g); /**< by own kernels; used when no higher derivative is wanted */
     double (*flops)(const wg_infer *c); /**< floating-point operations; NULL: numel of output 0 */
     void (*samples)(wg_samples *s);
 } wg_op;
@@ -132,15 +140,16 @@ WG_API void wg_parallel(int64_t tasks, void (*body)(void *self, int64_t task), v
 /* ---- tests of an op: the registry's, also for a user's op ---------------------------------------------------- */
 WG_API void wg_sample(wg_samples *s, const char *label, wg_list in, const void *attr);
 /** These inputs must raise `code` with a message that begins with `message`. */
-WG_API void wg_sample_error(wg_samples *s, const char *label, wg_list in, const void *attr, wg_status code,
-                            const char *message);
+WG_API void wg_sample_error(wg_samples *s, const char *label, wg_list in, const void *attr,
+                            wg_status code, const char *message);
 typedef struct {
     int64_t cases, failures, skipped;
 } wg_op_report;
 /** Runs every test that the registry's ops get: shapes, f64 reference, dtypes, layouts, gradients, second derivatives,
  * composite, errors, leaks. One line per failure to report (may be NULL). */
 WG_API wg_status wg_op_test(const wg_op *op, wg_device d, FILE *report);
-WG_API wg_status wg_op_test_counted(const wg_op *op, wg_device d, FILE *report, wg_op_report *counts);
+WG_API wg_status wg_op_test_counted(const wg_op *op, wg_device d, FILE *report,
+                                    wg_op_report *counts);
 /** The built-in ops: 0 .. wg_op_count() - 1. */
 WG_API int wg_op_count(void);
 WG_API const wg_op *wg_op_at(int i);

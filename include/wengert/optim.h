@@ -13,8 +13,9 @@ typedef struct wg_optim wg_optim;
 typedef struct {
     double lr_scale;     /**< multiplies the learning rate [1] */
     double weight_decay; /**< here 0 is none [the optimizer's] */
-    bool skip;           /**< never changed, nor counted in clipping; its gradient is dropped at every step */
-    bool matrix;         /**< Muon: orthogonalised, not AdamW [2-d, not an embedding's, not named `*lm_head.weight` or
+    bool skip; /**< never changed, nor counted in clipping; its gradient is dropped at every step */
+    bool
+        matrix; /**< Muon: orthogonalised, not AdamW [2-d, not an embedding's, not named `*lm_head.weight` or
                               `output.weight`]; true only for 2-d parameters */
 } wg_group;
 /** Called once per parameter, when the optimizer first meets it with a gradient, lists or loads its state. */

@@ -55,12 +55,16 @@ static bool refuse_operands(const call *k)
     for (int64_t i = 0; i < k->in.n; i++) {
         wg_tensor *t = k->in.t[i];
         if (t ? !wgi_bad(t) : is_optional(input_name(k->op, i))) continue;
-        if (t) wgi_refuse(t, k->op->name);
-        else if (!wg_error_code()) wg_raise(WG_EARG, "%s: %s is NULL", k->op->name, input_name(k->op, i));
+        if (t)
+            wgi_refuse(t, k->op->name);
+        else if (!wg_error_code())
+            wg_raise(WG_EARG, "%s: %s is NULL", k->op->name, input_name(k->op, i));
         return true;
     }
-    if (k->in.n >= WG_MAX_INPUTS || !k->op->in[k->in.n] || is_optional(k->op->in[k->in.n])) return false;
-    wg_raise(WG_EARG, "%s: takes %d inputs, got %lld", k->op->name, required_inputs(k->op), (long long)k->in.n);
+    if (k->in.n >= WG_MAX_INPUTS || !k->op->in[k->in.n] || is_optional(k->op->in[k->in.n]))
+        return false;
+    wg_raise(WG_EARG, "%s: takes %d inputs, got %lld", k->op->name, required_inputs(k->op),
+             (long long)k->in.n);
     return true;
 }
 
@@ -72,7 +76,8 @@ static wg_tensor *cast_operand(wgi_context *c, wg_tensor *t, wg_dtype to)
     unsigned version = atomic_load_explicit(&t->storage->version, memory_order_relaxed);
     wg_tensor *copy = t->cast_copy;
     bool wants_node = c->now.grad && t->node;
-    if (copy && copy->dtype == to && t->cast_version == version && (copy->node || !wants_node)) return copy;
+    if (copy && copy->dtype == to && t->cast_version == version && (copy->node || !wants_node))
+        return copy;
     wg_tensor *fresh = wg_cast(t, to);
     if (wgi_bad(fresh)) return fresh;
     wgi_unref(copy);
@@ -82,7 +87,8 @@ static wg_tensor *cast_operand(wgi_context *c, wg_tensor *t, wg_dtype to)
 }
 
 /* The dtype that input t has to have under autocast; its own where nothing changes. */
-static wg_dtype autocast_dtype(const wgi_context *c, unsigned flags, const wg_tensor *t, wg_dtype stream)
+static wg_dtype autocast_dtype(const wgi_context *c, unsigned flags, const wg_tensor *t,
+                               wg_dtype stream)
 {
     wg_dtype own = t->dtype;
     if (flags & WG_OP_LOW) return own == WG_F32 || wgi_is_16bit(own) ? c->now.autocast : own;
@@ -161,7 +167,8 @@ static wg_status check_devices(const call *k)
     for (int64_t i = 0; i < k->in.n; i++) {
         const wg_tensor *t = k->in.t[i];
         if (!t || (t->flags & WGI_WEAK)) continue;
-        if (!first) first = t;
+        if (!first)
+            first = t;
         else if (t->device.kind != first->device.kind || t->device.index != first->device.index)
             return wg_raise(WG_EDEVICE, "operands are on different devices");
     }
@@ -180,7 +187,8 @@ static wg_status infer(call *k)
         if (s != WG_OK) return s;
     }
     wg_status s = k->op->infer ? k->op->infer(&k->infer) : WG_OK;
-    if (s == WG_OK && (k->op->flags & WG_OP_DATA_SHAPE) && k->in.n && k->in.t[0]->device.kind == WG_META)
+    if (s == WG_OK && (k->op->flags & WG_OP_DATA_SHAPE) && k->in.n &&
+        k->in.t[0]->device.kind == WG_META)
         s = wg_raise(WG_EDEVICE, "the result's shape depends on data, and meta has none");
     return s;
 }
@@ -213,7 +221,8 @@ static wg_status allocate(call *k)
             d->used = true;
             wgi_next_destination = NULL;
         } else if (k->op->flags & WG_OP_VIEW) {
-            k->y[j] = wgi_tensor_view(k->c, k->in.t[0], s->shape, s->strides, k->in.t[0]->offset + s->offset);
+            k->y[j] = wgi_tensor_view(k->c, k->in.t[0], s->shape, s->strides,
+                                      k->in.t[0]->offset + s->offset);
         } else {
             k->y[j] = wgi_tensor_new(k->c, s->dtype, s->device, s->shape);
         }
@@ -295,7 +304,7 @@ static wg_status launch_contiguous(call *k, wg_kernel kernel)
     }
     wg_tensor **made = to + k->in.n;
     wg_status s = make_contiguous(k, to, made);
-    if (s == WG_OK) s = launch(k, kernel, (wg_list){ k->in.n, to });
+    if (s == WG_OK) s = launch(k, kernel, (wg_list) { k->in.n, to });
     for (int64_t i = 0; i < k->in.n; i++) wgi_unref(made[i]);
     return s;
 }
@@ -314,7 +323,8 @@ static wg_status run_kernel(call *k)
     if (d.kind == WG_META || (op->flags & WG_OP_VIEW)) return WG_OK;
     wg_kernel kernel = wgi_kernel_for(op, d);
     if (!kernel) return wg_raise(WG_EDEVICE, "no %s kernel", d.kind == WG_CPU ? "cpu" : "cuda");
-    if ((op->flags & WG_OP_CONTIGUOUS) && !all_contiguous(k->in)) return launch_contiguous(k, kernel);
+    if ((op->flags & WG_OP_CONTIGUOUS) && !all_contiguous(k->in))
+        return launch_contiguous(k, kernel);
     return launch(k, kernel, k->in);
 }
 
@@ -329,8 +339,10 @@ static void take_random(call *k)
 
 static void count(const call *k)
 {
-    if (k->op->flops) flops_counted += k->op->flops(&k->infer);
-    else if (k->infer.n_out && !(k->op->flags & WG_OP_VIEW) && k->y[0]) flops_counted += (double)k->y[0]->numel;
+    if (k->op->flops)
+        flops_counted += k->op->flops(&k->infer);
+    else if (k->infer.n_out && !(k->op->flags & WG_OP_VIEW) && k->y[0])
+        flops_counted += (double)k->y[0]->numel;
 }
 
 /* ---- in-place ops -------------------------------------------------------------------------------------------------------- */
@@ -340,11 +352,14 @@ static wg_status check_updates(const call *k)
         const wg_tensor *t = k->in.t[i];
         if (!t || !(k->op->updates & WG_IN(i < WG_MAX_INPUTS ? i : WG_MAX_INPUTS - 1))) continue;
         if (k->c->now.grad && t->node)
-            return wg_raise(WG_EGRAD, "changes %s in place, which requires a gradient; wg_use_grad(false) first",
-                            input_name(k->op, i));
+            return wg_raise(
+                WG_EGRAD,
+                "changes %s in place, which requires a gradient; wg_use_grad(false) first",
+                input_name(k->op, i));
         if (t->storage && (t->storage->flags & WGI_STORAGE_READONLY))
             return wg_raise(WG_EARG, "%s is read-only", input_name(k->op, i));
-        if (wgi_overlaps_itself(t)) return wg_raise(WG_EARG, "%s overlaps itself", input_name(k->op, i));
+        if (wgi_overlaps_itself(t))
+            return wg_raise(WG_EARG, "%s overlaps itself", input_name(k->op, i));
     }
     return WG_OK;
 }
@@ -370,7 +385,8 @@ static wg_status pass(call *k)
     if ((s = run_kernel(k)) != WG_OK) return s;
     if (k->op->updates) touch_updated(k);
     count(k);
-    return k->record ? wgi_record(k->c, k->op, k->in, k->attr, k->y, k->infer.n_out, k->random) : WG_OK;
+    return k->record ? wgi_record(k->c, k->op, k->in, k->attr, k->y, k->infer.n_out, k->random)
+                     : WG_OK;
 }
 
 /* Runs k; messages name its op and operands meanwhile. A failure that raised nothing still is an error. */
@@ -426,12 +442,14 @@ void(wg_apply_list)(const wg_op *op, wg_list in, const void *attr, wg_list out)
     int64_t to = 0;
     for (int j = 0; ok && j < k.infer.n_out && to < out.n; j++)
         if (j >= 16 || !(op->hidden & WG_OUT(j))) out.t[to++] = k.y[j];
-    if (ok && to < out.n) wg_raise(WG_EARG, "%s: has %lld outputs, asked for %lld", op->name, (long long)to, (long long)out.n);
+    if (ok && to < out.n)
+        wg_raise(WG_EARG, "%s: has %lld outputs, asked for %lld", op->name, (long long)to,
+                 (long long)out.n);
     for (; to < out.n; to++) out.t[to] = &wgi_error_tensor;
 }
 
-wg_status wgi_run_into(wgi_context *c, const wg_op *op, wg_list in, const void *attr, wg_tensor **out, int n_out,
-                       bool accumulate)
+wg_status wgi_run_into(wgi_context *c, const wg_op *op, wg_list in, const void *attr,
+                       wg_tensor **out, int n_out, bool accumulate)
 {
     call k = { .c = c, .op = op, .attr = attr, .in = in, .accumulate = accumulate };
     if (refuse_operands(&k)) return wg_error_code();
@@ -440,10 +458,12 @@ wg_status wgi_run_into(wgi_context *c, const wg_op *op, wg_list in, const void *
     c->op = op;
     c->operands = in;
     wg_status s = infer(&k);
-    if (s == WG_OK && k.infer.n_out != n_out) s = wg_raise(WG_EARG, "has %d outputs, given %d", k.infer.n_out, n_out);
+    if (s == WG_OK && k.infer.n_out != n_out)
+        s = wg_raise(WG_EARG, "has %d outputs, given %d", k.infer.n_out, n_out);
     for (int j = 0; s == WG_OK && j < n_out; j++) {
         wg_dims is = wgi_shape(out[j]);
-        if (!wgi_dims_equal(&is, &k.infer.out[j].shape)) s = wg_raise(WG_ESHAPE, "the place given does not fit");
+        if (!wgi_dims_equal(&is, &k.infer.out[j].shape))
+            s = wg_raise(WG_ESHAPE, "the place given does not fit");
     }
     k.y = out;
     if (s == WG_OK) s = run_kernel(&k);

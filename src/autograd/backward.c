@@ -16,7 +16,8 @@ static wg_status heap_push(wgi_run *r, wgi_node *n)
         r->heap_capacity = capacity;
     }
     int64_t i = r->heap_n++;
-    for (; i > 0 && r->heap[(i - 1) / 2]->sequence < n->sequence; i = (i - 1) / 2) r->heap[i] = r->heap[(i - 1) / 2];
+    for (; i > 0 && r->heap[(i - 1) / 2]->sequence < n->sequence; i = (i - 1) / 2)
+        r->heap[i] = r->heap[(i - 1) / 2];
     r->heap[i] = n;
     return WG_OK;
 }
@@ -41,8 +42,8 @@ wg_status wgi_run_enqueue(wgi_run *r, wgi_node *n)
 {
     if (n->flags & WGI_NODE_QUEUED && n->run == r) return WG_OK;
     if (n->run && n->run != r)
-        return wg_raise(WG_EGRAD, "%s (at %s:%d): its graph is being walked by another backward", n->op->name,
-                        n->file ? n->file : "?", n->line);
+        return wg_raise(WG_EGRAD, "%s (at %s:%d): its graph is being walked by another backward",
+                        n->op->name, n->file ? n->file : "?", n->line);
     wg_status s = heap_push(r, n);
     if (s != WG_OK) return s;
     wgi_node_ref(n);
@@ -54,9 +55,9 @@ wg_status wgi_run_enqueue(wgi_run *r, wgi_node *n)
 /* ---- cotangents --------------------------------------------------------------------------------------------------- */
 bool wgi_exclusive(const wg_tensor *t)
 {
-    return t && !t->node && atomic_load_explicit(&t->refs, memory_order_acquire) == 1 && t->storage &&
-           atomic_load_explicit(&t->storage->refs, memory_order_acquire) == 1 && !t->storage->flags &&
-           wgi_is_contiguous(t);
+    return t && !t->node && atomic_load_explicit(&t->refs, memory_order_acquire) == 1 &&
+           t->storage && atomic_load_explicit(&t->storage->refs, memory_order_acquire) == 1 &&
+           !t->storage->flags && wgi_is_contiguous(t);
 }
 
 /* *slot += d; written in place where nobody else sees it. *slot holds one reference. */
@@ -141,7 +142,9 @@ static wg_tensor *fit(wg_tensor *d, const wgi_meta *m)
 wg_status wgi_deliver(wgi_run *r, wgi_edge e, const wgi_meta *m, wg_tensor *d)
 {
     d = fit(d, m);
-    if (wgi_bad(d)) return wg_error_code() ? wg_error_code() : wg_raise(WG_EGRAD, "a gradient rule gave an error");
+    if (wgi_bad(d))
+        return wg_error_code() ? wg_error_code()
+                               : wg_raise(WG_EGRAD, "a gradient rule gave an error");
     wgi_node *n = e.node;
     if (n->flags & WGI_NODE_LEAF) {
         if (!leaf_waits(r, n)) return add_to_leaf(r, n, d);
@@ -158,8 +161,10 @@ wgi_capture *wgi_capture_find(wgi_run *r, const wgi_node *n, int index)
     int64_t low = 0, high = r->n_captures; /* sorted by node */
     while (low < high) {
         int64_t mid = (low + high) / 2;
-        if ((uintptr_t)r->captures[mid].edge.node < (uintptr_t)n) low = mid + 1;
-        else high = mid;
+        if ((uintptr_t)r->captures[mid].edge.node < (uintptr_t)n)
+            low = mid + 1;
+        else
+            high = mid;
     }
     for (; low < r->n_captures && r->captures[low].edge.node == n; low++)
         if (r->captures[low].edge.index == index) return &r->captures[low];
@@ -173,7 +178,8 @@ static wg_status run_hooks(wgi_node *n, int j, wg_tensor **slot)
         if (!h->fn || h->output != j) continue;
         wg_tensor *other = h->fn(h->self, *slot);
         if (!other) continue;
-        if (wgi_bad(other)) return wg_error_code() ? wg_error_code() : wg_raise(WG_EGRAD, "a hook gave an error");
+        if (wgi_bad(other))
+            return wg_error_code() ? wg_error_code() : wg_raise(WG_EGRAD, "a hook gave an error");
         if (!wgi_same_shape(other, *slot) || other->dtype != (*slot)->dtype)
             return wg_raise(WG_ESHAPE, "a hook gave a gradient of another shape or dtype");
         wgi_ref(other);
@@ -227,7 +233,8 @@ static bool no_gradient(const wg_op *op, int i)
     unsigned bit = grad_mask(op, i);
     if ((op->flags & WG_OP_GRAD_NONE) || (op->no_grad & bit))
         wg_raise(WG_EGRAD, "%s: has no gradient for its input %d", op->name, i);
-    return (op->flags & (WG_OP_GRAD_ZERO | WG_OP_GRAD_NONE)) || ((op->zero_grad | op->no_grad) & bit);
+    return (op->flags & (WG_OP_GRAD_ZERO | WG_OP_GRAD_NONE)) ||
+           ((op->zero_grad | op->no_grad) & bit);
 }
 
 typedef struct { /* what a rule works with; small ones on the stack */
@@ -252,11 +259,16 @@ static wg_status run_rule(wgi_run *r, wgi_node *n, bool *wants, bool *placed, wg
                  .random = { n->random[0], n->random[1] },
                  .engine = &rule };
     const wg_op *op = n->op;
-    if (op->grad_fused && !r->create_graph) op->grad_fused(&g);
-    else if (op->grad) op->grad(&g);
-    else if (op->composite) wgi_composite_grad(&g);
-    else if (op->grad_fused) return wg_raise(WG_EGRAD, "%s: has no second derivative", op->name);
-    else return wg_raise(WG_EGRAD, "%s: has no gradient", op->name);
+    if (op->grad_fused && !r->create_graph)
+        op->grad_fused(&g);
+    else if (op->grad)
+        op->grad(&g);
+    else if (op->composite)
+        wgi_composite_grad(&g);
+    else if (op->grad_fused)
+        return wg_raise(WG_EGRAD, "%s: has no second derivative", op->name);
+    else
+        return wg_raise(WG_EGRAD, "%s: has no gradient", op->name);
     if (wg_error_code()) return wg_error_code();
     for (int i = 0; i < n_in && s == WG_OK; i++) {
         if (!wants[i] || placed[i] || !dx[i]) continue;
@@ -291,7 +303,8 @@ static wg_status visit(wgi_run *r, wgi_node *n)
     c->now.grad = r->create_graph;
     c->now.autocast = 0;
     wg_status s = WG_OK;
-    for (int j = 0; j < n->n_out && n->hooks && s == WG_OK; j++) s = run_hooks(n, j, &n->cotangent[j]);
+    for (int j = 0; j < n->n_out && n->hooks && s == WG_OK; j++)
+        s = run_hooks(n, j, &n->cotangent[j]);
     if (s == WG_OK && (n->flags & WGI_NODE_CAPTURED)) s = capture_outputs(r, n);
     if (s == WG_OK) s = visit_rule(r, n);
     for (int j = 0; j < n->n_out; j++) {
@@ -367,7 +380,8 @@ wg_status wgi_run_settle(wgi_run *r, wg_status s)
 {
     for (int64_t i = 0; i < r->n_taken; i++)
         if (s == WG_OK) s = own_gradient(r, r->taken[i]);
-    for (int64_t i = 0; i < r->n_waiting && s == WG_OK && !r->n_captures; i++) s = leaf_hooks(r, r->waiting[i].leaf);
+    for (int64_t i = 0; i < r->n_waiting && s == WG_OK && !r->n_captures; i++)
+        s = leaf_hooks(r, r->waiting[i].leaf);
     while (r->heap_n) { /* after an error */
         wgi_node *n = heap_pop(r);
         n->flags &= ~(unsigned)WGI_NODE_QUEUED;
@@ -394,7 +408,8 @@ static wg_tensor *seed(wg_tensor *y, wg_tensor *dy, const char *what)
 {
     if (!dy) {
         if (y->numel == 1) return wg_ones_like(y);
-        return wg_fail(WG_EGRAD, "%s: the output has %lld elements; it needs a cotangent of its shape", what,
+        return wg_fail(WG_EGRAD,
+                       "%s: the output has %lld elements; it needs a cotangent of its shape", what,
                        (long long)y->numel);
     }
     if (wgi_refuse(dy, what)) return &wgi_error_tensor;
@@ -414,7 +429,7 @@ wg_status wgi_run_seed(wgi_run *r, wg_tensor *y, wg_tensor *dy, const char *what
     if (wgi_bad(dy)) return wg_error_code();
     if (!y->node) return WG_OK;
     wgi_meta m = { .dtype = y->dtype, .ndim = y->ndim, .device = y->device, .shape = y->shape };
-    return wgi_deliver(r, (wgi_edge){ y->node, y->output }, &m, dy);
+    return wgi_deliver(r, (wgi_edge) { y->node, y->output }, &m, dy);
 }
 
 wg_status wg_backward_call(wg_backward_args a)
@@ -422,7 +437,9 @@ wg_status wg_backward_call(wg_backward_args a)
     if (wgi_refuse(a.loss, "backward") || wg_error_code()) return wg_error_code();
     if (!a.loss->node)
         return wg_raise(WG_EGRAD, "backward: the loss depends on nothing that requires a gradient");
-    wgi_run r = { .context = wgi_ctx(), .create_graph = a.create_graph, .retain = a.retain_graph || a.create_graph };
+    wgi_run r = { .context = wgi_ctx(),
+                  .create_graph = a.create_graph,
+                  .retain = a.retain_graph || a.create_graph };
     wg_scope scope = (wg_scope_push)();
     r.context->now.grad = a.create_graph;
     r.context->now.autocast = 0;

@@ -21,7 +21,7 @@ static wg_list reached(wg_list outputs, const wgi_node *n, const wg_vjp *g, wg_l
         dy.t[k] = g->dy.t[j];
         outputs.t[k++] = y;
     }
-    return (wg_list){ k, outputs.t };
+    return (wg_list) { k, outputs.t };
 }
 
 /* Every input behind an alias of its own: the walk below stops there, though one input may depend on another. */
@@ -31,7 +31,8 @@ static void alias_inputs(const wg_vjp *g, wg_list in, wg_list wanted, int64_t *c
         in.t[i] = g->x.t[i];
         if (!g->wants[i]) continue;
         if (!in.t[i]) {
-            wg_raise(WG_EGRAD, "input %lld was not saved for the composite's gradient", (long long)i);
+            wg_raise(WG_EGRAD, "input %lld was not saved for the composite's gradient",
+                     (long long)i);
             return;
         }
         if (!in.t[i]->node) in.t[i] = wg_require_grad(wg_detach(in.t[i]));
@@ -53,7 +54,7 @@ void wgi_composite_grad(wg_vjp *g)
     alias_inputs(g, in, wanted, &count);
     if (wg_error_code()) return;
     wg_generator random = c->random;
-    c->random = (wg_generator){ g->random[0], g->random[1] }; /* the numbers that the kernel had */
+    c->random = (wg_generator) { g->random[0], g->random[1] }; /* the numbers that the kernel had */
     n->op->composite((void *)(uintptr_t)g->attr, in, out);
     c->random = random;
     wg_list y = reached(out, n, g, dy);

@@ -5,7 +5,8 @@
 
 static int by_node(const void *a, const void *b)
 {
-    uintptr_t x = (uintptr_t)((const wgi_capture *)a)->edge.node, y = (uintptr_t)((const wgi_capture *)b)->edge.node;
+    uintptr_t x = (uintptr_t)((const wgi_capture *)a)->edge.node,
+              y = (uintptr_t)((const wgi_capture *)b)->edge.node;
     return (x > y) - (x < y);
 }
 
@@ -18,7 +19,7 @@ static wg_status set_captures(wgi_run *r, wg_list x, bool allow_unused)
             return wg_raise(WG_EGRAD, "grad: input %lld requires no gradient", (long long)i);
         if (!x.t[i]->node) continue;
         r->captures[r->n_captures++] =
-            (wgi_capture){ .edge = { x.t[i]->node, x.t[i]->output }, .wanted = i };
+            (wgi_capture) { .edge = { x.t[i]->node, x.t[i]->output }, .wanted = i };
     }
     qsort(r->captures, (size_t)r->n_captures, sizeof *r->captures, by_node);
     return WG_OK;
@@ -77,7 +78,8 @@ static wg_status mark(wgi_run *r, wg_list y, visited *v)
     wg_status s = WG_OK;
     for (int64_t i = 0; i < y.n && s == WG_OK; i++) {
         if (wgi_refuse(y.t[i], "grad")) return wg_error_code();
-        if (y.t[i]->node && !(y.t[i]->node->flags & WGI_NODE_LEAF)) s = visited_add(v, r, y.t[i]->node);
+        if (y.t[i]->node && !(y.t[i]->node->flags & WGI_NODE_LEAF))
+            s = visited_add(v, r, y.t[i]->node);
     }
     for (int64_t k = 0; k < v->count && s == WG_OK; k++)
         for (int i = 0; i < v->n[k]->n_in && s == WG_OK; i++) {
@@ -92,7 +94,8 @@ static wg_status mark(wgi_run *r, wg_list y, visited *v)
         for (int i = 0; i < n->n_in; i++) {
             wgi_edge e = n->edges[i];
             bool leaf = e.node && (e.node->flags & WGI_NODE_LEAF);
-            if (leaf ? wgi_capture_find(r, e.node, e.index) != NULL : e.node && (e.node->flags & WGI_NODE_NEEDED))
+            if (leaf ? wgi_capture_find(r, e.node, e.index) != NULL
+                     : e.node && (e.node->flags & WGI_NODE_NEEDED))
                 n->flags |= WGI_NODE_NEEDED;
         }
     }
@@ -115,7 +118,8 @@ static wg_tensor *result(wgi_run *r, wg_tensor *x)
 {
     for (int64_t k = 0; x->node && k < r->n_captures; k++) {
         const wgi_capture *c = &r->captures[k];
-        if (c->edge.node == x->node && c->edge.index == x->output && c->cotangent) return c->cotangent;
+        if (c->edge.node == x->node && c->edge.index == x->output && c->cotangent)
+            return c->cotangent;
     }
     return NULL;
 }
@@ -136,7 +140,8 @@ static wg_status seeds(wgi_run *r, wg_list y, wg_list dy)
     wg_status s = WG_OK;
     for (int64_t j = 0; j < y.n && s == WG_OK; j++) {
         const wgi_node *n = y.t[j]->node;
-        bool leads = n && (n->flags & WGI_NODE_LEAF ? wgi_capture_find(r, n, 0) != NULL : n->run == r);
+        bool leads =
+            n && (n->flags & WGI_NODE_LEAF ? wgi_capture_find(r, n, 0) != NULL : n->run == r);
         if (leads) s = wgi_run_seed(r, y.t[j], dy.n ? dy.t[j] : NULL, "grad");
     }
     return s;
@@ -146,9 +151,12 @@ wg_status(wg_grad)(wg_list y, wg_list x, wg_list dy, unsigned flags, wg_list dx)
 {
     for (int64_t i = 0; i < dx.n; i++) dx.t[i] = &wgi_error_tensor;
     if (wg_error_code()) return wg_error_code();
-    if (dx.n != x.n) return wg_raise(WG_EARG, "grad: %lld inputs, room for %lld results", (long long)x.n, (long long)dx.n);
+    if (dx.n != x.n)
+        return wg_raise(WG_EARG, "grad: %lld inputs, room for %lld results", (long long)x.n,
+                        (long long)dx.n);
     if (dy.n && dy.n != y.n)
-        return wg_raise(WG_EARG, "grad: %lld outputs, %lld cotangents", (long long)y.n, (long long)dy.n);
+        return wg_raise(WG_EARG, "grad: %lld outputs, %lld cotangents", (long long)y.n,
+                        (long long)dy.n);
     wgi_run r = { .context = wgi_ctx(), .create_graph = flags & WG_CREATE_GRAPH };
     r.retain = flags & (WG_CREATE_GRAPH | WG_RETAIN_GRAPH);
     size_t bytes = (size_t)(x.n ? x.n : 1) * sizeof *r.captures;

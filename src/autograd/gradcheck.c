@@ -16,7 +16,7 @@ typedef struct {
 
 static wg_check with_defaults(const wg_check *o)
 {
-    wg_check r = o ? *o : (wg_check){ 0 };
+    wg_check r = o ? *o : (wg_check) { 0 };
     if (r.outputs <= 0) r.outputs = 1;
     if (r.step <= 0) r.step = 1e-6;
     if (r.rtol <= 0) r.rtol = 1e-5;
@@ -31,7 +31,8 @@ static wg_list evaluate(check *k)
     wg_generator_set(k->random);
     k->fn(k->self, k->in, out);
     for (int64_t j = 0; j < out.n; j++)
-        if (wgi_bad(out.t[j]) && !wg_error_code()) wg_raise(WG_EARG, "gradcheck: the function left output %lld empty", (long long)j);
+        if (wgi_bad(out.t[j]) && !wg_error_code())
+            wg_raise(WG_EARG, "gradcheck: the function left output %lld empty", (long long)j);
     return out;
 }
 
@@ -43,7 +44,8 @@ static double project(check *k)
     wg_list out = evaluate(k);
     double sum = 0;
     for (int64_t j = 0; j < out.n && !wg_error_code(); j++)
-        if (k->dy.t[j]) sum += (wg_item)(wg_sum(wg_mul(wg_cast(out.t[j], WG_F64), k->dy.t[j]), WG_ALL, false));
+        if (k->dy.t[j])
+            sum += (wg_item)(wg_sum(wg_mul(wg_cast(out.t[j], WG_F64), k->dy.t[j]), WG_ALL, false));
     (wg_scope_return)(s, NULL);
     return sum;
 }
@@ -124,7 +126,8 @@ static wg_status tape_gradients(check *k, double **g)
 {
     wg_scope s = (wg_scope_push)();
     wg_use_grad(true);
-    wg_list in = wg_list_new(k->in.n), mine = k->in, dx = wg_list_new(k->in.n), wanted = wg_list_new(k->in.n);
+    wg_list in = wg_list_new(k->in.n), mine = k->in, dx = wg_list_new(k->in.n),
+            wanted = wg_list_new(k->in.n);
     wanted.n = 0;
     for (int64_t i = 0; i < in.n && !wg_error_code(); i++) {
         in.t[i] = k->in.t[i];
@@ -146,7 +149,8 @@ static wg_status tape_gradients(check *k, double **g)
     for (int64_t i = 0, j = 0; i < in.n && y.n && !wg_error_code(); i++) {
         if (!k->base[i]) continue;
         wg_tensor *d = dx.t[j++];
-        if (d && (wg_read)(d, g[i], (size_t)in.t[i]->numel * sizeof(double), WG_F64) != WG_OK) break;
+        if (d && (wg_read)(d, g[i], (size_t)in.t[i]->numel * sizeof(double), WG_F64) != WG_OK)
+            break;
     }
     (wg_scope_return)(s, NULL);
     return wg_error_code();
@@ -177,17 +181,20 @@ static wg_status report_worst(check *k, int64_t i, const double *g, double *v, d
     char text[160];
     wgi_tensor_text(text, sizeof text, k->in.t[i]);
     if (k->o.report)
-        fprintf(k->o.report, "gradcheck: input %lld %s, element %lld: tape %.10g, differences %.10g\n", (long long)i, text,
-                (long long)worst, g[worst], numeric);
-    return wg_raise(WG_EGRAD, "gradcheck: input %lld %s, element %lld: the tape gives %.10g, differences %.10g",
-                    (long long)i, text, (long long)worst, g[worst], numeric);
+        fprintf(k->o.report,
+                "gradcheck: input %lld %s, element %lld: tape %.10g, differences %.10g\n",
+                (long long)i, text, (long long)worst, g[worst], numeric);
+    return wg_raise(
+        WG_EGRAD, "gradcheck: input %lld %s, element %lld: the tape gives %.10g, differences %.10g",
+        (long long)i, text, (long long)worst, g[worst], numeric);
 }
 
 static wg_status check_input(check *k, int64_t i, const double *g)
 {
     int64_t n = k->in.t[i]->numel;
     wg_scope s = (wg_scope_push)();
-    double *v = wg_scope_alloc((size_t)n * sizeof *v), *moved = wg_scope_alloc((size_t)n * sizeof *moved);
+    double *v = wg_scope_alloc((size_t)n * sizeof *v),
+           *moved = wg_scope_alloc((size_t)n * sizeof *moved);
     wg_status status = v && moved ? WG_OK : wg_error_code();
     for (int d = 0; d < k->o.directions && status == WG_OK; d++) {
         wg_scope inner = (wg_scope_push)();
@@ -202,8 +209,10 @@ static wg_status check_input(check *k, int64_t i, const double *g)
         }
         wg_generator after = wg_generator_get();
         double numeric = status == WG_OK ? difference(k, i, v, moved) : 0;
-        if (wg_error_code()) status = wg_error_code();
-        else if (!close_enough(k, numeric, tape, sqrt(scale))) status = report_worst(k, i, g, v, moved);
+        if (wg_error_code())
+            status = wg_error_code();
+        else if (!close_enough(k, numeric, tape, sqrt(scale)))
+            status = report_worst(k, i, g, v, moved);
         wg_generator_set(after);
     }
     (wg_scope_return)(s, NULL);
@@ -214,12 +223,15 @@ wg_status(wg_gradcheck)(wg_fn fn, void *self, wg_list in, const wg_check *option
 {
     if (wg_error_code()) return wg_error_code();
     wg_scope s = (wg_scope_push)();
-    check k = { .fn = fn, .self = self, .in = in, .o = with_defaults(options), .random = wg_generator_get() };
+    check k = {
+        .fn = fn, .self = self, .in = in, .o = with_defaults(options), .random = wg_generator_get()
+    };
     k.dy = wg_list_new(k.o.outputs);
     double **g = wg_scope_alloc((size_t)(in.n + 1) * sizeof *g);
     wg_status status = !g || !k.dy.n ? wg_error_code() : read_inputs(&k);
     for (int64_t i = 0; i < in.n && status == WG_OK; i++)
-        if (k.base[i] && !(g[i] = wg_scope_alloc((size_t)in.t[i]->numel * sizeof **g))) status = wg_error_code();
+        if (k.base[i] && !(g[i] = wg_scope_alloc((size_t)in.t[i]->numel * sizeof **g)))
+            status = wg_error_code();
     if (status == WG_OK) status = draw_cotangents(&k);
     wg_generator after = wg_generator_get();
     if (status == WG_OK) status = tape_gradients(&k, g);
@@ -281,7 +293,8 @@ wg_status(wg_gradgradcheck)(wg_fn fn, void *self, wg_list in, const wg_check *op
     gradient_of g = { fn, self, in.n, o.outputs };
     wg_status status = k.dy.n ? draw_cotangents(&k) : wg_error_code();
     wg_list all = wg_list_new(in.n + o.outputs);
-    for (int64_t i = 0; i < all.n && status == WG_OK; i++) all.t[i] = i < in.n ? in.t[i] : k.dy.t[i - in.n];
+    for (int64_t i = 0; i < all.n && status == WG_OK; i++)
+        all.t[i] = i < in.n ? in.t[i] : k.dy.t[i - in.n];
     wg_generator_set(k.random);
     wg_check outer = o;
     outer.outputs = (int)in.n;

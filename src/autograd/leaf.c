@@ -12,7 +12,8 @@ wg_tensor *(wg_require_grad)(wg_tensor *t)
     if (t->node)
         return t->node->flags & WGI_NODE_LEAF
                    ? t
-                   : wg_fail(WG_EGRAD, "require_grad: the tensor has a history; wg_detach it first");
+                   : wg_fail(WG_EGRAD,
+                             "require_grad: the tensor has a history; wg_detach it first");
     t->node = wgi_leaf_new(wgi_ctx(), t);
     t->output = 0;
     return t->node ? t : &wgi_error_tensor;
@@ -57,9 +58,11 @@ void wg_drop_grad(wg_tensor *leaf)
 
 wg_status wg_set_grad(wg_tensor *leaf, wg_tensor *grad)
 {
-    if (wgi_refuse(leaf, "set_grad") || (grad && wgi_refuse(grad, "set_grad"))) return wg_error_code();
+    if (wgi_refuse(leaf, "set_grad") || (grad && wgi_refuse(grad, "set_grad")))
+        return wg_error_code();
     wgi_node *n = leaf_of(leaf);
-    if (!n) return wg_raise(WG_EGRAD, "set_grad: the tensor is not a leaf that requires a gradient");
+    if (!n)
+        return wg_raise(WG_EGRAD, "set_grad: the tensor is not a leaf that requires a gradient");
     if (grad && !wgi_same_shape(leaf, grad)) {
         char a[160], b[160];
         wgi_tensor_text(a, sizeof a, leaf);
@@ -90,10 +93,11 @@ uint64_t wg_hook(wg_tensor *t, wg_tensor_hook fn, void *self)
 {
     if (wgi_refuse(t, "hook")) return 0;
     if (!t->node || !fn) {
-        wg_raise(t->node ? WG_EARG : WG_EGRAD, t->node ? "hook: fn is NULL" : "hook: the tensor requires no gradient");
+        wg_raise(t->node ? WG_EARG : WG_EGRAD,
+                 t->node ? "hook: fn is NULL" : "hook: the tensor requires no gradient");
         return 0;
     }
-    return add_hook(t, (wgi_hook_entry){ .output = t->output, .fn = fn, .self = self });
+    return add_hook(t, (wgi_hook_entry) { .output = t->output, .fn = fn, .self = self });
 }
 
 uint64_t wg_hook_leaf(wg_tensor *leaf, void (*fn)(void *self, wg_tensor *leaf_grad), void *self)
@@ -103,7 +107,7 @@ uint64_t wg_hook_leaf(wg_tensor *leaf, void (*fn)(void *self, wg_tensor *leaf_gr
         wg_raise(WG_EGRAD, "hook_leaf: wants a leaf that requires a gradient, and a function");
         return 0;
     }
-    return add_hook(leaf, (wgi_hook_entry){ .leaf = fn, .self = self });
+    return add_hook(leaf, (wgi_hook_entry) { .leaf = fn, .self = self });
 }
 
 void wg_unhook(wg_tensor *t, uint64_t id)

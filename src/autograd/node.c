@@ -87,7 +87,7 @@ static wgi_node *node_alloc(wgi_context *c, counts k)
 
 wgi_node *wgi_leaf_new(wgi_context *c, const wg_tensor *t)
 {
-    wgi_node *n = node_alloc(c, (counts){ .out = 1, .dims = t->ndim });
+    wgi_node *n = node_alloc(c, (counts) { .out = 1, .dims = t->ndim });
     if (!n) return NULL;
     n->flags = WGI_NODE_LEAF;
     n->cotangent[0] = NULL;
@@ -191,8 +191,8 @@ static counts count(const wg_op *op, wg_list in, wg_tensor **y, int n_out)
     return k;
 }
 
-wg_status wgi_record(wgi_context *c, const wg_op *op, wg_list in, const void *attr, wg_tensor **y, int n_out,
-                     const uint64_t random[2])
+wg_status wgi_record(wgi_context *c, const wg_op *op, wg_list in, const void *attr, wg_tensor **y,
+                     int n_out, const uint64_t random[2])
 {
     wgi_node *n = node_alloc(c, count(op, in, y, n_out));
     if (!n) return WG_EMEM;
@@ -227,10 +227,13 @@ static wg_status check_version(const wgi_node *n, const wgi_saved *s, const wg_t
     if (!t->storage) return WG_OK;
     unsigned now = atomic_load_explicit(&t->storage->version, memory_order_relaxed);
     if (now == s->version) return WG_OK;
-    return wg_raise(WG_EGRAD, "%s (at %s:%d) saved %s %d for its gradient, and %s (at %s:%d) changed it in place since",
-                    n->op->name, n->file ? n->file : "?", n->line, s->operand >= 0 ? "input" : "output",
-                    s->operand >= 0 ? s->operand : ~s->operand, t->storage->writer ? t->storage->writer : "something",
-                    t->storage->writer_file ? t->storage->writer_file : "?", t->storage->writer_line);
+    return wg_raise(
+        WG_EGRAD,
+        "%s (at %s:%d) saved %s %d for its gradient, and %s (at %s:%d) changed it in place since",
+        n->op->name, n->file ? n->file : "?", n->line, s->operand >= 0 ? "input" : "output",
+        s->operand >= 0 ? s->operand : ~s->operand,
+        t->storage->writer ? t->storage->writer : "something",
+        t->storage->writer_file ? t->storage->writer_file : "?", t->storage->writer_line);
 }
 
 /* A handle on t's data that continues at edge e. */
@@ -248,10 +251,11 @@ wg_status wgi_saved_read(wgi_context *c, wgi_node *n, bool attach, wg_tensor **x
     for (int i = 0; i < n->n_in; i++) x[i] = NULL;
     for (int j = 0; j < n->n_out; j++) y[j] = NULL;
     if ((n->flags & WGI_NODE_FREED) && n->n_saved > 0)
-        return wg_raise(WG_EGRAD,
-                        "%s (at %s:%d): backward a second time, but what it saved was freed by the first; "
-                        "use .retain_graph = true the first time",
-                        n->op->name, n->file ? n->file : "?", n->line);
+        return wg_raise(
+            WG_EGRAD,
+            "%s (at %s:%d): backward a second time, but what it saved was freed by the first; "
+            "use .retain_graph = true the first time",
+            n->op->name, n->file ? n->file : "?", n->line);
     for (int k = 0; k < n->n_saved; k++) {
         wgi_saved *s = &n->saved[k];
         wg_tensor *t = s->tensor;
@@ -262,11 +266,13 @@ wg_status wgi_saved_read(wgi_context *c, wgi_node *n, bool attach, wg_tensor **x
             return WG_EGRAD;
         }
         bool input = s->operand >= 0;
-        wgi_edge e = input ? n->edges[s->operand] : (wgi_edge){ n, ~s->operand };
+        wgi_edge e = input ? n->edges[s->operand] : (wgi_edge) { n, ~s->operand };
         if (attach && e.node && t->node != e.node) t = attached(c, t, e);
         if (wgi_bad(t)) return WG_EMEM;
-        if (input) x[s->operand] = t;
-        else y[~s->operand] = t;
+        if (input)
+            x[s->operand] = t;
+        else
+            y[~s->operand] = t;
     }
     return WG_OK;
 }

@@ -18,15 +18,16 @@ typedef struct {
 
 /* One saved tensor: which operand it is, the tensor, and its storage's version at that time. */
 typedef struct {
-    int operand;       /* i: input i; ~j: output j */
+    int operand; /* i: input i; ~j: output j */
     unsigned version;
-    wg_tensor *tensor; /* one reference; an output is kept without its edge; NULL: released, or in the segment */
+    wg_tensor *
+        tensor; /* one reference; an output is kept without its edge; NULL: released, or in the segment */
 } wgi_saved;
 
 typedef struct wgi_hook_entry {
     uint64_t id;
-    int output;                                    /* of an op's node */
-    wg_tensor_hook fn;                             /* sees and may replace the cotangent */
+    int output;                                     /* of an op's node */
+    wg_tensor_hook fn;                              /* sees and may replace the cotangent */
     void (*leaf)(void *self, wg_tensor *leaf_grad); /* or: after a leaf's gradient is complete */
     void *self;
     struct wgi_hook_entry *next;
@@ -34,34 +35,35 @@ typedef struct wgi_hook_entry {
 
 enum {
     WGI_NODE_LEAF = 1,
-    WGI_NODE_FREED = 2,   /* its saved tensors were released by a backward */
-    WGI_NODE_QUEUED = 4,  /* in the running backward's heap */
-    WGI_NODE_NEEDED = 8,  /* wg_grad: leads to a wanted input */
+    WGI_NODE_FREED = 2,    /* its saved tensors were released by a backward */
+    WGI_NODE_QUEUED = 4,   /* in the running backward's heap */
+    WGI_NODE_NEEDED = 8,   /* wg_grad: leads to a wanted input */
     WGI_NODE_CAPTURED = 16 /* wg_grad: one of its outputs is a wanted input */
 };
 
 struct wgi_node {
     atomic_int refs;
     unsigned flags;
-    const wg_op *op;    /* NULL for a leaf */
-    uint64_t sequence;  /* from one global counter: consumers have larger ones than producers */
-    size_t bytes;       /* of the whole block: what follows the struct lies in it too */
+    const wg_op *op;   /* NULL for a leaf */
+    uint64_t sequence; /* from one global counter: consumers have larger ones than producers */
+    size_t bytes;      /* of the whole block: what follows the struct lies in it too */
     int n_in, n_out, n_saved;
-    wgi_edge *edges;    /* (n_in) */
-    wgi_meta *meta;     /* (n_in + n_out) */
-    wgi_saved *saved;   /* (n_saved) */
+    wgi_edge *edges;       /* (n_in) */
+    wgi_meta *meta;        /* (n_in + n_out) */
+    wgi_saved *saved;      /* (n_saved) */
     wg_tensor **cotangent; /* (n_out) of the running backward, one reference each */
     void *attr;
     uint64_t random[2];
-    wgi_segment *segment; /* where its saved tensors are, if it was recorded in a recomputed segment */
+    wgi_segment
+        *segment; /* where its saved tensors are, if it was recorded in a recomputed segment */
     int64_t first_slot;
     wgi_hook_entry *hooks;
-    void *run;          /* the backward that walks it; NULL: none */
-    const char *file;   /* the user's place */
+    void *run;        /* the backward that walks it; NULL: none */
+    const char *file; /* the user's place */
     int line;
     /* a leaf's own */
-    wg_tensor *grad;    /* one reference */
-    atomic_flag busy;   /* guards grad: threads may share parameters */
+    wg_tensor *grad;     /* one reference */
+    atomic_flag busy;    /* guards grad: threads may share parameters */
     wgi_node *next_dead; /* while being destroyed */
 };
 
@@ -84,8 +86,8 @@ static inline void wgi_leaf_unlock(wgi_node *n)
 }
 
 /* Records op on its outputs y (n_out; NULL where hidden and not made). in: after autocast. */
-wg_status wgi_record(wgi_context *c, const wg_op *op, wg_list in, const void *attr, wg_tensor **y, int n_out,
-                     const uint64_t random[2]);
+wg_status wgi_record(wgi_context *c, const wg_op *op, wg_list in, const void *attr, wg_tensor **y,
+                     int n_out, const uint64_t random[2]);
 /* Fills x (n_in) and y (n_out) with what the node saved, or NULL; attached to the graph if `attach`. Checks versions;
  * fills an empty segment. The tensors are borrowed from the node or belong to the innermost scope. */
 wg_status wgi_saved_read(wgi_context *c, wgi_node *n, bool attach, wg_tensor **x, wg_tensor **y);
@@ -103,8 +105,8 @@ void wgi_segment_unref(wgi_segment *s);
 
 /* ---- the door's inside: apply.c --------------------------------------------------------------------------------- */
 /* Runs op's kernel on in, into given outputs (n_out; dtype may be wider than the rule says), recording nothing. */
-wg_status wgi_run_into(wgi_context *c, const wg_op *op, wg_list in, const void *attr, wg_tensor **out, int n_out,
-                       bool accumulate);
+wg_status wgi_run_into(wgi_context *c, const wg_op *op, wg_list in, const void *attr,
+                       wg_tensor **out, int n_out, bool accumulate);
 /* Whether a kernel of op exists for d. */
 static inline wg_kernel wgi_kernel_for(const wg_op *op, wg_device d)
 {

@@ -31,13 +31,14 @@ static void add_sample(wg_samples *s, wgi_sample sample)
 
 void wg_sample(wg_samples *s, const char *label, wg_list in, const void *attr)
 {
-    add_sample(s, (wgi_sample){ .label = label, .in = in, .attr = attr });
+    add_sample(s, (wgi_sample) { .label = label, .in = in, .attr = attr });
 }
 
 void wg_sample_error(wg_samples *s, const char *label, wg_list in, const void *attr, wg_status code,
                      const char *message)
 {
-    add_sample(s, (wgi_sample){ .label = label, .in = in, .attr = attr, .code = code, .message = message });
+    add_sample(s, (wgi_sample) {
+                      .label = label, .in = in, .attr = attr, .code = code, .message = message });
 }
 
 /* ---- reporting -------------------------------------------------------------------------------------------------- */
@@ -75,7 +76,8 @@ static bool same_value(double a, double b, double tolerance)
     return fabs(a - b) <= tolerance;
 }
 
-bool wgi_compare(wgi_optest *t, const char *what, wg_tensor *got, wg_tensor *want, wg_dtype as, double length, double scale)
+bool wgi_compare(wgi_optest *t, const char *what, wg_tensor *got, wg_tensor *want, wg_dtype as,
+                 double length, double scale)
 {
     if (wg_error_code() || wgi_bad(got) || wgi_bad(want)) {
         wgi_case(t, false, "%s: %s", what, wg_error_code() ? wg_error_get()->message : "no result");
@@ -88,12 +90,15 @@ bool wgi_compare(wgi_optest *t, const char *what, wg_tensor *got, wg_tensor *wan
     }
     size_t bytes = (size_t)got->numel * sizeof(double);
     double *g = wg_scope_alloc(bytes + 8), *w = wg_scope_alloc(bytes + 8), largest = 0;
-    if (!g || !w || (wg_read)(got, g, bytes, WG_F64) || (wg_read)(want, w, bytes, WG_F64)) return false;
+    if (!g || !w || (wg_read)(got, g, bytes, WG_F64) || (wg_read)(want, w, bytes, WG_F64))
+        return false;
     for (int64_t e = 0; e < got->numel; e++)
         if (isfinite(w[e])) largest = fmax(largest, fabs(w[e]));
     bool exact = !wgi_is_float(got->dtype);
     for (int64_t e = 0; e < got->numel; e++) {
-        double tolerance = exact ? 0 : epsilon(as) * (8 + 2 * sqrt(length)) * fmax(fabs(w[e]), fmax(0.25 * largest, scale));
+        double tolerance = exact ? 0
+                                 : epsilon(as) * (8 + 2 * sqrt(length)) *
+                                       fmax(fabs(w[e]), fmax(0.25 * largest, scale));
         if (same_value(g[e], w[e], tolerance)) continue;
         wgi_case(t, false, "%s[%lld] got %.9g want %.9g", what, (long long)e, g[e], w[e]);
         return false;
@@ -145,8 +150,8 @@ static wg_tensor *narrowed(wg_tensor *t)
     for (int i = 0; i < t->ndim; i++) larger.d[i] += 2;
     wg_tensor *v = fresh(t, larger);
     for (int64_t e = 0; !wgi_bad(v) && e < v->numel; e++)
-        wgi_store((char *)wgi_data(v) + (size_t)e * wg_dtype_size((wg_dtype)t->dtype), (wg_dtype)t->dtype,
-                  wgi_is_float(t->dtype) ? NAN : 1);
+        wgi_store((char *)wgi_data(v) + (size_t)e * wg_dtype_size((wg_dtype)t->dtype),
+                  (wg_dtype)t->dtype, wgi_is_float(t->dtype) ? NAN : 1);
     for (int i = 0; i < t->ndim; i++) v = wg_narrow(v, i, 1, t->shape[i]);
     if (!wgi_bad(v)) wgi_copy_elements(v, t);
     return v;
@@ -190,12 +195,14 @@ wg_list wgi_outputs(wgi_optest *t, const wg_op *op, wg_list in)
     int visible = 0;
     for (int j = 0; ok && j < rule.n_out; j++) visible += j >= 16 || !(op->hidden & WG_OUT(j));
     if (wg_error_code() == WG_OK && !ok) wg_raise(WG_EARG, "%s: no shape rule", op->name);
-    if (wg_error_code()) return (wg_list){ 0, NULL };
+    if (wg_error_code()) return (wg_list) { 0, NULL };
     wg_list y = wg_list_new(visible);
     c->random = t->random;
-    if (visible) (wg_apply_list)(op, in, t->sample->attr, y);
-    else (wg_apply)(op, in, t->sample->attr, NULL);
-    return wg_error_code() ? (wg_list){ 0, NULL } : y;
+    if (visible)
+        (wg_apply_list)(op, in, t->sample->attr, y);
+    else
+        (wg_apply)(op, in, t->sample->attr, NULL);
+    return wg_error_code() ? (wg_list) { 0, NULL } : y;
 }
 
 /* ---- one sample, one op ---------------------------------------------------------------------------------------------- */
@@ -205,11 +212,12 @@ static void test_error(wgi_optest *t)
     t->variant = "error";
     wg_list in = wgi_variant(s->in, 0, t->device, WGI_LAYOUT_PLAIN);
     wg_error_clear();
-    (wg_apply_list)(t->op, in, s->attr, (wg_list){ 0, NULL });
+    (wg_apply_list)(t->op, in, s->attr, (wg_list) { 0, NULL });
     const wg_error *e = wg_error_get();
     wgi_case(t, e != NULL, "raised nothing");
     if (!e) return;
-    wgi_case(t, e->code == s->code, "raised %s, not %s: %s", wg_status_name(e->code), wg_status_name(s->code), e->message);
+    wgi_case(t, e->code == s->code, "raised %s, not %s: %s", wg_status_name(e->code),
+             wg_status_name(s->code), e->message);
     size_t n = s->message ? strlen(s->message) : 0;
     wgi_case(t, strncmp(e->message, s->message ? s->message : "", n) == 0, "says: %s", e->message);
     wg_error_clear();
@@ -239,7 +247,7 @@ static void test_sample(wgi_optest *t)
 
 wg_status wg_op_test_counted(const wg_op *op, wg_device d, FILE *report, wg_op_report *counts)
 {
-    *counts = (wg_op_report){ 0 };
+    *counts = (wg_op_report) { 0 };
     if (wg_error_code()) return wg_error_code();
     if (!op->samples) return wg_raise(WG_EARG, "%s: has no samples", op->name);
     wg_scope s = (wg_scope_push)();
@@ -251,20 +259,23 @@ wg_status wg_op_test_counted(const wg_op *op, wg_device d, FILE *report, wg_op_r
     wg_seed(20240607);
     wg_samples samples = { .attr_size = op->attr_size };
     op->samples(&samples);
-    wgi_optest t = { .op = op, .device = d, .report = report, .counts = counts, .random = { 7, 1000 } };
+    wgi_optest t = {
+        .op = op, .device = d, .report = report, .counts = counts, .random = { 7, 1000 }
+    };
     for (int64_t i = 0; i < samples.n && !wg_error_code(); i++) {
         t.sample = &samples.s[i];
         test_sample(&t);
     }
     if (wg_error_code()) {
         counts->failures++;
-        if (report) fprintf(report, "%s: making its samples: %s\n", op->name, wg_error_get()->message);
+        if (report)
+            fprintf(report, "%s: making its samples: %s\n", op->name, wg_error_get()->message);
         wg_error_clear();
     }
     wg_generator_set(outside);
     (wg_scope_return)(s, NULL);
-    return counts->failures ? wg_raise(WG_EGRAD, "%s: %lld of %lld tests failed", op->name, (long long)counts->failures,
-                                       (long long)counts->cases)
+    return counts->failures ? wg_raise(WG_EGRAD, "%s: %lld of %lld tests failed", op->name,
+                                       (long long)counts->failures, (long long)counts->cases)
                             : WG_OK;
 }
 

@@ -28,7 +28,13 @@ typedef struct {
     wg_generator random; /* every run begins here */
 } wgi_optest;
 
-enum { WGI_LAYOUT_PLAIN, WGI_LAYOUT_TRANSPOSED, WGI_LAYOUT_NARROWED, WGI_LAYOUT_EXPANDED, WGI_LAYOUT_COUNT };
+enum {
+    WGI_LAYOUT_PLAIN,
+    WGI_LAYOUT_TRANSPOSED,
+    WGI_LAYOUT_NARROWED,
+    WGI_LAYOUT_EXPANDED,
+    WGI_LAYOUT_COUNT
+};
 const char *wgi_layout_name(int layout);
 
 /* Counts a case; a failed one is printed: `softmax/tails bf16 transposed: dx[17] got ... want ...`. */
@@ -39,7 +45,8 @@ wg_list wgi_variant(wg_list in, wg_dtype as, wg_device d, int layout);
 wg_list wgi_outputs(wgi_optest *t, const wg_op *op, wg_list in);
 /* got against want, element by element in f64. The tolerance comes from the dtype, the length of the sums behind it, and
  * `scale`, the size that their terms may have though the sum is small. */
-bool wgi_compare(wgi_optest *t, const char *what, wg_tensor *got, wg_tensor *want, wg_dtype as, double length, double scale);
+bool wgi_compare(wgi_optest *t, const char *what, wg_tensor *got, wg_tensor *want, wg_dtype as,
+                 double length, double scale);
 /* Clears an error that a row may raise: 16-bit floats refused by name, a view that would need a copy in this layout. */
 bool wgi_refused(wgi_optest *t, wg_dtype as, int layout);
 /* How long sums in this sample may be: elements of the largest input. */

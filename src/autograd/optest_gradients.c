@@ -17,12 +17,14 @@ static unsigned mask_bit(const wg_op *op, int64_t i)
 bool wgi_differentiable(const wg_op *op, wg_list in, int64_t i)
 {
     const wg_tensor *t = in.t[i];
-    return t && wgi_is_float(t->dtype) && !(t->flags & WGI_WEAK) && !(op->no_grad & mask_bit(op, i));
+    return t && wgi_is_float(t->dtype) && !(t->flags & WGI_WEAK) &&
+           !(op->no_grad & mask_bit(op, i));
 }
 
 static bool has_gradient(const wg_op *op)
 {
-    return !(op->flags & WG_OP_GRAD_NONE) && (op->grad || op->grad_fused || op->composite || (op->flags & WG_OP_GRAD_ZERO));
+    return !(op->flags & WG_OP_GRAD_NONE) &&
+           (op->grad || op->grad_fused || op->composite || (op->flags & WG_OP_GRAD_ZERO));
 }
 
 /* ---- the op as a function of its differentiable inputs ----------------------------------------------------------- */
@@ -75,7 +77,8 @@ static void check_differences(wgi_optest *t, bool second)
     wg_check o = { .outputs = outputs, .rtol = second ? 1e-4 : 1e-5, .atol = second ? 1e-6 : 1e-7 };
     wg_list d = differentiable(t->op, in);
     if (d.n && outputs) {
-        wg_status status = second ? (wg_gradgradcheck)(as_function, &k, d, &o) : (wg_gradcheck)(as_function, &k, d, &o);
+        wg_status status = second ? (wg_gradgradcheck)(as_function, &k, d, &o)
+                                  : (wg_gradcheck)(as_function, &k, d, &o);
         wgi_case(t, status == WG_OK, "%s", status == WG_OK ? "" : wg_error_get()->message);
     }
     wg_error_clear();
@@ -87,10 +90,11 @@ static void check_differences(wgi_optest *t, bool second)
 static wg_list cotangents(wg_list y)
 {
     wg_list dy = wg_list_new(y.n);
-    wg_generator_set((wg_generator){ 99, 5000 });
+    wg_generator_set((wg_generator) { 99, 5000 });
     for (int64_t j = 0; j < y.n; j++) {
         if (!wgi_is_float(y.t[j]->dtype)) continue;
-        wg_tensor *d = wg_cast(wg_randn(wgi_shape(y.t[j])), WG_BF16); /* exact in every dtype but f16's tails */
+        wg_tensor *d = wg_cast(wg_randn(wgi_shape(y.t[j])),
+                               WG_BF16); /* exact in every dtype but f16's tails */
         dy.t[j] = wg_to(wg_cast(d, y.t[j]->dtype), y.t[j]->device);
     }
     return dy;
@@ -99,7 +103,8 @@ static wg_list cotangents(wg_list y)
 /* d in: gradients of <dy, op(in)> with respect to the differentiable inputs, NULL elsewhere. */
 static wg_list tape_gradients(wgi_optest *t, const wg_op *op, wg_list in)
 {
-    wg_list leaves = wg_list_new(in.n), wanted = wg_list_new(in.n), dx = wg_list_new(in.n), all = wg_list_new(in.n);
+    wg_list leaves = wg_list_new(in.n), wanted = wg_list_new(in.n), dx = wg_list_new(in.n),
+            all = wg_list_new(in.n);
     wanted.n = 0;
     for (int64_t i = 0; i < in.n; i++) {
         leaves.t[i] = in.t[i];
@@ -124,7 +129,8 @@ static wg_list tape_gradients(wgi_optest *t, const wg_op *op, wg_list in)
     return all;
 }
 
-static void compare_gradients(wgi_optest *t, wg_list got, wg_list want, wg_list in, wg_dtype as, double length)
+static void compare_gradients(wgi_optest *t, wg_list got, wg_list want, wg_list in, wg_dtype as,
+                              double length)
 {
     if (wg_error_code()) {
         wgi_case(t, false, "%s", wg_error_get()->message);
@@ -135,8 +141,11 @@ static void compare_gradients(wgi_optest *t, wg_list got, wg_list want, wg_list 
         if (!got.t[i] && !want.t[i]) continue;
         char name[32];
         snprintf(name, sizeof name, "d%.20s", t->op->in[i < WG_MAX_INPUTS && t->op->in[i] ? i : 0]);
-        if (!got.t[i] || !want.t[i]) wgi_case(t, false, "%s: only one of the two has a gradient", name);
-        else wgi_compare(t, name, got.t[i], want.t[i], as, length, 0.25); /* cotangents are about 1 */
+        if (!got.t[i] || !want.t[i])
+            wgi_case(t, false, "%s: only one of the two has a gradient", name);
+        else
+            wgi_compare(t, name, got.t[i], want.t[i], as, length,
+                        0.25); /* cotangents are about 1 */
     }
 }
 
@@ -168,7 +177,8 @@ static void check_variant(wgi_optest *t, wg_dtype as, int layout)
     wg_list in = wgi_variant(t->sample->in, as, t->device, layout);
     wg_list got = tape_gradients(t, t->op, in);
     if (!wgi_refused(t, as, layout)) {
-        wg_list want = tape_gradients(t, t->op, wgi_variant(in, WG_F64, t->device, WGI_LAYOUT_PLAIN));
+        wg_list want =
+            tape_gradients(t, t->op, wgi_variant(in, WG_F64, t->device, WGI_LAYOUT_PLAIN));
         compare_gradients(t, got, want, in, as, 16 * wgi_length(in));
     }
     t->variant = "";
@@ -180,9 +190,11 @@ static void check_accumulation(wgi_optest *t)
 {
     t->variant = "accumulated gradients";
     wg_list in = wgi_variant(t->sample->in, 0, t->device, WGI_LAYOUT_PLAIN);
-    wg_list want = tape_gradients(t, t->op, in), leaves = wg_list_new(in.n), got = wg_list_new(in.n);
+    wg_list want = tape_gradients(t, t->op, in), leaves = wg_list_new(in.n),
+            got = wg_list_new(in.n);
     for (int64_t i = 0; i < in.n; i++)
-        leaves.t[i] = wgi_differentiable(t->op, in, i) ? (wg_require_grad)((wg_detach)(in.t[i])) : in.t[i];
+        leaves.t[i] =
+            wgi_differentiable(t->op, in, i) ? (wg_require_grad)((wg_detach)(in.t[i])) : in.t[i];
     for (int pass = 0; pass < 2; pass++) {
         wg_list y = wgi_outputs(t, t->op, leaves);
         if (wg_error_code()) break;
@@ -193,7 +205,7 @@ static void check_accumulation(wgi_optest *t)
             wg_tensor *part = wg_sum(wg_mul(y.t[j], dy.t[j]), WG_ALL, false);
             sum = sum ? wg_add(sum, part) : part;
         }
-        if (sum) wg_backward_call((wg_backward_args){ .loss = sum });
+        if (sum) wg_backward_call((wg_backward_args) { .loss = sum });
     }
     for (int64_t i = 0; i < in.n && !wg_error_code(); i++) {
         if (!want.t[i]) continue;
@@ -206,7 +218,8 @@ static void check_accumulation(wgi_optest *t)
 static void check_recomputation(wgi_optest *t)
 {
     t->variant = "recomputed";
-    wg_list in = wgi_variant(t->sample->in, 0, t->device, WGI_LAYOUT_PLAIN), want = tape_gradients(t, t->op, in);
+    wg_list in = wgi_variant(t->sample->in, 0, t->device, WGI_LAYOUT_PLAIN),
+            want = tape_gradients(t, t->op, in);
     wg_list d = differentiable(t->op, in), got = wg_list_new(in.n), dx = wg_list_new(d.n);
     for (int64_t k = 0; k < d.n; k++) d.t[k] = (wg_require_grad)((wg_detach)(d.t[k]));
     closure k = { t, t->op, in };
@@ -244,6 +257,7 @@ void wgi_test_gradients(wgi_optest *t)
     check_accumulation(t);
     check_recomputation(t);
     for (int d = 0; d < 4; d++)
-        for (int layout = 0; layout < WGI_LAYOUT_COUNT; layout++) check_variant(t, dtypes[d], layout);
+        for (int layout = 0; layout < WGI_LAYOUT_COUNT; layout++)
+            check_variant(t, dtypes[d], layout);
     t->variant = "";
 }

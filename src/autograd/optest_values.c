@@ -14,17 +14,20 @@ static double input_scale(wgi_optest *t)
     for (int64_t i = 0; i < t->sample->in.n; i++) {
         wg_tensor *x = t->sample->in.t[i];
         if (!x || !x->numel || !wgi_is_float(x->dtype)) continue;
-        double m = wg_item(wg_max(wg_abs(wg_masked_fill(x, wg_logical_not(wg_isfinite(x)), 0)), WG_ALL, false));
+        double m = wg_item(
+            wg_max(wg_abs(wg_masked_fill(x, wg_logical_not(wg_isfinite(x)), 0)), WG_ALL, false));
         if (m > largest) largest = m;
     }
     (wg_scope_return)(s, NULL);
     return 1e-3 * largest;
 }
 
-static void compare_lists(wgi_optest *t, const char *what, wg_list got, wg_list want, wg_dtype as, double length)
+static void compare_lists(wgi_optest *t, const char *what, wg_list got, wg_list want, wg_dtype as,
+                          double length)
 {
     if (got.n != want.n || wg_error_code()) {
-        wgi_case(t, false, "%s: %s", what, wg_error_code() ? wg_error_get()->message : "another number of outputs");
+        wgi_case(t, false, "%s: %s", what,
+                 wg_error_code() ? wg_error_get()->message : "another number of outputs");
         wg_error_clear();
         return;
     }
@@ -40,7 +43,8 @@ static void compare_lists(wgi_optest *t, const char *what, wg_list got, wg_list 
 static wg_dtype coarsest(wg_dtype as, wg_list y)
 {
     for (int64_t j = 0; j < y.n; j++)
-        if (wgi_is_float(y.t[j]->dtype) && wg_dtype_size(y.t[j]->dtype) < wg_dtype_size(as)) as = y.t[j]->dtype;
+        if (wgi_is_float(y.t[j]->dtype) && wg_dtype_size(y.t[j]->dtype) < wg_dtype_size(as))
+            as = y.t[j]->dtype;
     return as;
 }
 
@@ -99,8 +103,10 @@ static void test_meta(wgi_optest *t)
 {
     t->variant = "meta";
     wg_scope s = (wg_scope_push)();
-    wg_list real = wgi_outputs(t, t->op, wgi_variant(t->sample->in, 0, t->device, WGI_LAYOUT_PLAIN));
-    if (t->sample->in.n == 0 || (t->op->flags & WG_OP_DATA_SHAPE) || wg_error_code()) { /* makers carry their own device */
+    wg_list real =
+        wgi_outputs(t, t->op, wgi_variant(t->sample->in, 0, t->device, WGI_LAYOUT_PLAIN));
+    if (t->sample->in.n == 0 || (t->op->flags & WG_OP_DATA_SHAPE) ||
+        wg_error_code()) { /* makers carry their own device */
         wg_error_clear();
         (wg_scope_return)(s, NULL);
         return;
@@ -112,7 +118,8 @@ static void test_meta(wgi_optest *t)
         wg_error_clear();
     }
     for (int64_t j = 0; j < y.n && j < real.n; j++)
-        wgi_case(t, wgi_same_shape(y.t[j], real.t[j]) && y.t[j]->dtype == real.t[j]->dtype, "output %lld differs", (long long)j);
+        wgi_case(t, wgi_same_shape(y.t[j], real.t[j]) && y.t[j]->dtype == real.t[j]->dtype,
+                 "output %lld differs", (long long)j);
     (wg_scope_return)(s, NULL);
 }
 
@@ -146,12 +153,15 @@ void wgi_test_updates(wgi_optest *t)
         wg_list want = wg_list_new(plain.n);
         for (int64_t i = 0; i < want.n; i++) {
             if (!plain.t[i]) continue;
-            want.t[i] = wgi_is_float(plain.t[i]->dtype) ? wg_affine(wg_cast(plain.t[i], WG_F64), 1, 0) : plain.t[i];
+            want.t[i] = wgi_is_float(plain.t[i]->dtype)
+                            ? wg_affine(wg_cast(plain.t[i], WG_F64), 1, 0)
+                            : plain.t[i];
         }
         wg_list a = wgi_outputs(t, t->op, got), b = wgi_outputs(t, &reference, want);
         compare_lists(t, "y", a, b, dtypes[d], wgi_length(plain));
         for (int64_t i = 0; i < got.n && i < WG_MAX_INPUTS; i++)
-            if (t->op->updates & WG_IN(i) && got.t[i]) wgi_compare(t, "updated", got.t[i], want.t[i], dtypes[d], 64, 1e-3);
+            if (t->op->updates & WG_IN(i) && got.t[i])
+                wgi_compare(t, "updated", got.t[i], want.t[i], dtypes[d], 64, 1e-3);
     }
     wgi_case(t, t->op->reference != NULL, "the row has no reference");
     (wg_scope_return)(s, NULL);

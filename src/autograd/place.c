@@ -36,10 +36,10 @@ wg_status wgi_copy_into(wgi_context *c, wg_tensor *into, wg_tensor *from)
 
 /* ---- the place of one cotangent --------------------------------------------------------------------------------- */
 typedef struct {
-    wgi_edge edge;     /* where it flows in the end, casts seen through */
-    wgi_meta meta;     /* what it must look like there */
-    wg_tensor *into;   /* exclusive tensor to add into; NULL: none yet */
-    wgi_node *locked;  /* leaf to unlock afterwards */
+    wgi_edge edge;    /* where it flows in the end, casts seen through */
+    wgi_meta meta;    /* what it must look like there */
+    wg_tensor *into;  /* exclusive tensor to add into; NULL: none yet */
+    wgi_node *locked; /* leaf to unlock afterwards */
 } place;
 
 /* A cast of a parameter to 16 bits is seen through: the product then accumulates in the parameter's own dtype. */
@@ -65,7 +65,8 @@ static void find_place(wgi_run *r, const wgi_node *from, int i, place *p)
     see_through_casts(r, p);
     wgi_node *n = p->edge.node;
     if (!(n->flags & WGI_NODE_LEAF)) {
-        if (n->run == r && wgi_exclusive(n->cotangent[p->edge.index])) p->into = n->cotangent[p->edge.index];
+        if (n->run == r && wgi_exclusive(n->cotangent[p->edge.index]))
+            p->into = n->cotangent[p->edge.index];
         return;
     }
     if (r->n_captures || n->hooks) return;
@@ -85,7 +86,8 @@ static void leave_place(place *p)
 }
 
 /* Puts op's outputs into the cotangents dx[to[j]]: adds where all have a place, else makes new ones there. */
-static wg_status apply_into(wgi_rule *rule, const int *to, int n, const wg_op *op, wg_list in, const void *attr)
+static wg_status apply_into(wgi_rule *rule, const int *to, int n, const wg_op *op, wg_list in,
+                            const void *attr)
 {
     place p[WG_MAX_OUTPUTS];
     wg_tensor *out[WG_MAX_OUTPUTS];
@@ -97,8 +99,9 @@ static wg_status apply_into(wgi_rule *rule, const int *to, int n, const wg_op *o
     wg_status s = WG_OK;
     for (int j = 0; j < n; j++) {
         wg_dims shape = wgi_dims(p[j].meta.ndim, p[j].meta.shape);
-        out[j] = add ? p[j].into
-                     : wgi_tensor_new(rule->context, (wg_dtype)p[j].meta.dtype, p[j].meta.device, shape);
+        out[j] =
+            add ? p[j].into
+                : wgi_tensor_new(rule->context, (wg_dtype)p[j].meta.dtype, p[j].meta.device, shape);
         if (!add) leave_place(&p[j]);
         if (wgi_bad(out[j])) s = wg_error_code();
     }
@@ -129,7 +132,8 @@ static bool may_place(const wg_vjp *g, const int *to, int n, const wg_op *op)
 }
 
 /* The shapes that op will give, against those of the operands' gradients. */
-static bool fits(const wg_vjp *g, const int *to, int n, const wg_op *op, wg_list in, const void *attr)
+static bool fits(const wg_vjp *g, const int *to, int n, const wg_op *op, wg_list in,
+                 const void *attr)
 {
     wg_spec out[WG_MAX_OUTPUTS];
     wg_infer c = { .attr = attr, .in = in, .n_out = n, .out = out, .random = -1 };
@@ -170,14 +174,18 @@ static wg_tensor *gathering(wgi_run *r, wgi_edge e, const wgi_meta *m, bool cove
     if (!(n->flags & WGI_NODE_LEAF) && n->run == r && wgi_exclusive(n->cotangent[e.index]))
         return n->cotangent[e.index];
     *fresh = true;
-    wg_tensor *t = wgi_tensor_new(r->context, (wg_dtype)m->dtype, m->device, wgi_dims(m->ndim, m->shape));
-    if (!covered && !wgi_bad(t) && wgi_data(t)) memset(wgi_data(t), 0, (size_t)t->numel * wg_dtype_size((wg_dtype)m->dtype));
+    wg_tensor *t =
+        wgi_tensor_new(r->context, (wg_dtype)m->dtype, m->device, wgi_dims(m->ndim, m->shape));
+    if (!covered && !wgi_bad(t) && wgi_data(t))
+        memset(wgi_data(t), 0, (size_t)t->numel * wg_dtype_size((wg_dtype)m->dtype));
     return t;
 }
 
-static wg_status write_part(wgi_run *r, wg_tensor *whole, const wg_spec *part, wg_tensor *d, bool add)
+static wg_status write_part(wgi_run *r, wg_tensor *whole, const wg_spec *part, wg_tensor *d,
+                            bool add)
 {
-    wg_tensor *v = wgi_tensor_view(r->context, whole, part->shape, part->strides, whole->offset + part->offset);
+    wg_tensor *v = wgi_tensor_view(r->context, whole, part->shape, part->strides,
+                                   whole->offset + part->offset);
     if (wgi_bad(v)) return wg_error_code();
     if (add) return wgi_run_into(r->context, &wgi_op_add, WG_LIST(v, d), NULL, &v, 1, false);
     return wgi_copy_into(r->context, v, d);
@@ -195,7 +203,9 @@ wg_status wgi_write_through_view(wgi_run *r, wgi_node *n)
     if (wgi_bad(whole)) return wg_error_code();
     wg_spec space[WG_MAX_OUTPUTS];
     wg_tensor *in[1] = { whole };
-    wg_infer c = { .attr = n->attr, .in = { 1, in }, .n_out = outputs_of(n->op), .out = space, .random = -1 };
+    wg_infer c = {
+        .attr = n->attr, .in = { 1, in }, .n_out = outputs_of(n->op), .out = space, .random = -1
+    };
     wg_status s = n->op->infer(&c);
     for (int j = 0; j < n->n_out && s == WG_OK; j++)
         if (n->cotangent[j]) s = write_part(r, whole, &c.out[j], n->cotangent[j], !fresh);

@@ -4,14 +4,14 @@
 
 typedef enum { RECORD, REFILL, DISCARD } segment_mode;
 
-typedef struct { /* one saved tensor of one node */
+typedef struct {       /* one saved tensor of one node */
     wg_tensor *tensor; /* one reference; NULL: empty */
     unsigned version;
     uint8_t dtype, ndim;
     int64_t shape[WG_MAX_DIMS];
 } slot;
 
-typedef struct { /* an input of the segment: kept, or a slot of the segment around it */
+typedef struct {       /* an input of the segment: kept, or a slot of the segment around it */
     wg_tensor *tensor; /* one reference */
     unsigned version;
     wgi_segment *outer;
@@ -81,7 +81,8 @@ void wgi_segment_unref(wgi_segment *s)
     wgi_cpu_free(s, sizeof *s);
 }
 
-static wgi_segment *segment_new(wgi_context *c, wg_fn fn, const void *self, size_t bytes, wg_list in, int64_t n_out)
+static wgi_segment *segment_new(wgi_context *c, wg_fn fn, const void *self, size_t bytes,
+                                wg_list in, int64_t n_out)
 {
     char path[512];
     int length = wgi_path_text(path, sizeof path);
@@ -149,8 +150,10 @@ static wg_status slot_fill(wgi_segment *s, wg_tensor *t)
         char a[160], b[160];
         wgi_shape_text(a, sizeof a, &was);
         wgi_tensor_text(b, sizeof b, t);
-        return wg_raise(WG_EGRAD, "recompute: a saved tensor was %s %s in the first run and is %s in the second", a,
-                        wg_dtype_name((wg_dtype)k->dtype), b);
+        return wg_raise(
+            WG_EGRAD,
+            "recompute: a saved tensor was %s %s in the first run and is %s in the second", a,
+            wg_dtype_name((wg_dtype)k->dtype), b);
     }
     k->tensor = wgi_ref(t);
     k->version = t->storage ? atomic_load_explicit(&t->storage->version, memory_order_relaxed) : 0;
@@ -167,7 +170,9 @@ bool wgi_segment_save(wgi_context *c, wgi_node *n, wgi_saved *saved, int count)
         s->open++;
     }
     for (int i = 0; i < count && s->mode != DISCARD; i++)
-        if ((s->mode == RECORD ? slot_note(s, saved[i].tensor) : slot_fill(s, saved[i].tensor)) != WG_OK) break;
+        if ((s->mode == RECORD ? slot_note(s, saved[i].tensor) : slot_fill(s, saved[i].tensor)) !=
+            WG_OK)
+            break;
     return true;
 }
 
@@ -185,7 +190,7 @@ static void run_in(wgi_context *c, wgi_segment *s, segment_mode mode, wg_list in
 
 static wg_status keep_input(wgi_context *c, segment_input *to, wg_tensor *t)
 {
-    *to = (segment_input){ .requires_grad = t && t->node };
+    *to = (segment_input) { .requires_grad = t && t->node };
     if (!t) return WG_OK;
     wgi_segment *outer = c->segment;
     if (outer) {
@@ -231,7 +236,9 @@ void(wg_recompute)(wg_fn fn, const void *self, size_t bytes, wg_list in, wg_list
         if (s) wgi_segment_unref(s);
     }
     for (int64_t i = 0; i < out.n; i++) {
-        if (!out.t[i]) out.t[i] = wg_fail(WG_EARG, "recompute: the function left output %lld empty", (long long)i);
+        if (!out.t[i])
+            out.t[i] =
+                wg_fail(WG_EARG, "recompute: the function left output %lld empty", (long long)i);
         wg_scope_keep(scope, out.t[i]);
     }
     (wg_scope_return)(scope, NULL);
@@ -247,9 +254,10 @@ static wg_tensor *input_again(wgi_context *c, wgi_segment *s, int64_t i)
     wg_tensor *t = in->tensor;
     if (in->outer) t = slot_tensor(c, in->outer, in->outer_slot);
     if (!t) return NULL;
-    if (in->tensor && t->storage && in->version != atomic_load_explicit(&t->storage->version, memory_order_relaxed)) {
-        wg_raise(WG_EGRAD, "recompute: input %lld was changed in place (by %s) since the first run", (long long)i,
-                 t->storage->writer ? t->storage->writer : "something");
+    if (in->tensor && t->storage &&
+        in->version != atomic_load_explicit(&t->storage->version, memory_order_relaxed)) {
+        wg_raise(WG_EGRAD, "recompute: input %lld was changed in place (by %s) since the first run",
+                 (long long)i, t->storage->writer ? t->storage->writer : "something");
         return NULL;
     }
     wg_tensor *again = (wg_detach)(t);
@@ -282,7 +290,8 @@ static wg_status refill(wgi_context *c, wgi_segment *s)
 static wg_tensor *slot_tensor(wgi_context *c, wgi_segment *s, int64_t k)
 {
     if (!s->filled && refill(c, s) != WG_OK) return NULL;
-    if (!s->slots[k].tensor) wg_raise(WG_EGRAD, "recompute: what the segment saved was freed by an earlier backward");
+    if (!s->slots[k].tensor)
+        wg_raise(WG_EGRAD, "recompute: what the segment saved was freed by an earlier backward");
     return s->slots[k].tensor;
 }
 

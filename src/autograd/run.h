@@ -10,7 +10,7 @@ typedef struct { /* what wg_grad wants: the cotangent at an edge */
     wg_tensor *cotangent; /* one reference */
 } wgi_capture;
 
-typedef struct { /* a leaf that gathers its cotangent until the end */
+typedef struct {          /* a leaf that gathers its cotangent until the end */
     wgi_node *leaf;       /* one reference */
     wg_tensor *cotangent; /* one reference */
 } wgi_waiting;

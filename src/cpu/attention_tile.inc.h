@@ -54,12 +54,10 @@ static void NAME(product)(int64_t m, int64_t n, int64_t k, const R *a, int64_t r
         const R *right = b + j / NR * panel;
         for (int64_t s = 0, i = 0, next; s < strips; s++, i = next) {
             next = (s + 1) * m / strips;
-            if (n - j >= NR)
-                NAME(strip)
-                (2, next - i, k, a + i * ra, ra, ca, right, ldb, c + i * ldc + j, ldc, add);
-            else
-                NAME(strip)
-                (1, next - i, k, a + i * ra, ra, ca, right, ldb, c + i * ldc + j, ldc, add);
+            if (n - j >= NR) NAME(strip)
+            (2, next - i, k, a + i * ra, ra, ca, right, ldb, c + i * ldc + j, ldc, add);
+            else NAME(strip)(1, next - i, k, a + i * ra, ra, ca, right, ldb, c + i * ldc + j, ldc,
+                             add);
         }
     }
 }

@@ -122,10 +122,9 @@ static inline void N(plain_gradient)(const A *restrict x, A *restrict dx, int64_
 static void N(zero_row)(const wgi_rows *d, void *row)
 {
     const A zeros[CHUNK] = { 0 };
-    for (int64_t at = 0; at < d->n; at += CHUNK)
-        N(put)
-        (zeros, (char *)row + at * d->step * d->bytes, d->type, d->step,
-         d->n - at < CHUNK ? d->n - at : CHUNK, false);
+    for (int64_t at = 0; at < d->n; at += CHUNK) N(put)
+    (zeros, (char *)row + at * d->step * d->bytes, d->type, d->step,
+     d->n - at < CHUNK ? d->n - at : CHUNK, false);
 }
 
 static void N(row_backward)(const wgi_cross_entropy *c, int64_t r)

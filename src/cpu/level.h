@@ -17,9 +17,9 @@ const char *wgi_level_name(wgi_level l);
 
 #if defined(__x86_64__)
 #define WGI_DECLARE_LEVELS(type, name) extern const type name##_base, name##_avx2, name##_avx512
-#define WGI_PICK(name)                                     \
-    (wgi_cpu_level() == WGI_LEVEL_AVX512 ? &name##_avx512  \
-     : wgi_cpu_level() == WGI_LEVEL_AVX2 ? &name##_avx2    \
+#define WGI_PICK(name)                                                                             \
+    (wgi_cpu_level() == WGI_LEVEL_AVX512 ? &name##_avx512                                          \
+     : wgi_cpu_level() == WGI_LEVEL_AVX2 ? &name##_avx2                                            \
                                          : &name##_base)
 #else
 #define WGI_DECLARE_LEVELS(type, name) extern const type name##_base

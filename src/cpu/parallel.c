@@ -9,7 +9,8 @@
 
 static atomic_int chosen; /* 0: not asked for */
 
-static int allowed(void) /* by the affinity mask: more threads than cores only wait for each other */
+static int allowed(
+    void) /* by the affinity mask: more threads than cores only wait for each other */
 {
     cpu_set_t set;
     int n = sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : 1;
@@ -32,8 +33,8 @@ void wg_use_threads(int n)
     atomic_store_explicit(&chosen, n > 0 ? n : allowed(), memory_order_relaxed);
 }
 
-void wgi_parallel_for(int64_t n, int64_t grain, void (*body)(void *self, int64_t first, int64_t last),
-                      void *self)
+void wgi_parallel_for(int64_t n, int64_t grain,
+                      void (*body)(void *self, int64_t first, int64_t last), void *self)
 {
     if (n <= 0) return;
     int64_t pieces = (n + grain - 1) / grain;

@@ -31,8 +31,6 @@ static inline void *wgi_row_at(const wgi_rows *r, int64_t i)
     return r->data + (offset + i * r->strides[0]) * r->bytes;
 }
 
-
-
 /* A row kernel's work on rows first .. last - 1; strip numbers its buffer. */
 typedef void (*wgi_row_fn)(void *self, int64_t first, int64_t last, int64_t strip);
 /* How many strips to cut: 1 for little work, else some for every thread. `work`: of a row, in

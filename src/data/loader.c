@@ -217,8 +217,7 @@ wg_status wgi_loader_check(const wg_loader *l, const int64_t at[4])
 {
     if (!l || !at) return wg_raise(WG_EARG, "loader_seek: no loader or no position given");
     if (at[3] != l->count)
-        return wg_raise(WG_EARG,
-                        "loader_seek: the position is one in %lld tokens, these are %lld",
+        return wg_raise(WG_EARG, "loader_seek: the position is one in %lld tokens, these are %lld",
                         (long long)at[3], (long long)l->count);
     /* Far from overflow, even of a file that lies. */
     const int64_t most = l->sequential ? pass_samples(l) : INT64_MAX / 2;

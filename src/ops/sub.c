@@ -19,7 +19,8 @@ static wg_status reference(const wg_run *r)
 static wg_status infer(wg_infer *c)
 {
     wg_status s = wgi_infer_binary(c);
-    if (s == WG_OK && c->out[0].dtype == WG_BOOL) return wg_raise(WG_EDTYPE, "bool has no difference");
+    if (s == WG_OK && c->out[0].dtype == WG_BOOL)
+        return wg_raise(WG_EDTYPE, "bool has no difference");
     return s;
 }
 

@@ -25,8 +25,8 @@ static void samples(wg_samples *s)
     const wgi_unary_backward a = { .formula = WGI_FORMULA_silu_backward };
     wg_sample(s, "1-d", WG_LIST(wg_randn(WG_DIMS(7)), wg_randn(WG_DIMS(7))), &a);
     wg_sample(s, "3-d", WG_LIST(wg_randn(WG_DIMS(2, 3, 4)), wg_randn(WG_DIMS(2, 3, 4))), &a);
-    wg_sample_error(s, "shapes", WG_LIST(wg_randn(WG_DIMS(7)), wg_randn(WG_DIMS(6))), &a,
-                    WG_ESHAPE, "unary_backward: shapes do not broadcast");
+    wg_sample_error(s, "shapes", WG_LIST(wg_randn(WG_DIMS(7)), wg_randn(WG_DIMS(6))), &a, WG_ESHAPE,
+                    "unary_backward: shapes do not broadcast");
 }
 
 const wg_op wgi_op_unary_backward = {

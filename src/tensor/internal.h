@@ -20,20 +20,20 @@ typedef struct wgi_storage {
     unsigned flags;
     wg_device device;
     size_t bytes;
-    void *data;             /* NULL on meta and for zero bytes */
-    atomic_uint version;    /* bumped by every write in place */
-    int writer_line;        /* who bumped it last, for messages */
+    void *data;          /* NULL on meta and for zero bytes */
+    atomic_uint version; /* bumped by every write in place */
+    int writer_line;     /* who bumped it last, for messages */
     const char *writer_file;
-    const char *writer;     /* name of the function that wrote */
+    const char *writer; /* name of the function that wrote */
     void (*release)(void *owner);
     void *owner;
 } wgi_storage;
 
 enum { WGI_ALIVE = 0x57454e47, WGI_DEAD = 0x44454144 };
 enum {
-    WGI_ERROR = 1,       /* the immortal error tensor */
-    WGI_WEAK = 2,        /* wg_scalar: takes the other operand's dtype */
-    WGI_PARAMETER = 4    /* a module's parameter: autocast casts it down and caches the copy */
+    WGI_ERROR = 1,    /* the immortal error tensor */
+    WGI_WEAK = 2,     /* wg_scalar: takes the other operand's dtype */
+    WGI_PARAMETER = 4 /* a module's parameter: autocast casts it down and caches the copy */
 };
 
 struct wg_tensor {
@@ -44,16 +44,16 @@ struct wg_tensor {
     uint8_t flags, dtype, ndim;
     wg_device device;
     int64_t shape[WG_MAX_DIMS], strides[WG_MAX_DIMS]; /* in elements; only the first ndim are set */
-    int64_t offset;       /* in elements */
+    int64_t offset;                                   /* in elements */
     int64_t numel;
     wgi_storage *storage;
-    wgi_node *node;       /* the producer, or a leaf's accumulator; NULL: no gradient */
-    int output;           /* which output of node */
-    int line;             /* where it was made */
+    wgi_node *node; /* the producer, or a leaf's accumulator; NULL: no gradient */
+    int output;     /* which output of node */
+    int line;       /* where it was made */
     const char *file;
-    struct wg_tensor *cast_copy;   /* a parameter's 16-bit copy for autocast, */
-    unsigned cast_version;         /* valid at this version of the storage */
-    int died_line;                 /* debugging handles: where the last reference went */
+    struct wg_tensor *cast_copy; /* a parameter's 16-bit copy for autocast, */
+    unsigned cast_version;       /* valid at this version of the storage */
+    int died_line;               /* debugging handles: where the last reference went */
     const char *died_file;
     struct wg_tensor *live_prev, *live_next; /* list of live tensors under WG_DEBUG_LEAKS */
 };
@@ -67,38 +67,42 @@ typedef struct {
 
 typedef struct wgi_frame { /* one open scope */
     uint64_t id;
-    wgi_settings saved;    /* to restore at the end */
+    wgi_settings saved; /* to restore at the end */
     int64_t n, capacity;
-    wg_tensor **owned;     /* (n) one reference each */
+    wg_tensor **owned;        /* (n) one reference each */
     struct wgi_block *blocks; /* memory from wg_list_new and wg_scope_alloc */
-    void *module;          /* a module's frame: its path node, see wgi_path; NULL otherwise */
+    void *module;             /* a module's frame: its path node, see wgi_path; NULL otherwise */
 } wgi_frame;
 
 typedef struct wgi_context {
     wgi_settings now;
-    const char *file;      /* the user's place */
+    const char *file; /* the user's place */
     int line;
-    bool ready;            /* opened; wg_at may write before that */
-    uint64_t next_scope;   /* the thread's number above, a count below: never given twice */
+    bool ready;          /* opened; wg_at may write before that */
+    uint64_t next_scope; /* the thread's number above, a count below: never given twice */
     int depth, frames_capacity;
-    wgi_frame *frames;     /* (depth) open scopes; [0] is the root, opened on first use */
+    wgi_frame *frames; /* (depth) open scopes; [0] is the root, opened on first use */
     /* errors */
-    wg_error error;        /* code WG_OK: none pending */
+    wg_error error;               /* code WG_OK: none pending */
     char *message, *error_module; /* owned by error */
-    const struct wg_op *op; /* running op and its operands, for messages; NULL: none */
+    const struct wg_op *op;       /* running op and its operands, for messages; NULL: none */
     wg_list operands;
     /* random numbers */
     wg_generator random;
     /* the tape */
-    wgi_segment *segment;  /* the recomputed segment being recorded or refilled; NULL: none */
-    void *path;            /* innermost module path (struct wgi_path *), see src/tensor/context.c */
+    wgi_segment *segment; /* the recomputed segment being recorded or refilled; NULL: none */
+    void *path;           /* innermost module path (struct wgi_path *), see src/tensor/context.c */
 } wgi_context;
 
 /* Static thread-local memory: one load, no call. Small, so that dlopen finds room for it too. */
-extern _Thread_local wgi_context wgi_here __attribute__((tls_model("initial-exec"), visibility("hidden")));
+extern _Thread_local wgi_context wgi_here
+    __attribute__((tls_model("initial-exec"), visibility("hidden")));
 wgi_context *wgi_ctx_open(void);
 /* Never NULL: the first call on a thread makes it. */
-static inline wgi_context *wgi_ctx(void) { return wgi_here.ready ? &wgi_here : wgi_ctx_open(); }
+static inline wgi_context *wgi_ctx(void)
+{
+    return wgi_here.ready ? &wgi_here : wgi_ctx_open();
+}
 
 /* A module on the stack of running forwards; lives in the caller's frame until wgi_path_pop or the scope's end. */
 typedef struct wgi_path {
@@ -113,8 +117,12 @@ int wgi_path_text(char *out, size_t size);
 /* ---- storages: src/tensor/memory.c -------------------------------------------------------------------------- */
 /* bytes of uninitialised memory, 64-byte aligned, counted; NULL and WG_EMEM on failure. One reference. */
 wgi_storage *wgi_storage_new(wg_device d, size_t bytes);
-wgi_storage *wgi_storage_wrap(void *data, size_t bytes, bool readonly, void (*release)(void *), void *owner);
-static inline void wgi_storage_ref(wgi_storage *s) { atomic_fetch_add_explicit(&s->refs, 1, memory_order_relaxed); }
+wgi_storage *wgi_storage_wrap(void *data, size_t bytes, bool readonly, void (*release)(void *),
+                              void *owner);
+static inline void wgi_storage_ref(wgi_storage *s)
+{
+    atomic_fetch_add_explicit(&s->refs, 1, memory_order_relaxed);
+}
 void wgi_storage_unref(wgi_storage *s);
 /* Notes a write in place. */
 void wgi_storage_touch(wgi_storage *s, const char *writer);
@@ -135,7 +143,8 @@ typedef struct {
     void (*free)(int index, void *p, size_t bytes);
     void (*trim)(void);
     /* Contiguous bytes between devices, one of which may be the CPU; done when it returns. Raises. */
-    wg_status (*copy)(void *to, wg_device to_device, const void *from, wg_device from_device, size_t bytes);
+    wg_status (*copy)(void *to, wg_device to_device, const void *from, wg_device from_device,
+                      size_t bytes);
     /* wgi_copy_elements where both tensors lie on this device. Raises. */
     wg_status (*copy_elements)(wg_tensor *dst, const wg_tensor *src);
 } wgi_backend;
@@ -151,8 +160,10 @@ static inline wg_tensor *wgi_tensor_new(wgi_context *c, wg_dtype t, wg_device d,
     return wgi_tensor_new_at(c, t, d, &shape);
 }
 /* New view on x's storage with its own shape, strides and offset (absolute, in elements); no history; in the scope. */
-wg_tensor *wgi_tensor_view_at(wgi_context *c, wg_tensor *x, const wg_dims *shape, const wg_dims *strides, int64_t offset);
-static inline wg_tensor *wgi_tensor_view(wgi_context *c, wg_tensor *x, wg_dims shape, wg_dims strides, int64_t offset)
+wg_tensor *wgi_tensor_view_at(wgi_context *c, wg_tensor *x, const wg_dims *shape,
+                              const wg_dims *strides, int64_t offset);
+static inline wg_tensor *wgi_tensor_view(wgi_context *c, wg_tensor *x, wg_dims shape,
+                                         wg_dims strides, int64_t offset)
 {
     return wgi_tensor_view_at(c, x, &shape, &strides, offset);
 }
@@ -162,10 +173,13 @@ static inline wg_tensor *wgi_tensor_make(wgi_context *c, wg_dtype t, wg_device d
 {
     return wgi_tensor_make_at(c, t, d, &shape);
 }
-wg_tensor *wgi_tensor_make_view(wgi_context *c, wg_tensor *x, wg_dims shape, wg_dims strides, int64_t offset);
+wg_tensor *wgi_tensor_make_view(wgi_context *c, wg_tensor *x, wg_dims shape, wg_dims strides,
+                                int64_t offset);
 /* New tensor on storage s (takes one new reference to s); not in a scope. */
-wg_tensor *wgi_tensor_on(wgi_context *c, wgi_storage *s, wg_dtype t, wg_dims shape, wg_dims strides, int64_t offset);
-static inline wg_tensor *wgi_ref(wg_tensor *t) /* one more reference; the error tensor is not counted */
+wg_tensor *wgi_tensor_on(wgi_context *c, wgi_storage *s, wg_dtype t, wg_dims shape, wg_dims strides,
+                         int64_t offset);
+static inline wg_tensor *wgi_ref(
+    wg_tensor *t) /* one more reference; the error tensor is not counted */
 {
     if (t && !(t->flags & WGI_ERROR)) atomic_fetch_add_explicit(&t->refs, 1, memory_order_relaxed);
     return t;
@@ -176,7 +190,10 @@ void wgi_unref(wg_tensor *t);
 wg_tensor *wgi_own(wgi_context *c, wg_tensor *t);
 /* Set by src/autograd at start-up: releases a node reference. */
 extern void (*wgi_node_release)(wgi_node *n);
-static inline bool wgi_bad(const wg_tensor *t) { return !t || (t->flags & WGI_ERROR) || t->magic != WGI_ALIVE; }
+static inline bool wgi_bad(const wg_tensor *t)
+{
+    return !t || (t->flags & WGI_ERROR) || t->magic != WGI_ALIVE;
+}
 /* NULL, error or dead argument of a public function: raises if nothing is pending and returns true. */
 bool wgi_refuse(const wg_tensor *t, const char *function);
 /* May t be written in place: not read-only, not self-overlapping. Raises WG_EARG. */
@@ -186,7 +203,9 @@ extern size_t wgi_dtype_bytes[WG_DTYPE_COUNT];
 /* The first element; NULL on meta and for zero bytes. */
 static inline void *wgi_data(const wg_tensor *t)
 {
-    return t->storage && t->storage->data ? (char *)t->storage->data + (size_t)t->offset * wgi_dtype_bytes[t->dtype] : NULL;
+    return t->storage && t->storage->data
+               ? (char *)t->storage->data + (size_t)t->offset * wgi_dtype_bytes[t->dtype]
+               : NULL;
 }
 /* Entries past n are 1, so that the error tensor's sizes are 1 wherever one looks. Written so that no compiler makes a
  * call or a `rep movs` of it: that costs more than the rest of a small op. */
@@ -197,12 +216,21 @@ static inline wg_dims wgi_dims(int n, const int64_t *d)
     for (int i = 0; i < WG_MAX_DIMS; i++) r.d[i] = i < n ? d[i] : 1;
     return r;
 }
-static inline wg_dims wgi_shape(const wg_tensor *t) { return wgi_dims(t->ndim, t->shape); }
-static inline wg_dims wgi_strides(const wg_tensor *t) { return wgi_dims(t->ndim, t->strides); }
+static inline wg_dims wgi_shape(const wg_tensor *t)
+{
+    return wgi_dims(t->ndim, t->shape);
+}
+static inline wg_dims wgi_strides(const wg_tensor *t)
+{
+    return wgi_dims(t->ndim, t->strides);
+}
 
 /* ---- shapes: src/tensor/shape.c --------------------------------------------------------------------------------- */
 enum { WGI_ALL_AXES = -2, WGI_INVALID_DIMS = -1 }; /* wg_dims.n of WG_ALL and of an invalid value */
-static inline bool wgi_is_all(const wg_dims *d) { return d->n == WGI_ALL_AXES; }
+static inline bool wgi_is_all(const wg_dims *d)
+{
+    return d->n == WGI_ALL_AXES;
+}
 /* Product of the sizes; -1 if a size is negative, the dims invalid, or the product times 8 overflows. */
 int64_t wgi_numel(const wg_dims *s);
 wg_dims wgi_row_major(const wg_dims *shape);
@@ -226,15 +254,22 @@ wg_status wgi_axis(int axis, int n, int *out);
 /* axes (WG_ALL: all) -> bit mask of non-negative axes; raises WG_EINDEX, and WG_EARG for a repeated one. */
 wg_status wgi_axes(const wg_dims *axes, int n, unsigned *mask);
 /* Strides of shape `to` on a tensor of shape and strides `from` without copying; false if that is impossible. */
-bool wgi_view_strides(const wg_dims *shape, const wg_dims *strides, const wg_dims *to, wg_dims *out);
+bool wgi_view_strides(const wg_dims *shape, const wg_dims *strides, const wg_dims *to,
+                      wg_dims *out);
 /* "(4, 64, 768)" into out. */
 int wgi_shape_text(char *out, size_t size, const wg_dims *shape);
 /* "(4, 64, 768) f32 cpu" */
 int wgi_tensor_text(char *out, size_t size, const wg_tensor *t);
 
 /* ---- dtypes: src/tensor/dtype.c ------------------------------------------------------------------------------------ */
-static inline bool wgi_is_float(int t) { return t >= WG_F64 && t <= WG_F16; }
-static inline bool wgi_is_16bit(int t) { return t == WG_BF16 || t == WG_F16; }
+static inline bool wgi_is_float(int t)
+{
+    return t >= WG_F64 && t <= WG_F16;
+}
+static inline bool wgi_is_16bit(int t)
+{
+    return t == WG_BF16 || t == WG_F16;
+}
 /* The wider float; bf16 with f16 is f32; integer with float is the float; the wider integer (u8 with i32: i32). */
 wg_dtype wgi_promote_dtypes(wg_dtype a, wg_dtype b);
 /* The dtype of an op of x and y: weak scalars take the other's, 0-d tensors do not widen within a category. Raises
@@ -251,8 +286,9 @@ void wgi_store_int(void *p, wg_dtype t, int64_t v);
 /* Copies src's elements into dst (same shape), converting; any strides; parallel; CPU. */
 void wgi_copy_elements(wg_tensor *dst, const wg_tensor *src);
 /* The same on bare memory: ndim sizes, strides in elements. */
-void wgi_copy_strided(void *dst, wg_dtype dst_type, const int64_t *dst_strides, const void *src, wg_dtype src_type,
-                      const int64_t *src_strides, int ndim, const int64_t *shape);
+void wgi_copy_strided(void *dst, wg_dtype dst_type, const int64_t *dst_strides, const void *src,
+                      wg_dtype src_type, const int64_t *src_strides, int ndim,
+                      const int64_t *shape);
 /* "cpu", "cuda:0", "meta" into out. */
 int wgi_device_text(char *out, size_t size, wg_device d);
 
@@ -265,7 +301,7 @@ int wgi_verbose(void); /* WG_VERBOSE; at least 1 under WG_ABORT and WG_DEBUG_LEA
 bool wgi_flag(const char *name);
 
 /* ---- start and end, called by src/tensor/context.c ----------------------------------------------------------------- */
-void wgi_tensor_start(void);      /* once a process */
+void wgi_tensor_start(void); /* once a process */
 void wgi_scope_thread_end(wgi_context *c);
 void wgi_error_thread_end(wgi_context *c);
 void wgi_memory_thread_end(void); /* counts; then the allocator: */

@@ -28,7 +28,10 @@ WGI_DEVICE wgi_philox4 wgi_philox(uint64_t key, uint64_t counter)
 }
 
 /* Uniform in [0, 1) with 24 bits: exact in f32. */
-WGI_DEVICE float wgi_uniform24(uint32_t word) { return (float)(word >> 8) * 0x1p-24f; }
+WGI_DEVICE float wgi_uniform24(uint32_t word)
+{
+    return (float)(word >> 8) * 0x1p-24f;
+}
 
 /* Word i of the stream that begins at (key, counter). */
 WGI_DEVICE uint32_t wgi_random_word(uint64_t key, uint64_t counter, int64_t i)

@@ -205,7 +205,6 @@ typedef struct {
 } wg_sdpa_args;
 WG_API wg_tensor *wg_sdpa_call(wg_sdpa_args a);
 
-
 #ifdef __cplusplus
 }
 #endif
@@ -213,13 +212,16 @@ WG_API wg_tensor *wg_sdpa_call(wg_sdpa_args a);
 #define wg_log_softmax(...) WG_HERE(wg_log_softmax(__VA_ARGS__))
 #define wg_dropout(...) WG_HERE(wg_dropout(__VA_ARGS__))
 #define wg_swiglu(...) WG_HERE(wg_swiglu(__VA_ARGS__))
-#define wg_cross_entropy(...) WG_HERE(wg_cross_entropy_call(WG_ARGS(wg_cross_entropy_args, __VA_ARGS__)))
-#define wg_linear_cross_entropy(...) WG_HERE(wg_linear_cross_entropy_call(WG_ARGS(wg_linear_cross_entropy_args, __VA_ARGS__)))
+#define wg_cross_entropy(...)                                                                      \
+    WG_HERE(wg_cross_entropy_call(WG_ARGS(wg_cross_entropy_args, __VA_ARGS__)))
+#define wg_linear_cross_entropy(...)                                                               \
+    WG_HERE(wg_linear_cross_entropy_call(WG_ARGS(wg_linear_cross_entropy_args, __VA_ARGS__)))
 #define wg_nll_loss(...) WG_HERE(wg_nll_loss_call(WG_ARGS(wg_nll_loss_args, __VA_ARGS__)))
 #define wg_mse_loss(...) WG_HERE(wg_mse_loss_call(WG_ARGS(wg_mse_loss_args, __VA_ARGS__)))
 #define wg_l1_loss(...) WG_HERE(wg_l1_loss_call(WG_ARGS(wg_l1_loss_args, __VA_ARGS__)))
 #define wg_huber_loss(...) WG_HERE(wg_huber_loss_call(WG_ARGS(wg_huber_loss_args, __VA_ARGS__)))
-#define wg_bce_with_logits(...) WG_HERE(wg_bce_with_logits_call(WG_ARGS(wg_bce_with_logits_args, __VA_ARGS__)))
+#define wg_bce_with_logits(...)                                                                    \
+    WG_HERE(wg_bce_with_logits_call(WG_ARGS(wg_bce_with_logits_args, __VA_ARGS__)))
 #define wg_kl_div(...) WG_HERE(wg_kl_div_call(WG_ARGS(wg_kl_div_args, __VA_ARGS__)))
 #define wg_layer_norm(...) WG_HERE(wg_layer_norm_call(WG_ARGS(wg_layer_norm_args, __VA_ARGS__)))
 #define wg_rms_norm(...) WG_HERE(wg_rms_norm_call(WG_ARGS(wg_rms_norm_args, __VA_ARGS__)))

@@ -47,9 +47,9 @@ WG_API wg_tensor *wg_all(wg_tensor *x, wg_dims axes, bool keepdim);
 
 typedef struct {
     wg_tensor *x;
-    wg_dims axes;         /**< all unless given */
+    wg_dims axes; /**< all unless given */
     bool keepdim;
-    wg_maybe correction;  /**< Bessel's 1 unless given; WG_JUST(0): the population's */
+    wg_maybe correction; /**< Bessel's 1 unless given; WG_JUST(0): the population's */
     char end;
 } wg_var_args;
 /** y = sum (x - mean)^2 / max(0, n - correction), in two passes. Floating (else WG_EDTYPE).
@@ -58,9 +58,9 @@ WG_API wg_tensor *wg_var_call(wg_var_args a);
 
 typedef struct {
     wg_tensor *x;
-    wg_dims axes;         /**< all unless given */
+    wg_dims axes; /**< all unless given */
     bool keepdim;
-    wg_maybe correction;  /**< Bessel's 1 unless given; WG_JUST(0): the population's */
+    wg_maybe correction; /**< Bessel's 1 unless given; WG_JUST(0): the population's */
     char end;
 } wg_std_args;
 /** y = the root of wg_var. dx = dy (x - mean) / ((n - correction) y), 0 where y is 0. */
