@@ -25,11 +25,14 @@ typedef struct {
     int64_t step; /* steps done */
 } trainer;
 
-/* The pending error as the one line that this program owes; false. */
+/* The pending error as the one line that this program owes, without this program's own file and line; false. */
 static bool failed(void)
 {
     const wg_error *e = wg_error_get();
-    if (e) complain("%s", e->message);
+    if (e) {
+        const char *place = e->file ? strstr(e->message, "; at ") : NULL;
+        complain("%.*s", place ? (int)(place - e->message) : (int)strlen(e->message), e->message);
+    }
     wg_error_clear();
     return false;
 }
@@ -196,7 +199,7 @@ static bool resume(trainer *t)
 }
 
 /* The folder, with those above it. */
-static bool make_folder(const char *path)
+static void make_folder(const char *path)
 {
     char p[TEXT_SIZE];
     strcpy(p, path);
@@ -208,7 +211,6 @@ static bool make_folder(const char *path)
         *end = c;
         if (c == '\0') break;
     }
-    return true;
 }
 
 static bool open_report(trainer *t)
@@ -218,8 +220,8 @@ static bool open_report(trainer *t)
         strcpy(log, t->s->log);
     else
         snprintf(log, sizeof log, "%s/log.jsonl", t->s->out);
-    return make_folder(t->s->out) &&
-           report_open(&t->report, log, t->s->resume, t->step, t->s->steps, t->s->print_every);
+    make_folder(t->s->out);
+    return report_open(&t->report, log, t->s->resume, t->step, t->s->steps, t->s->print_every);
 }
 
 static void describe(const trainer *t)
