@@ -221,10 +221,10 @@ static wg_status allocate(call *k)
             d->used = true;
             wgi_next_destination = NULL;
         } else if (k->op->flags & WG_OP_VIEW) {
-            k->y[j] = wgi_tensor_view(k->c, k->in.t[0], s->shape, s->strides,
-                                      k->in.t[0]->offset + s->offset);
+            k->y[j] = wgi_tensor_view_at(k->c, k->in.t[0], &s->shape, &s->strides,
+                                         k->in.t[0]->offset + s->offset);
         } else {
-            k->y[j] = wgi_tensor_new(k->c, s->dtype, s->device, s->shape);
+            k->y[j] = wgi_tensor_new_at(k->c, s->dtype, s->device, &s->shape);
         }
         if (wgi_bad(k->y[j])) return wg_error_code();
     }
@@ -346,11 +346,17 @@ static void count(const call *k)
 }
 
 /* ---- in-place ops -------------------------------------------------------------------------------------------------------- */
+/* The last bit stands for all inputs from there on. */
+static bool updates_input(const wg_op *op, int64_t i)
+{
+    return op->updates & WG_IN(i < WG_MAX_INPUTS ? i : WG_MAX_INPUTS - 1);
+}
+
 static wg_status check_updates(const call *k)
 {
     for (int64_t i = 0; i < k->in.n; i++) {
         const wg_tensor *t = k->in.t[i];
-        if (!t || !(k->op->updates & WG_IN(i < WG_MAX_INPUTS ? i : WG_MAX_INPUTS - 1))) continue;
+        if (!t || !updates_input(k->op, i)) continue;
         if (k->c->now.grad && t->node)
             return wg_raise(
                 WG_EGRAD,
@@ -366,8 +372,8 @@ static wg_status check_updates(const call *k)
 
 static void touch_updated(const call *k)
 {
-    for (int64_t i = 0; i < k->in.n && i < WG_MAX_INPUTS; i++)
-        if ((k->op->updates & WG_IN(i)) && k->in.t[i] && k->in.t[i]->storage)
+    for (int64_t i = 0; i < k->in.n; i++)
+        if (updates_input(k->op, i) && k->in.t[i] && k->in.t[i]->storage)
             wgi_storage_touch(k->in.t[i]->storage, k->op->name);
 }
 

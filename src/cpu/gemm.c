@@ -29,7 +29,7 @@ static bool is_own(wg_dtype type, int64_t m, int64_t n, int64_t k)
 
 typedef struct {
     const wgi_gemm_args *g;
-    wgi_tile tile;
+    wgi_gemm_cut tile;
     int64_t tile_columns, tiles; /* tiles across, tiles of one entry */
     int64_t pieces, per_task;    /* tiles of all entries, tiles of a task */
     atomic_bool failed;          /* out of memory */
@@ -49,7 +49,7 @@ static int64_t equalised(int64_t size, int64_t part, int64_t multiple)
 /* Squares of 512 (384 where a side is short), halved along the longer side until there are enough
  * tiles, then made of equal size: measured best for the shapes of transformers from 64 to 4,096
  * rows. */
-wgi_tile wgi_gemm_tile(int64_t m, int64_t n, int64_t k)
+wgi_gemm_cut wgi_gemm_tile(int64_t m, int64_t n, int64_t k)
 {
     int64_t side = m <= 512 || n <= 512 ? 384 : 512;
     int64_t rows = m < side ? m : side, columns = n < side ? n : side;
@@ -65,7 +65,7 @@ wgi_tile wgi_gemm_tile(int64_t m, int64_t n, int64_t k)
     }
     rows = equalised(m, rows, 16);
     columns = equalised(n, columns, 32);
-    return (wgi_tile) { rows < m ? rows : m, columns < n ? columns : n };
+    return (wgi_gemm_cut) { rows < m ? rows : m, columns < n ? columns : n };
 }
 
 /* ---- operands in the type and with the strides that kernels take ----------------------------- */

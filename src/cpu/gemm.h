@@ -39,6 +39,6 @@ wg_status wgi_gemm(const wgi_gemm_args *g);
 /* A product is cut into tiles of rows x columns by its shape alone. */
 typedef struct {
     int64_t rows, columns;
-} wgi_tile;
-wgi_tile wgi_gemm_tile(int64_t m, int64_t n, int64_t k);
+} wgi_gemm_cut;
+wgi_gemm_cut wgi_gemm_tile(int64_t m, int64_t n, int64_t k);
 #endif
