@@ -78,12 +78,16 @@ static void recompute_blocks(wg_module *model)
     wg_scope_return(s, NULL);
 }
 
-static wg_status step(wg_module *model, wg_optim *opt, const options *o, double *loss)
+/* *kept: bytes that the forward pass leaves for backward. */
+static wg_status step(wg_module *model, wg_optim *opt, const options *o, double *loss,
+                      int64_t *kept)
 {
     wg_scope s = wg_scope_push();
     wg_tensor *tokens = wg_randint(0, o->vocab, WG_DIMS(o->batch, o->block)),
               *targets = wg_randint(0, o->vocab, WG_DIMS(o->batch, o->block));
+    int64_t before = wg_memory_stats(wg_cpu()).current;
     wg_tensor *l = wg_transformer_loss(model, tokens, targets);
+    *kept = wg_memory_stats(wg_cpu()).current - before;
     wg_backward(l);
     wg_clip_grad_norm(opt, 1.0);
     wg_optim_step(opt);
@@ -107,10 +111,11 @@ int main(int argc, char **argv)
     wg_module *model = wg_transformer_new(&c);
     wg_optim *opt = wg_adamw_new(model, .lr = 6e-4, .weight_decay = 0.1);
     if (o.recompute) recompute_blocks(model);
+    int64_t kept = 0;
     double *seconds = malloc((size_t)o.steps * sizeof *seconds), loss = 0, flops = 0;
     for (int64_t i = 0; seconds && i < o.steps; i++) {
         double t = now(), before = wg_flops();
-        if (step(model, opt, &o, &loss) != WG_OK) return wg_error_print(stderr);
+        if (step(model, opt, &o, &loss, &kept) != WG_OK) return wg_error_print(stderr);
         seconds[i] = now() - t;
         flops = wg_flops() - before;
         printf("step %lld  loss %.4f  %.3f s\n", (long long)i, loss, seconds[i]);
@@ -124,8 +129,9 @@ int main(int argc, char **argv)
         "median %.3f s a step, %.0f tokens/s; %.1f GFLOP counted: %.0f GFLOP/s, %.0f%% of the product rate %.0f\n",
         median, (double)(o.batch * o.block) / median, flops * 1e-9, flops * 1e-9 / median,
         100 * flops * 1e-9 / median / rate, rate);
-    printf("peak: %.2f GB in tensors, %.2f GB resident\n",
-           (double)wg_memory_stats(wg_cpu()).peak * 1e-9, (double)u.ru_maxrss * 1.024e-6);
+    printf("peak: %.2f GB in tensors, %.2f GB resident; kept for backward: %.3f GB\n",
+           (double)wg_memory_stats(wg_cpu()).peak * 1e-9, (double)u.ru_maxrss * 1.024e-6,
+           (double)kept * 1e-9);
     free(seconds);
     wg_optim_free(opt);
     wg_module_free(model);
