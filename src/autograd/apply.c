@@ -52,6 +52,10 @@ static int required_inputs(const wg_op *op)
 /* Whether an operand is an error, dead or missing; raises if nothing is pending. */
 static bool refuse_operands(const call *k)
 {
+    if (k->in.n < 0 || (k->in.n > 0 && !k->in.t)) {
+        wg_raise(WG_EARG, "%s: a list of %lld inputs without any", k->op->name, (long long)k->in.n);
+        return true;
+    }
     for (int64_t i = 0; i < k->in.n; i++) {
         wg_tensor *t = k->in.t[i];
         if (t ? !wgi_bad(t) : is_optional(input_name(k->op, i))) continue;

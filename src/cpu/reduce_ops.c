@@ -166,7 +166,7 @@ static wg_status variance(const wg_run *r, bool deviation)
         r, x, g.mask,
         &(wgi_fold_spec) { .op = WGI_FOLD_SUM, .map = WGI_MAP_SQUARE, .centre = mean }, g.acc);
     if (s != WG_OK) return s;
-    divide(&g, g.acc, count > a->correction ? (double)(count - a->correction) : 0.0);
+    divide(&g, g.acc, count > a->correction ? (double)count - (double)a->correction : 0.0);
     if (deviation) root(&g, 2);
     wgi_fold_store(r->out.t[0], g.acc, g.kind, 1, r->accumulate);
     return WG_OK;

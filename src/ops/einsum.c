@@ -277,7 +277,7 @@ wg_tensor *wg_einsum(const char *formula, wg_list in)
 {
     einsum e = { .at = formula, .whole = formula };
     if (!formula) return wg_fail(WG_EARG, "einsum: the formula is NULL");
-    if (in.n < 1) return wg_fail(WG_EARG, "einsum: \"%s\": no tensors", formula);
+    if (in.n < 1 || !in.t) return wg_fail(WG_EARG, "einsum: \"%s\": no tensors", formula);
     for (int64_t i = 0; i < in.n; i++)
         if (wgi_refuse(in.t[i], "einsum")) return &wgi_error_tensor;
     wg_scope s = wg_scope_push(); /* what is made on the way goes */

@@ -9,8 +9,8 @@ static wg_status infer(wg_infer *c)
     const wg_tensor *x = c->in.t[0];
     char text[256];
     wg_spec *y = wgi_view_of_input(c, 0);
-    int lead = to->n - x->ndim;
-    bool fits = to->n <= WG_MAX_DIMS && lead >= 0;
+    bool fits = to->n >= x->ndim && to->n <= WG_MAX_DIMS;
+    int lead = fits ? to->n - x->ndim : 0;
     for (int a = 0; fits && a < to->n; a++) {
         int64_t size = a < lead ? 1 : x->shape[a - lead];
         int64_t wanted = a >= lead && to->d[a] == -1 ? size : to->d[a];

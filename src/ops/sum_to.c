@@ -7,8 +7,8 @@ static wg_status infer(wg_infer *c)
 {
     const wgi_sum_to_attr *a = c->attr;
     const wg_tensor *x = c->in.t[0];
-    const int lead = x->ndim - a->shape.n;
-    bool fits = a->shape.n >= 0 && a->shape.n <= WG_MAX_DIMS && lead >= 0;
+    bool fits = a->shape.n >= 0 && a->shape.n <= x->ndim;
+    const int lead = fits ? x->ndim - a->shape.n : 0;
     for (int d = 0; fits && d < a->shape.n; d++)
         fits = a->shape.d[d] == 1 || a->shape.d[d] == x->shape[lead + d];
     if (!fits) {

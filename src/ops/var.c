@@ -27,7 +27,7 @@ static double divisor(wg_vjp *g, const wgi_var_attr *a)
 {
     const wg_dims x = wg_vjp_in_shape(g, 0), y = wg_vjp_out_shape(g, 0);
     const int64_t groups = wgi_numel(&y), n = groups > 0 ? wgi_numel(&x) / groups : 0;
-    return n > a->correction ? (double)(n - a->correction) : 0;
+    return n > a->correction ? (double)n - (double)a->correction : 0;
 }
 
 static void grad_var(wg_vjp *g)
