@@ -112,7 +112,7 @@ wg_tensor *wg_cat(wg_list x, int axis)
 
 wg_tensor *wg_stack(wg_list x, int axis)
 {
-    if (x.n < 1) return wg_fail(WG_EARG, "stack: no inputs");
+    if (x.n < 1 || !x.t) return wg_fail(WG_EARG, "stack: no inputs");
     wg_list with_axis = wg_list_new(x.n);
     if (!with_axis.n) return &wgi_error_tensor;
     for (int64_t i = 0; i < x.n; i++) with_axis.t[i] = wg_unsqueeze(x.t[i], axis);

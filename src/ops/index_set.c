@@ -32,8 +32,11 @@ wg_list wgi_saved_indices(const wg_vjp *g, int first)
 
 wg_list wgi_with_indices(wg_tensor **head, int64_t heads, wg_list i)
 {
-    wg_list all = wg_list_new(heads + i.n);
-    for (int64_t k = 0; k < all.n; k++) all.t[k] = k < heads ? head[k] : i.t[k - heads];
+    const bool given = i.n >= 0 && i.n <= WG_MAX_DIMS && (i.n == 0 || i.t);
+    wg_list all =
+        wg_list_new(heads + (given ? i.n : 1)); /* else one that is NULL: refused by name */
+    for (int64_t k = 0; k < all.n; k++)
+        all.t[k] = k < heads ? head[k] : given ? i.t[k - heads] : NULL;
     return all;
 }
 
