@@ -108,6 +108,7 @@ static wg_tensor *grouped(wg_tensor *x, int64_t kv_heads)
 {
     wg_dims s = wg_shape(x);
     const int h = s.n - 3;
+    if (h < 0) return x; /* an error tensor */
     for (int i = s.n; i > h + 1; i--) s.d[i] = s.d[i - 1];
     s.n++;
     s.d[h + 1] = s.d[h] / kv_heads;
@@ -278,7 +279,10 @@ static bool passes(const wgi_sdpa_attr *attr, wg_list in)
 wg_tensor *wg_sdpa_call(wg_sdpa_args a)
 {
     const int64_t d = a.q ? wg_size(a.q, -1) : 1;
-    wgi_sdpa_attr attr = { .dropout = a.dropout, .window = a.window, .is_causal = a.is_causal };
+    const int64_t widest = (int64_t)1 << 40; /* positions are added to it */
+    wgi_sdpa_attr attr = { .dropout = a.dropout,
+                           .window = a.window < widest ? a.window : widest,
+                           .is_causal = a.is_causal };
     attr.scale = a.scale != 0 ? a.scale : d > 0 ? 1 / sqrt((double)d) : 1;
     const wg_list in = WG_LIST(a.q, a.k, a.v, a.mask);
     const bool learned_mask = a.mask && wg_requires_grad(a.mask) && wg_grad_is_on();
