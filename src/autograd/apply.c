@@ -36,10 +36,16 @@ static const char *input_name(const wg_op *op, int64_t i)
     return op->in[i < last ? i : last];
 }
 
-static bool is_optional(const char *name)
+static bool may_be_null(const char *name)
 {
     size_t n = strlen(name);
-    return n && (name[n - 1] == '?' || name[n - 1] == '*');
+    return n && name[n - 1] == '?';
+}
+
+/* It may be missing at the list's end. */
+static bool is_optional(const char *name)
+{
+    return may_be_null(name) || name[strlen(name) - 1] == '*';
 }
 
 static int required_inputs(const wg_op *op)
@@ -58,11 +64,17 @@ static bool refuse_operands(const call *k)
     }
     for (int64_t i = 0; i < k->in.n; i++) {
         wg_tensor *t = k->in.t[i];
-        if (t ? !wgi_bad(t) : is_optional(input_name(k->op, i))) continue;
+        if (t ? !wgi_bad(t) : may_be_null(input_name(k->op, i))) continue;
         if (t)
             wgi_refuse(t, k->op->name);
-        else if (!wg_error_code())
-            wg_raise(WG_EARG, "%s: %s is NULL", k->op->name, input_name(k->op, i));
+        else if (!wg_error_code()) {
+            const char *name = input_name(k->op, i);
+            int length = (int)strcspn(name, "?*");
+            if (name[length])
+                wg_raise(WG_EARG, "%s: %.*s %lld is NULL", k->op->name, length, name, (long long)i);
+            else
+                wg_raise(WG_EARG, "%s: %s is NULL", k->op->name, name);
+        }
         return true;
     }
     if (k->in.n >= WG_MAX_INPUTS || !k->op->in[k->in.n] || is_optional(k->op->in[k->in.n]))

@@ -149,8 +149,10 @@ static wg_status seeds(wgi_run *r, wg_list y, wg_list dy)
 
 wg_status(wg_grad)(wg_list y, wg_list x, wg_list dy, unsigned flags, wg_list dx)
 {
-    for (int64_t i = 0; i < dx.n; i++) dx.t[i] = &wgi_error_tensor;
+    for (int64_t i = 0; dx.t && i < dx.n; i++) dx.t[i] = &wgi_error_tensor;
     if (wg_error_code()) return wg_error_code();
+    if ((y.n && !y.t) || (x.n && !x.t) || (dy.n && !dy.t) || (dx.n && !dx.t))
+        return wg_raise(WG_EARG, "grad: a list has a length and no tensors");
     if (dx.n != x.n)
         return wg_raise(WG_EARG, "grad: %lld inputs, room for %lld results", (long long)x.n,
                         (long long)dx.n);

@@ -113,6 +113,7 @@ wg_tokens *wg_tokens_text(const char *path, wg_vocabulary v)
 int wg_tokens_decode(const wg_tokens *t, int64_t id, char out[5])
 {
     int length = 0;
+    if (!out) return 0;
     if (t && id >= 0 && id < t->data->vocab) {
         if (t->data->chars)
             length = wgi_utf8_encode(t->data->chars[id], out);

@@ -22,6 +22,8 @@ static wg_status output_length(const wgi_conv1d_attr *a, int64_t length, int64_t
     int64_t span, padded;
     if (a->stride < 1 || a->dilation < 1 || a->groups < 1 || a->left < 0 || a->right < 0)
         return wg_raise(WG_EARG, "stride, dilation and groups are at least 1, padding at least 0");
+    if (a->stride > INT32_MAX || a->dilation > INT32_MAX) /* places are products of them */
+        return wg_raise(WG_EARG, "stride and dilation are at most %d", INT32_MAX);
     if (taps < 1) return wg_raise(WG_ESHAPE, "w has no taps");
     if (__builtin_mul_overflow(a->dilation, taps - 1, &span) ||
         __builtin_add_overflow(length, a->left, &padded) ||

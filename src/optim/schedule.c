@@ -12,15 +12,11 @@ static double clamp01(double x)
 double wg_schedule_at(const wg_schedule *s, int64_t step)
 {
     if (!s) return NAN;
-    if (step < s->warmup)
-        return s->peak * (double)(step < 0 ? 1 : step + 1) / (double)(s->warmup + 1);
-    const int64_t from = s->kind == WG_WSD
-                             ? (s->total - s->decay > s->warmup ? s->total - s->decay : s->warmup)
-                             : s->warmup;
-    const double length = (double)(s->total - from);
-    const double t = length > 0         ? clamp01((double)(step - from) / length)
-                     : step >= s->total ? 1
-                                        : 0;
+    const double at = step > 0 ? (double)step : 0, warmup = s->warmup > 0 ? (double)s->warmup : 0;
+    const double total = (double)s->total, decay = (double)s->decay; /* no sum of these overflows */
+    if (at < warmup) return s->peak * (at + 1) / (warmup + 1);
+    const double from = s->kind == WG_WSD ? fmax(total - decay, warmup) : warmup;
+    const double t = total > from ? clamp01((at - from) / (total - from)) : at >= total ? 1 : 0;
     switch (s->kind) {
     case WG_LINEAR:
     case WG_WSD: return s->peak + t * (s->floor - s->peak);

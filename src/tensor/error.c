@@ -126,7 +126,7 @@ wg_status wg_raise(wg_status code, const char *fmt, ...)
     if (c->error.code == WG_OK) {
         va_list args;
         va_start(args, fmt);
-        raise_list(c, code, fmt, args);
+        raise_list(c, code, fmt ? fmt : "failed", args);
         va_end(args);
     }
     return code;
