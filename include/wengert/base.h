@@ -62,7 +62,18 @@ typedef enum {
     WG_I32,
     WG_U8,
     WG_BOOL,
-    WG_DTYPE_COUNT
+    WG_DTYPE_COUNT, /**< the types above have an element each; those below come in blocks */
+    WG_Q4_0 = 32,   /**< block-quantised weights, read-only, in GGUF's layouts */
+    WG_Q4_1,
+    WG_Q5_0,
+    WG_Q5_1,
+    WG_Q8_0,
+    WG_Q2_K,
+    WG_Q3_K,
+    WG_Q4_K,
+    WG_Q5_K,
+    WG_Q6_K,
+    WG_BLOCK_DTYPE_END
 } wg_dtype;
 
 typedef enum {
@@ -99,8 +110,13 @@ static inline wg_device wg_meta(void)
     return d;
 }
 
-/** Bytes of one element; 0 for an unknown dtype. */
+/** Bytes of one element; 0 for an unknown dtype and for one that comes in blocks. */
 WG_API size_t wg_dtype_size(wg_dtype t);
+/** Elements of a block, consecutive along the last axis: 32 or 256; 1 for types with an element
+ * each; 0 for an unknown dtype. */
+WG_API int64_t wg_dtype_block(wg_dtype t);
+/** Bytes of a block. */
+WG_API size_t wg_dtype_block_bytes(wg_dtype t);
 /** "f32", "bf16", "i64", ... */
 WG_API const char *wg_dtype_name(wg_dtype t);
 /** f64, f32, bf16, f16. */

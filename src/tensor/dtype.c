@@ -14,6 +14,23 @@ static const char *const names[WG_DTYPE_COUNT] = {
     [WG_I64] = "i64", [WG_I32] = "i32", [WG_U8] = "u8",     [WG_BOOL] = "bool",
 };
 
+/* GGUF's blocks: https://github.com/ggml-org/ggml/blob/master/docs/gguf.md, ggml-common.h. */
+static const struct {
+    const char *name;
+    int elements, bytes;
+} blocks[WG_BLOCK_DTYPE_END - WG_Q4_0] = {
+    [WG_Q4_0 - WG_Q4_0] = { "q4_0", 32, 18 },   [WG_Q4_1 - WG_Q4_0] = { "q4_1", 32, 20 },
+    [WG_Q5_0 - WG_Q4_0] = { "q5_0", 32, 22 },   [WG_Q5_1 - WG_Q4_0] = { "q5_1", 32, 24 },
+    [WG_Q8_0 - WG_Q4_0] = { "q8_0", 32, 34 },   [WG_Q2_K - WG_Q4_0] = { "q2_k", 256, 84 },
+    [WG_Q3_K - WG_Q4_0] = { "q3_k", 256, 110 }, [WG_Q4_K - WG_Q4_0] = { "q4_k", 256, 144 },
+    [WG_Q5_K - WG_Q4_0] = { "q5_k", 256, 176 }, [WG_Q6_K - WG_Q4_0] = { "q6_k", 256, 210 },
+};
+
+static bool in_blocks(wg_dtype t)
+{
+    return (unsigned)t - WG_Q4_0 < (unsigned)(WG_BLOCK_DTYPE_END - WG_Q4_0);
+}
+
 static bool known(wg_dtype t)
 {
     return (unsigned)t - 1u < WG_DTYPE_COUNT - 1u;
@@ -24,9 +41,19 @@ size_t wg_dtype_size(wg_dtype t)
     return known(t) ? wgi_dtype_bytes[t] : 0;
 }
 
+int64_t wg_dtype_block(wg_dtype t)
+{
+    return in_blocks(t) ? blocks[t - WG_Q4_0].elements : known(t);
+}
+
+size_t wg_dtype_block_bytes(wg_dtype t)
+{
+    return in_blocks(t) ? (size_t)blocks[t - WG_Q4_0].bytes : wg_dtype_size(t);
+}
+
 const char *wg_dtype_name(wg_dtype t)
 {
-    return known(t) ? names[t] : "no dtype";
+    return in_blocks(t) ? blocks[t - WG_Q4_0].name : known(t) ? names[t] : "no dtype";
 }
 
 bool wg_dtype_is_float(wg_dtype t)
