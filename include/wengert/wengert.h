@@ -12,5 +12,6 @@
 #include "nn.h"
 #include "optim.h"
 #include "data.h"
+#include "gguf.h"
 #include "io.h"
 #endif
