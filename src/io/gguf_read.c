@@ -3,7 +3,7 @@
 #include <inttypes.h>
 #include <stdlib.h>
 
-#include "io/gguf.h"
+#include "io/gguf_writer.h"
 #include "io/mapping.h"
 #include "tensor/internal.h"
 
@@ -179,6 +179,21 @@ double wg_gguf_array_double(const wg_gguf *f, const char *key, int64_t i)
     if (v->numbers) return wgi_gguf_load_double(v, i);
     unwanted(f, v, "an array of numbers");
     return 0;
+}
+
+void wg_gguf_put_from(wg_gguf_writer *w, const wg_gguf *f, const char *key)
+{
+    if (wg_error_code()) return;
+    const wgi_gguf_value *v = value_of(f, key);
+    if (!w || !f)
+        wg_raise(WG_EARG, "gguf_put_from: no writer or no file given");
+    else if (key && !v)
+        wg_raise(WG_ENOTFOUND, "gguf_put_from: there is no key \"%.200s\" in %s", key, f->path);
+    else if (v)
+        wgi_gguf_put_value(w, v);
+    else
+        for (int64_t i = 0; i < f->header.n_values && !wg_error_code(); i++)
+            wgi_gguf_put_value(w, &f->header.values[i]);
 }
 
 /* ---- tensors --------------------------------------------------------------------------------- */
