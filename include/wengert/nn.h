@@ -93,6 +93,20 @@ typedef enum {
     WG_NAMES_META_LLAMA /**< layers.0.attention.wq.weight */
 } wg_name_table;
 
+/** How rope's frequencies are stretched for contexts longer than those of the pretraining. */
+typedef enum {
+    WG_ROPE_PLAIN,
+    WG_ROPE_LINEAR, /**< all divided by factor (Chen et al. 2023, arXiv:2306.15595) */
+    WG_ROPE_LLAMA3  /**< Llama 3.1's: wavelengths above original_context / low_freq_factor divided by
+                       factor, those below original_context / high_freq_factor kept, a blend between
+                       (Hugging Face transformers, modeling_rope_utils.py) */
+} wg_rope_scaling_kind;
+typedef struct {
+    wg_rope_scaling_kind kind;
+    double factor, low_freq_factor, high_freq_factor; /**< positive; the last two differ */
+    int64_t original_context;
+} wg_rope_scaling;
+
 /** One transformer by configuration; presets below fill it. A decoder block's parts read what they
  * need from it. Zeros: kv_heads = heads, head_size = width / heads (needed to be whole), hidden = 4
  * width, or 8/3 width up to a multiple of 64 for the gated MLP, eps 1e-5, rope_base 10000. kv_heads
@@ -110,6 +124,7 @@ typedef struct {
     bool qkv_bias;      /**< with no_bias: biases in q, k, v all the same (Qwen2) */
     bool untied;        /**< the output projection has a weight of its own */
     bool rope_adjacent; /**< rotate adjacent pairs (Meta, llama2.c), not halves */
+    wg_rope_scaling rope_scaling;
 } wg_transformer_config;
 /** GPT-2's shape with sizes to be given: learned positions, LayerNorm, MLP of 4 width with the tanh
  * GELU of its published weights (nanoGPT's own models: WG_ACT_GELU), biases, tied. */
@@ -129,6 +144,9 @@ typedef struct {
  * c says so. */
 WG_API wg_module *wg_attention_new(const wg_transformer_config *c);
 WG_API wg_tensor *wg_attention_step(wg_module *m, wg_tensor *x, const wg_step *step);
+/** What rope's frequencies are divided by: (head_size / 2) f32 in the innermost scope, NULL if c
+ * does not scale them. */
+WG_API wg_tensor *wg_rope_factors(const wg_transformer_config *c);
 /** down(act(up x)), (..., C) -> (..., C). */
 WG_API wg_module *wg_mlp_new(const wg_transformer_config *c);
 /** SwiGLU (WG_ACT_SILU), GEGLU (WG_ACT_GELU): down(act(gate x) * up x). */
@@ -146,6 +164,9 @@ WG_API wg_tensor *wg_transformer_hidden(wg_module *m, wg_tensor *tokens, const w
 /** Mean cross-entropy of tokens -> targets (B, T) i64, ignoring targets of -1. Logits of more than
  * 64 MiB are made and used in chunks. */
 WG_API wg_tensor *wg_transformer_loss(wg_module *m, wg_tensor *tokens, wg_tensor *targets);
+/** Gives every layer's rope these factors, (head_size / 2) floating (GGUF's rope_freqs), in place of
+ * what the configuration says; NULL: none. They are no buffer: not saved, not moved. */
+WG_API void wg_transformer_set_rope_factors(wg_module *m, wg_tensor *factors);
 /** With defaults filled in; lives as long as m. */
 WG_API const wg_transformer_config *wg_transformer_config_of(const wg_module *m);
 

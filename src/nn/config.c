@@ -56,6 +56,14 @@ static void fill_defaults(wg_transformer_config *c)
     if (!c->rope_base) c->rope_base = 10000;
 }
 
+static bool fine_scaling(const wg_rope_scaling *s)
+{
+    if (s->kind == WG_ROPE_PLAIN) return true;
+    if ((unsigned)s->kind > WG_ROPE_LLAMA3 || !(s->factor > 0)) return false;
+    return s->kind == WG_ROPE_LINEAR || (s->low_freq_factor > 0 && s->original_context > 0 &&
+                                         s->high_freq_factor > s->low_freq_factor);
+}
+
 static bool check_common(const wg_module *m, const wg_transformer_config *c)
 {
     const char *wrong = NULL;
@@ -75,6 +83,8 @@ static bool check_common(const wg_module *m, const wg_transformer_config *c)
         wrong = "eps";
     else if (!(c->rope_base >= 0))
         wrong = "rope_base";
+    else if (!fine_scaling(&c->rope_scaling))
+        wrong = "rope_scaling";
     else if (c->window < 0)
         wrong = "window";
     if (wrong)
