@@ -97,7 +97,7 @@ typedef enum {
 typedef enum {
     WG_ROPE_PLAIN,
     WG_ROPE_LINEAR, /**< all divided by factor (Chen et al. 2023, arXiv:2306.15595) */
-    WG_ROPE_LLAMA3  /**< Llama 3.1's: wavelengths above original_context / low_freq_factor divided by
+    WG_ROPE_LLAMA3 /**< Llama 3.1's: wavelengths above original_context / low_freq_factor divided by
                        factor, those below original_context / high_freq_factor kept, a blend between
                        (Hugging Face transformers, modeling_rope_utils.py) */
 } wg_rope_scaling_kind;
@@ -125,6 +125,8 @@ typedef struct {
     bool untied;        /**< the output projection has a weight of its own */
     bool rope_adjacent; /**< rotate adjacent pairs (Meta, llama2.c), not halves */
     wg_rope_scaling rope_scaling;
+    wg_dtype stream; /**< what the embedding's rows are cast to: f32 sums over 16-bit weights; 0:
+                        they stay as they are */
 } wg_transformer_config;
 /** GPT-2's shape with sizes to be given: learned positions, LayerNorm, MLP of 4 width with the tanh
  * GELU of its published weights (nanoGPT's own models: WG_ACT_GELU), biases, tied. */
