@@ -83,10 +83,11 @@ END_TEST
 
 START_TEST(a_published_file_written_again_is_the_same)
 {
-    static const char *const names[] = { "stories260K/stories260K.gguf",
-                                         "stories260K/stories260K-f16.gguf",
-                                         "gpt2-tokenizer/ggml-vocab-gpt-2.gguf",
-                                         "qwen2-tokenizer/ggml-vocab-qwen2.gguf" };
+    static const char *const names[] = {
+        "stories260K/stories260K.gguf",         "stories260K/stories260K-f16.gguf",
+        "stories260K/stories260K-q8_0.gguf",    "stories260K/stories260K-q4_0.gguf",
+        "gpt2-tokenizer/ggml-vocab-gpt-2.gguf", "qwen2-tokenizer/ggml-vocab-qwen2.gguf"
+    };
     for (size_t k = 0; k < sizeof names / sizeof *names; k++) {
         const char *path = data_file(names[k]);
         if (!path) return;
@@ -175,6 +176,49 @@ START_TEST(every_type_and_any_strides_come_back)
 }
 END_TEST
 
+START_TEST(blocks_of_any_rows_come_back)
+{
+    const wg_scope s = wg_scope_push();
+    static const wg_dtype dtypes[] = { WG_Q4_0, WG_Q4_1, WG_Q5_0, WG_Q5_1, WG_Q8_0 };
+    wg_tensor *x = wg_randn(WG_DIMS(6, 3, 64)), *t[10];
+    wg_gguf_writer *w = wg_gguf_writer_new();
+    for (int i = 0; i < 10; i++) {
+        t[i] = wg_cast(x, dtypes[i / 2]);
+        if (i % 2) t[i] = wg_transpose(t[i], 0, 1); /* rows in another order */
+        wg_gguf_put_tensor(w, format("t%d", i), t[i]);
+    }
+    ck_assert_int_eq(wg_gguf_write(w, in_folder("blocks")), WG_OK);
+    wg_gguf *f = wg_gguf_open(in_folder("blocks"));
+    expect_no_error();
+    for (int i = 0; i < 10; i++) expect_same(t[i], wg_gguf_get(f, format("t%d", i)), "t");
+    wg_gguf_close(f);
+    wg_gguf_writer_free(w);
+    pop(s);
+}
+END_TEST
+
+/* gguf-py wrote the quantised files from the plain one. */
+START_TEST(quantising_a_model_gives_the_published_bytes)
+{
+    static const char *const names[] = { "f16", "q8_0", "q4_0" };
+    for (int k = 0; k < 3; k++) {
+        const char *from = data_file("stories260K/stories260K.gguf"),
+                   *to = data_file(format("stories260K/stories260K-%s.gguf", names[k]));
+        if (!from || !to) return;
+        const wg_scope s = wg_scope_push();
+        wg_gguf *f = wg_gguf_open(from), *g = wg_gguf_open(to);
+        for (int64_t i = 0; i < wg_gguf_count(g); i++) {
+            const char *name = wg_gguf_name(g, i);
+            expect_same(wg_cast(wg_gguf_get(f, name), wg_gguf_dtype(g, i)), wg_gguf_get(g, name),
+                        name);
+        }
+        wg_gguf_close(f);
+        wg_gguf_close(g);
+        pop(s);
+    }
+}
+END_TEST
+
 START_TEST(values_of_another_type_are_errors)
 {
     wg_gguf_writer *w = with_every_type();
@@ -259,6 +303,8 @@ int main(void)
         suite_run("gguf", (const TTest *[]) { a_published_model_says_what_it_holds,
                                               a_published_file_written_again_is_the_same,
                                               every_type_and_any_strides_come_back,
+                                              blocks_of_any_rows_come_back,
+                                              quantising_a_model_gives_the_published_bytes,
                                               values_of_another_type_are_errors,
                                               wrong_arguments_write_nothing, NULL });
     folder_remove();

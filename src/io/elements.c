@@ -5,7 +5,7 @@
 
 wg_status wgi_write_elements(wgi_replace *r, wg_tensor *t, void *room)
 {
-    const size_t element = wg_dtype_size((wg_dtype)t->dtype), bytes = (size_t)t->numel * element;
+    const size_t bytes = wgi_bytes_of((wg_dtype)t->dtype, t->numel);
     if (t->numel == 0) return WG_OK;
     if (t->device.kind == WG_CPU && wgi_is_contiguous(t))
         return wgi_replace_write(r, wgi_data(t), bytes);

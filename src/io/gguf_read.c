@@ -225,12 +225,6 @@ wg_dims wg_gguf_shape(const wg_gguf *f, int64_t i)
     return t ? wgi_dims(t->shape.n, t->shape.d) : wgi_dims(0, NULL);
 }
 
-/* Whether the core can hold tensors of this dtype. */
-static bool supported(wg_dtype t)
-{
-    return wg_dtype_size(t) > 0;
-}
-
 wg_tensor *wg_gguf_get(wg_gguf *f, const char *name)
 {
     if (!f || !name) return wg_fail(WG_EARG, "gguf_get: no file or no name given");
@@ -243,7 +237,7 @@ wg_tensor *wg_gguf_get(wg_gguf *f, const char *name)
         return wg_fail(WG_EDTYPE,
                        "%s: tensor \"%.200s\" is of ggml's type %" PRIu32 ", which is not known",
                        f->path, name, t->number);
-    if (!t->type->dtype || !supported(t->type->dtype))
+    if (!t->type->dtype)
         return wg_fail(WG_EDTYPE, "%s: tensor \"%.200s\" is %s, which is not supported", f->path,
                        name, t->type->name);
     return wgi_mapped_tensor(f->mapping, h->data + (size_t)t->begin, (size_t)t->bytes,
