@@ -14,4 +14,5 @@
 #include "data.h"
 #include "gguf.h"
 #include "io.h"
+#include "model.h"
 #endif
