@@ -13,4 +13,5 @@
 #include "optim.h"
 #include "data.h"
 #include "io.h"
+#include "text.h"
 #endif
