@@ -12,6 +12,7 @@
 #include "nn.h"
 #include "optim.h"
 #include "data.h"
+#include "gguf.h"
 #include "io.h"
 #include "text.h"
 #endif
