@@ -115,8 +115,7 @@ wg_status wgi_vocab_index(wgi_vocab *v)
     if (wgi_index_make(&v->found, v->n)) return WG_EMEM;
     for (int64_t i = 0; i < v->n; i++) {
         const wgi_token *t = &v->tokens[i];
-        const bool of_texts = t->type == WGI_TOKEN_NORMAL || t->type == WGI_TOKEN_USER ||
-                              t->type == WGI_TOKEN_UNUSED;
+        const bool of_texts = t->type == WGI_TOKEN_NORMAL || t->type == WGI_TOKEN_USER;
         if (of_texts && !t->literal && t->size)
             wgi_index_put(&v->found, t->bytes, t->size, (int32_t)i);
     }

@@ -14,7 +14,7 @@ enum {
     WGI_TOKEN_UNKNOWN,
     WGI_TOKEN_CONTROL, /* special: stands for no text */
     WGI_TOKEN_USER,    /* found in texts before anything else */
-    WGI_TOKEN_UNUSED,  /* found, but not given */
+    WGI_TOKEN_UNUSED,  /* never given */
     WGI_TOKEN_BYTE
 };
 
@@ -22,8 +22,7 @@ typedef struct {
     const char *bytes; /* (size), and a NUL */
     uint32_t size;
     uint8_t type;  /* 0: no token has this id */
-    bool literal;  /* spelled as it is where others are spelled otherwise: never found in a text */
-    bool left_out; /* of what is written: pieces that only merging knows */
+    bool literal; /* spelled as it is where others are spelled otherwise: never found in a text */
     float score;
 } wgi_token;
 
@@ -49,7 +48,7 @@ typedef struct {
     int64_t n, room;
     wgi_token *tokens; /* (n) */
     struct wgi_arena_block *blocks;
-    wgi_index found; /* tokens of texts by their bytes: normal, user-defined, unused */
+    wgi_index found; /* tokens of texts by their bytes: normal and user-defined */
 } wgi_vocab;
 
 enum { WGI_MAX_VOCAB = 1 << 26 };
