@@ -8,11 +8,11 @@
 #include "base.h"
 #include "module.h"
 #include "nn.h"
+#include "text.h"
 #ifdef __cplusplus
 extern "C" {
 #endif
 
-typedef struct wg_tokenizer wg_tokenizer;
 /** A transformer with what its file says: its tokenizer, its chat template. */
 typedef struct wg_model wg_model;
 

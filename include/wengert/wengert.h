@@ -15,4 +15,5 @@
 #include "gguf.h"
 #include "io.h"
 #include "model.h"
+#include "text.h"
 #endif
