@@ -29,6 +29,8 @@ LLAMA = dict(hidden_size=64, intermediate_size=88, num_hidden_layers=3, num_atte
              num_key_value_heads=4, vocab_size=61, max_position_embeddings=64,
              initializer_range=0.2)
 GPT2 = dict(n_embd=48, n_layer=3, n_head=4, vocab_size=61, n_positions=32, initializer_range=0.2)
+# What transformers' own reader of GGUF leaves out.
+NOT_IN_THEIR_GGUF = ["nothing"]
 LLAMA3 = {"rope_type": "llama3", "rope_theta": 500000.0, "factor": 8.0, "low_freq_factor": 1.0,
           "high_freq_factor": 4.0, "original_max_position_embeddings": 16}
 
@@ -90,9 +92,10 @@ def randomise(model):
     return model.eval()
 
 
-def theirs(path, kind=None):
+def theirs(path, kind=None, **more):
     """Computed in f32 of what is in the folder; a cast of the model would round rope's table too."""
-    model = transformers.AutoModelForCausalLM.from_pretrained(path, dtype=torch.float32).eval()
+    model = transformers.AutoModelForCausalLM.from_pretrained(
+        path, dtype=torch.float32, **more).eval()
     if kind and type(model) is not kind:
         raise RuntimeError(f"came back as {type(model).__name__}")
     with torch.no_grad():
@@ -120,18 +123,18 @@ def check(name, make, tool, folder):
     figures = [("load", distance(ours(tool, saved), want))]
     again = os.path.join(folder, "ours")
     ours(tool, saved, "--save", again)
-    figures.append(("save", distance(theirs(again, type(model)), want)))
+    # Without a window a Mistral is a Llama, and is written as one.
+    kind = LlamaForCausalLM if name.startswith("mistral") and "window" not in name else type(model)
+    figures.append(("save", distance(theirs(again, kind), want)))
     path = os.path.join(folder, "ours.gguf")
     if "gelu" not in name and "relu" not in name:  # llama.cpp's GPT-2 has the tanh form alone
         ours(tool, saved, "--save", path)
         figures.append(("gguf", distance(ours(tool, path), want)))
         third = os.path.join(folder, "third")
         ours(tool, path, "--save", third)
-        figures.append(("gguf to folder", distance(theirs(third, type(model)), want)))
-        import gguf
-        read = gguf.GGUFReader(path)
-        if "general.architecture" not in read.fields or not read.tensors:
-            raise RuntimeError("gguf-py reads nothing")
+        figures.append(("gguf to folder", distance(theirs(third, kind), want)))
+        if not any(k in name for k in NOT_IN_THEIR_GGUF):
+            figures.append(("gguf there", distance(theirs(folder, gguf_file="ours.gguf"), want)))
     return figures
 
 

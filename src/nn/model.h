@@ -101,6 +101,22 @@ const char *wgi_json_string(const json_t *o, const char *key, const char *otherw
 /* config.json -> configuration; false and an error: model_hf_config.c. */
 bool wgi_hf_config(const char *path, const json_t *root, wg_transformer_config *c);
 
+/* ---- a model that is being saved ------------------------------------------------------------- */
+typedef struct {
+    const wg_model *model;
+    const char *path;
+    wg_dtype dtype;               /* 0: as they are */
+    const char *type;             /* "gpt2", "llama", "mistral", "qwen2" */
+    wg_transformer_config config; /* as the file says it */
+    wg_params params;             /* the module's */
+} wgi_save;
+/* The module's tensor for this slot in the file's order of rows and axes, in the innermost scope:
+ * model_save.c. An error tensor and an error where it has none. */
+wg_tensor *wgi_save_tensor(const wgi_save *s, const wgi_slot *slot);
+/* Each returns its status: model_save_hf.c, model_save_gguf.c. */
+wg_status wgi_save_hf(wgi_save *s);
+wg_status wgi_save_gguf(wgi_save *s);
+
 /* "FOLDER/NAME", allocated; NULL and WG_EMEM. */
 char *wgi_model_path(const char *folder, const char *name);
 #endif
