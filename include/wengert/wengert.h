@@ -13,5 +13,7 @@
 #include "generate.h"
 #include "optim.h"
 #include "data.h"
+#include "gguf.h"
 #include "io.h"
+#include "text.h"
 #endif
