@@ -15,5 +15,6 @@
 #include "data.h"
 #include "gguf.h"
 #include "io.h"
+#include "model.h"
 #include "text.h"
 #endif

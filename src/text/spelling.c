@@ -65,12 +65,12 @@ wg_status wgi_put_spelled(wg_tokenizer *t, int64_t id, int64_t limit, const char
 {
     if (limit > WGI_MAX_VOCAB) limit = WGI_MAX_VOCAB;
     if (id < 0 || id >= limit)
-        return wg_raise(WG_EFORMAT, "%s: token \"%.60s\" has id %lld, ids are expected below %lld",
-                        what, text, (long long)id, (long long)limit);
+        return wg_raise(WG_EFORMAT, "%s: token \"%.*s\" has id %lld, ids are expected below %lld",
+                        what, (int)(n < 60 ? n : 60), text, (long long)id, (long long)limit);
     if (n > 1 << 24) return wg_raise(WG_EFORMAT, "%s: token %lld is too long", what, (long long)id);
     if (t->vocab.n > id && t->vocab.tokens[id].type)
-        return wg_raise(WG_EFORMAT, "%s: two tokens have id %lld, \"%.60s\" and \"%.60s\"", what,
-                        (long long)id, t->vocab.tokens[id].bytes, text);
+        return wg_raise(WG_EFORMAT, "%s: two tokens have id %lld, \"%.60s\" and \"%.*s\"", what,
+                        (long long)id, t->vocab.tokens[id].bytes, (int)(n < 60 ? n : 60), text);
     char small[256], *room = n <= sizeof small ? small : wgi_malloc(n);
     const wg_status st = room ? put(t, id, text, n, type, room) : WG_EMEM;
     if (room != small) free(room);

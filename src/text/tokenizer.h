@@ -30,6 +30,7 @@ struct wg_tokenizer {
     bool fuses_unknown;  /* unknown characters in a row are one unknown token */
     wgi_normalizer normalizer;
     wgi_prefix prefix;
+    bool metaspace; /* spaces were marked by a pre-tokenizer: tokenizer.json is written so, too */
     wgi_words words;
     wgi_added raw, normalized; /* tokens looked for before and after normalising */
     int64_t bos, eos, unknown, padding, turn_end; /* -1: none */
