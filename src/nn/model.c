@@ -62,6 +62,7 @@ wg_model *wg_model_call(wg_model_args a)
     case WG_FILE_LLMC: wgi_model_open_llmc(m, &a); break;
     case WG_FILE_NONE: break;
     }
+    if (!wg_error_code() && !a.no_tokenizer) wgi_model_open_tokenizer(m, a.path);
     if (!wg_error_code()) return m;
     wg_model_free(m);
     return NULL;

@@ -85,6 +85,8 @@ void wgi_model_open_hf(wg_model *m, const wg_model_args *a);
 void wgi_model_open_gguf(wg_model *m, const wg_model_args *a);
 void wgi_model_open_llama2c(wg_model *m, const wg_model_args *a);
 void wgi_model_open_llmc(wg_model *m, const wg_model_args *a);
+/* Opens the tokenizer that belongs to m's file, if there is one: model_tokenizer.c. */
+void wgi_model_open_tokenizer(wg_model *m, const char *path);
 /* Seven numbers that fit the file's size. */
 bool wgi_is_llama2c(const void *data, int64_t bytes);
 bool wgi_is_llmc(const void *data, int64_t bytes);
