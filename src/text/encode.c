@@ -215,7 +215,7 @@ static wg_status put_parts(encoder *e, const wgi_added *set, const char *text, s
 static wg_status put_normalized(encoder *e, const char *text, size_t n, bool first)
 {
     const wg_tokenizer *t = e->t;
-    if (wgi_normalize(&t->normalizer, &t->frozen, &text, &n, e->normal)) return out_of_memory();
+    if (wgi_normalize(&t->normalizer, &t->kept, &text, &n, e->normal)) return out_of_memory();
     return put_parts(e, &t->normalized, text, n, first, put_piece);
 }
 

@@ -54,7 +54,7 @@ static wg_status put_normalized(wg_tokenizer *t, wgi_added_token token, const ch
 {
     wgi_buffer buffers[2] = { { 0 } };
     wg_status st =
-        wgi_normalize(&t->normalizer, &t->frozen, &token.bytes, &token.size, buffers);
+        wgi_normalize(&t->normalizer, &t->kept, &token.bytes, &token.size, buffers);
     if (!st) st = wgi_added_put(&t->normalized, token, true);
     free(buffers[0].bytes);
     free(buffers[1].bytes);

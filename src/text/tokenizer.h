@@ -40,6 +40,7 @@ struct wg_tokenizer {
 
     /* ---- made by wgi_tokenizer_finish ---- */
     wgi_added frozen;        /* user-defined pieces inside words of characters */
+    wgi_added kept;          /* what the normalizer leaves as it is */
     int32_t byte_id[256];    /* the token of a byte; -1: none */
     int32_t ascii_id[128];   /* the token of a character; -1: none */
     bool cuts_spaces;        /* no token goes on with a space after another character: such places
