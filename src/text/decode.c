@@ -31,6 +31,8 @@ static wg_status append(wg_decoder *d, const char *who, int64_t id)
             d->begun = !t->normalizer.squeezes;
         }
         d->begun |= n > 0;
+    } else if (t->order == WGI_BY_RANK) {
+        d->begun = true; /* Hugging Face's decoders look at the whole text, SentencePiece's do not */
     }
     if (wgi_buffer_put(&d->text, bytes, n)) return wg_raise(WG_EMEM, "%s: out of memory", who);
     return WG_OK;
