@@ -627,6 +627,39 @@ START_TEST(a_large_model_is_counted_on_meta)
 }
 END_TEST
 
+/* Llama 3.2's own numbers: the fast half of the pairs stays, the slow ones are stretched by 32. */
+START_TEST(rope_scaling_is_llama3s)
+{
+    wg_scope s = begin();
+    wg_transformer_config c = wg_llama_config(1, 2, 1, 128, 64, 19, 16);
+    c.rope_base = 500000;
+    ck_assert_ptr_null(wg_rope_factors(&c));
+    c.head_size = 64;
+    c.rope_scaling = (wg_rope_scaling) { WG_ROPE_LLAMA3, 32, 1, 4, 8192 };
+    const float *f = wg_data(wg_rope_factors(&c));
+    for (int k = 0; k <= 14; k++) ck_assert_double_eq(f[k], 1);
+    const double between[] = { 1.651329, 3.292262, 9.666729 };
+    for (int k = 15; k <= 17; k++) ck_assert_double_eq_tol(f[k], between[k - 15], 1e-5);
+    for (int k = 18; k < 32; k++) ck_assert_double_eq(f[k], 32);
+
+    wg_module *plain = wg_transformer_new(&c);
+    wg_tensor *tokens = some_tokens(1, 16), *stretched = wg_forward(plain, tokens);
+    wg_transformer_set_rope_factors(plain, NULL);
+    ck_assert_double_gt(
+        wg_item(wg_max(wg_abs(wg_sub(wg_forward(plain, tokens), stretched)), WG_ALL, false)), 1e-6);
+    wg_transformer_set_rope_factors(plain, wg_rope_factors(&c));
+    ck_assert(
+        wg_item(wg_max(wg_abs(wg_sub(wg_forward(plain, tokens), stretched)), WG_ALL, false)) == 0);
+    wg_transformer_set_rope_factors(plain, wg_ones(WG_DIMS(31)));
+    fails(WG_ESHAPE, "transformer_set_rope_factors: factors should be (32)");
+    wg_module_free(plain);
+    c.rope_scaling.factor = 0;
+    ck_assert_ptr_null(wg_transformer_new(&c));
+    fails(WG_EARG, "rope_scaling is out of range");
+    pop(s);
+}
+END_TEST
+
 START_TEST(errors_inside_a_model_name_the_place)
 {
     wg_scope s = begin();
@@ -661,6 +694,7 @@ int main(void)
         the_loss_is_the_cross_entropy_of_the_logits,
         gradcheck_of_blocks,
         a_large_model_is_counted_on_meta,
+        rope_scaling_is_llama3s,
         errors_inside_a_model_name_the_place,
         NULL,
     };

@@ -81,9 +81,50 @@ WG_API wg_dims wg_gguf_shape(const wg_gguf *f, int64_t i);
  * tensor and type, for one of ggml's types that this library lacks. */
 WG_API wg_tensor *wg_gguf_get(wg_gguf *f, const char *name);
 
+/* ---- writing --------------------------------------------------------------------------------- */
+/** What becomes a file, collected first: metadata are copied, tensors referenced. One thread's
+ * business. A put that fails raises, and the pending error keeps wg_gguf_write from writing. */
+typedef struct wg_gguf_writer wg_gguf_writer;
+/** Yours, to be freed with wg_gguf_writer_free; NULL and WG_EMEM. */
+WG_API wg_gguf_writer *wg_gguf_writer_new(void);
+/** NULL is fine. */
+WG_API void wg_gguf_writer_free(wg_gguf_writer *w);
+/** Sets a key to an integer or bool of type t; as all of these it replaces what the key had.
+ * WG_EARG: no writer, a key that is empty or above 65,535 bytes, another type, a value outside it.
+ */
+WG_API void wg_gguf_put_int(wg_gguf_writer *w, const char *key, wg_gguf_type t, int64_t value);
+/** WG_GGUF_F32 or WG_GGUF_F64. */
+WG_API void wg_gguf_put_double(wg_gguf_writer *w, const char *key, wg_gguf_type t, double value);
+/** bytes -1: up to the NUL. */
+WG_API void wg_gguf_put_string(wg_gguf_writer *w, const char *key, const char *text, int64_t bytes);
+/** n numbers of type t (bools as bytes), in memory as in the file. */
+WG_API void wg_gguf_put_array(wg_gguf_writer *w, const char *key, wg_gguf_type t,
+                              const void *values, int64_t n);
+/** bytes: (n), or NULL for strings up to their NULs. */
+WG_API void wg_gguf_put_strings(wg_gguf_writer *w, const char *key, const char *const *texts,
+                                const int64_t *bytes, int64_t n);
+/** The key as f has it; NULL: every key of f. WG_ENOTFOUND. */
+WG_API void wg_gguf_put_from(wg_gguf_writer *w, const wg_gguf *f, const char *key);
+/** Adds a tensor and holds a reference to it: f32, f16, bf16, f64, i32, i64 or a block dtype, at
+ * most 4 dimensions, any strides and device. WG_EARG: a name twice, empty, or above the 63 bytes
+ * that ggml takes; WG_ESHAPE, WG_EDTYPE, WG_EDEVICE (meta). */
+WG_API void wg_gguf_put_tensor(wg_gguf_writer *w, const char *name, wg_tensor *t);
+/** Writes version 3: keys and tensors in the order they came, ggml's order of dimensions, data
+ * aligned to 32 bytes or to the key general.alignment. Written to PATH.tmp, synced, renamed: whole
+ * or not at all. A pending error is returned and nothing is written. WG_EIO, WG_EMEM, WG_EARG. */
+WG_API WG_MUST_CHECK wg_status wg_gguf_write(wg_gguf_writer *w, const char *path);
+
 #ifdef __cplusplus
 }
 #endif
 #define wg_gguf_open(...) WG_HERE(wg_gguf_open(__VA_ARGS__))
 #define wg_gguf_get(...) WG_HERE(wg_gguf_get(__VA_ARGS__))
+#define wg_gguf_put_int(...) WG_HERE(wg_gguf_put_int(__VA_ARGS__))
+#define wg_gguf_put_double(...) WG_HERE(wg_gguf_put_double(__VA_ARGS__))
+#define wg_gguf_put_string(...) WG_HERE(wg_gguf_put_string(__VA_ARGS__))
+#define wg_gguf_put_array(...) WG_HERE(wg_gguf_put_array(__VA_ARGS__))
+#define wg_gguf_put_strings(...) WG_HERE(wg_gguf_put_strings(__VA_ARGS__))
+#define wg_gguf_put_from(...) WG_HERE(wg_gguf_put_from(__VA_ARGS__))
+#define wg_gguf_put_tensor(...) WG_HERE(wg_gguf_put_tensor(__VA_ARGS__))
+#define wg_gguf_write(...) WG_HERE(wg_gguf_write(__VA_ARGS__))
 #endif

@@ -80,6 +80,8 @@ WG_API wg_status wg_kv_append(wg_kv_cache *c, const wg_module *m, wg_tensor **k,
 WG_API int64_t wg_kv_length(const wg_kv_cache *c, const wg_module *m);
 /** Cuts every slot to its first `length` positions: after an error; speculation. */
 WG_API void wg_kv_truncate(wg_kv_cache *c, int64_t length);
+/** Row b of every slot becomes what row rows[b] was: rows (B') i64, for beams. WG_EINDEX. */
+WG_API wg_status wg_kv_reorder(wg_kv_cache *c, wg_tensor *rows);
 
 /* ---- transformer parts ----------------------------------------------------------------------- */
 typedef enum { WG_POS_LEARNED, WG_POS_ROPE, WG_POS_NONE } wg_position_kind;
@@ -92,6 +94,20 @@ typedef enum {
     WG_NAMES_HF_LLAMA,  /**< model.layers.0.self_attn.q_proj.weight */
     WG_NAMES_META_LLAMA /**< layers.0.attention.wq.weight */
 } wg_name_table;
+
+/** How rope's frequencies are stretched for contexts longer than those of the pretraining. */
+typedef enum {
+    WG_ROPE_PLAIN,
+    WG_ROPE_LINEAR, /**< all divided by factor (Chen et al. 2023, arXiv:2306.15595) */
+    WG_ROPE_LLAMA3 /**< Llama 3.1's: wavelengths above original_context / low_freq_factor divided by
+                       factor, those below original_context / high_freq_factor kept, a blend between
+                       (Hugging Face transformers, modeling_rope_utils.py) */
+} wg_rope_scaling_kind;
+typedef struct {
+    wg_rope_scaling_kind kind;
+    double factor, low_freq_factor, high_freq_factor; /**< positive; the last two differ */
+    int64_t original_context;
+} wg_rope_scaling;
 
 /** One transformer by configuration; presets below fill it. A decoder block's parts read what they
  * need from it. Zeros: kv_heads = heads, head_size = width / heads (needed to be whole), hidden = 4
@@ -110,6 +126,9 @@ typedef struct {
     bool qkv_bias;      /**< with no_bias: biases in q, k, v all the same (Qwen2) */
     bool untied;        /**< the output projection has a weight of its own */
     bool rope_adjacent; /**< rotate adjacent pairs (Meta, llama2.c), not halves */
+    wg_rope_scaling rope_scaling;
+    wg_dtype stream; /**< what the embedding's rows are cast to: f32 sums over 16-bit weights; 0:
+                        they stay as they are */
 } wg_transformer_config;
 /** GPT-2's shape with sizes to be given: learned positions, LayerNorm, MLP of 4 width with the tanh
  * GELU of its published weights (nanoGPT's own models: WG_ACT_GELU), biases, tied. */
@@ -124,11 +143,15 @@ typedef struct {
     wg_tensor *positions; /**< (T) or (B, T) i64; NULL: 0 .. T-1 after the cache */
     wg_tensor *mask;      /**< replaces the causal mask */
     wg_kv_cache *cache;
+    int64_t last; /**< wg_transformer_step: logits of so many last positions alone; 0: of all */
 } wg_step;
 /** Causal self-attention, (B, T, C) -> (B, T, C): heads queries, kv_heads keys and values, rope if
  * c says so. */
 WG_API wg_module *wg_attention_new(const wg_transformer_config *c);
 WG_API wg_tensor *wg_attention_step(wg_module *m, wg_tensor *x, const wg_step *step);
+/** What rope's frequencies are divided by: (head_size / 2) f32 in the innermost scope, NULL if c
+ * does not scale them. */
+WG_API wg_tensor *wg_rope_factors(const wg_transformer_config *c);
 /** down(act(up x)), (..., C) -> (..., C). */
 WG_API wg_module *wg_mlp_new(const wg_transformer_config *c);
 /** SwiGLU (WG_ACT_SILU), GEGLU (WG_ACT_GELU): down(act(gate x) * up x). */
@@ -146,6 +169,9 @@ WG_API wg_tensor *wg_transformer_hidden(wg_module *m, wg_tensor *tokens, const w
 /** Mean cross-entropy of tokens -> targets (B, T) i64, ignoring targets of -1. Logits of more than
  * 64 MiB are made and used in chunks. */
 WG_API wg_tensor *wg_transformer_loss(wg_module *m, wg_tensor *tokens, wg_tensor *targets);
+/** Gives every layer's rope these factors, (head_size / 2) floating (GGUF's rope_freqs), in place of
+ * what the configuration says; NULL: none. They are no buffer: not saved, not moved. */
+WG_API void wg_transformer_set_rope_factors(wg_module *m, wg_tensor *factors);
 /** With defaults filled in; lives as long as m. */
 WG_API const wg_transformer_config *wg_transformer_config_of(const wg_module *m);
 

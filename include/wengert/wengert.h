@@ -10,9 +10,11 @@
 #include "autograd.h"
 #include "module.h"
 #include "nn.h"
+#include "generate.h"
 #include "optim.h"
 #include "data.h"
 #include "gguf.h"
 #include "io.h"
+#include "model.h"
 #include "text.h"
 #endif

@@ -34,8 +34,10 @@ typedef struct {
     wg_gguf_type type, element;
     int64_t n;                    /* elements of an array; bytes of a string */
     const unsigned char *numbers; /* in the mapping, unaligned; NULL for strings */
-    char *text;      /* owned: a string, or an array's strings one behind the other, each with a
+    char *text; /* owned: a string, or an array's strings one behind the other, each with a
                         NUL */
+    const unsigned char *raw; /* (raw_bytes) in the mapping: what follows the type */
+    size_t raw_bytes;
     int64_t *starts; /* owned: (n + 1) where an array's strings begin in text */
 } wgi_gguf_value;
 

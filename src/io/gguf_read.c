@@ -3,8 +3,8 @@
 #include <inttypes.h>
 #include <stdlib.h>
 
-#include "io/gguf.h"
-#include "io/mapping.h"
+#include "io/gguf_writer.h"
+#include "io/mapped.h"
 #include "tensor/internal.h"
 
 struct wg_gguf {
@@ -181,6 +181,21 @@ double wg_gguf_array_double(const wg_gguf *f, const char *key, int64_t i)
     return 0;
 }
 
+void wg_gguf_put_from(wg_gguf_writer *w, const wg_gguf *f, const char *key)
+{
+    if (wg_error_code()) return;
+    const wgi_gguf_value *v = value_of(f, key);
+    if (!w || !f)
+        wg_raise(WG_EARG, "gguf_put_from: no writer or no file given");
+    else if (key && !v)
+        wg_raise(WG_ENOTFOUND, "gguf_put_from: there is no key \"%.200s\" in %s", key, f->path);
+    else if (v)
+        wgi_gguf_put_value(w, v);
+    else
+        for (int64_t i = 0; i < f->header.n_values && !wg_error_code(); i++)
+            wgi_gguf_put_value(w, &f->header.values[i]);
+}
+
 /* ---- tensors --------------------------------------------------------------------------------- */
 int64_t wg_gguf_count(const wg_gguf *f)
 {
@@ -210,32 +225,6 @@ wg_dims wg_gguf_shape(const wg_gguf *f, int64_t i)
     return t ? wgi_dims(t->shape.n, t->shape.d) : wgi_dims(0, NULL);
 }
 
-static void release_mapping(void *owner)
-{
-    wgi_mapping_unref(owner);
-}
-
-/* The tensor on the mapping itself: nothing is copied, nothing can write. */
-static wg_tensor *share(wgi_context *c, wgi_mapping *m, const wgi_gguf_tensor *t,
-                        const unsigned char *data)
-{
-    wgi_storage *s = wgi_storage_wrap((void *)(uintptr_t)data, (size_t)t->bytes, true,
-                                      release_mapping, wgi_mapping_ref(m));
-    if (!s) {
-        wgi_mapping_unref(m);
-        return &wgi_error_tensor;
-    }
-    wg_tensor *x = wgi_tensor_on(c, s, t->type->dtype, t->shape, wgi_row_major(&t->shape), 0);
-    wgi_storage_unref(s);
-    return x ? wgi_own(c, x) : &wgi_error_tensor;
-}
-
-/* Whether the core can hold tensors of this dtype. */
-static bool supported(wg_dtype t)
-{
-    return wg_dtype_size(t) > 0;
-}
-
 wg_tensor *wg_gguf_get(wg_gguf *f, const char *name)
 {
     if (!f || !name) return wg_fail(WG_EARG, "gguf_get: no file or no name given");
@@ -248,15 +237,9 @@ wg_tensor *wg_gguf_get(wg_gguf *f, const char *name)
         return wg_fail(WG_EDTYPE,
                        "%s: tensor \"%.200s\" is of ggml's type %" PRIu32 ", which is not known",
                        f->path, name, t->number);
-    if (!t->type->dtype || !supported(t->type->dtype))
+    if (!t->type->dtype)
         return wg_fail(WG_EDTYPE, "%s: tensor \"%.200s\" is %s, which is not supported", f->path,
                        name, t->type->name);
-    wgi_context *c = wgi_ctx();
-    const unsigned char *data = f->mapping->data + h->data + t->begin;
-    /* A block begins with, or ends in, 16-bit floats. */
-    const size_t element = wg_dtype_size(t->type->dtype), align = element ? element : 2;
-    if (t->bytes && (uintptr_t)data % align == 0) return share(c, f->mapping, t, data);
-    wg_tensor *x = wgi_tensor_new(c, t->type->dtype, wg_cpu(), t->shape);
-    if (t->bytes && !wgi_bad(x)) memcpy(wgi_data(x), data, (size_t)t->bytes);
-    return x;
+    return wgi_mapped_tensor(f->mapping, h->data + (size_t)t->begin, (size_t)t->bytes,
+                             t->type->dtype, &t->shape);
 }

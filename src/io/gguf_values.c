@@ -101,9 +101,12 @@ static wg_status parse_value(wgi_gguf_cursor *c, wgi_gguf_value *v)
     if (type > WG_GGUF_F64) return wgi_gguf_bad(c, "unknown type %" PRIu32, type);
     v->type = (wg_gguf_type)type;
     v->element = WG_GGUF_NONE;
-    if (v->type == WG_GGUF_STRING) return parse_string(c, v);
-    if (v->type == WG_GGUF_ARRAY) return parse_array(c, v);
-    return parse_numbers(c, v, v->type, 1);
+    v->raw = c->file + c->at;
+    st = v->type == WG_GGUF_STRING  ? parse_string(c, v)
+         : v->type == WG_GGUF_ARRAY ? parse_array(c, v)
+                                    : parse_numbers(c, v, v->type, 1);
+    v->raw_bytes = (size_t)(c->file + c->at - v->raw);
+    return st;
 }
 
 wg_status wgi_gguf_parse_values(wgi_gguf_cursor *c, wgi_gguf_header *h)

@@ -12,6 +12,7 @@ typedef struct {
     wg_transformer_config c;
     wg_module *qkv, *q, *k, *v; /* qkv, or the three */
     wg_module *out;
+    wg_tensor *rope_factors; /* (D / 2), one reference; NULL: none */
 } attention;
 
 /* (T, C) -> H * D, KV * D, KV * D features: Vaswani et al. 2017, arXiv:1706.03762; grouped:
@@ -33,6 +34,17 @@ static void attention_init(wg_module *m, const void *config)
         wg_child(m, names->v, &self->v, wg_linear_new(c->width, kv, .no_bias = no_bias));
     }
     wg_child(m, names->out, &self->out, wg_linear_new(q, c->width, .no_bias = c->no_bias));
+    wg_set(&self->rope_factors, wg_rope_factors(c));
+}
+
+static void attention_destroy(wg_module *m)
+{
+    wg_set(&((attention *)m)->rope_factors, NULL);
+}
+
+void wgi_attention_rope_factors(wg_module *m, wg_tensor *factors)
+{
+    wg_set(&((attention *)m)->rope_factors, factors);
 }
 
 static wg_tensor *split_heads(wg_tensor *x, int64_t H) /* (B, T, H * D) -> (B, H, T, D), a view */
@@ -69,11 +81,13 @@ static wg_tensor *attend(wg_module *m, wg_tensor *x,
     wg_tensor *q = split_heads(qkv[0], c->heads), *k = split_heads(qkv[1], c->kv_heads),
               *v = split_heads(qkv[2], c->kv_heads);
     if (c->position == WG_POS_ROPE) {
-        const int64_t at = wg_kv_length(step->cache, m);
+        const int64_t at = step->positions ? 0 : wg_kv_length(step->cache, m);
+        wg_tensor *factors = self->rope_factors;
+        if (factors) factors = wg_to(factors, wg_device_of(x));
         q = wg_rope(q, step->positions, .offset = at, .base = c->rope_base,
-                    .adjacent = c->rope_adjacent);
+                    .adjacent = c->rope_adjacent, .factors = factors);
         k = wg_rope(k, step->positions, .offset = at, .base = c->rope_base,
-                    .adjacent = c->rope_adjacent);
+                    .adjacent = c->rope_adjacent, .factors = factors);
     }
     if (step->cache && wg_kv_append(step->cache, m, &k, &v) != WG_OK)
         return wg_fail(wg_error_code(), "%s: the cache", m->type->name);
@@ -91,6 +105,7 @@ static wg_tensor *attention_forward(wg_module *m, wg_tensor *x)
 const wg_module_type wg_attention_type = { .name = "attention",
                                            .size = sizeof(attention),
                                            .init = attention_init,
+                                           .destroy = attention_destroy,
                                            .forward = attention_forward };
 
 wg_module *wg_attention_new(const wg_transformer_config *c)

@@ -56,6 +56,14 @@ static void fill_defaults(wg_transformer_config *c)
     if (!c->rope_base) c->rope_base = 10000;
 }
 
+static bool fine_scaling(const wg_rope_scaling *s)
+{
+    if (s->kind == WG_ROPE_PLAIN) return true;
+    if ((unsigned)s->kind > WG_ROPE_LLAMA3 || !(s->factor > 0)) return false;
+    return s->kind == WG_ROPE_LINEAR || (s->low_freq_factor > 0 && s->original_context > 0 &&
+                                         s->high_freq_factor > s->low_freq_factor);
+}
+
 static bool check_common(const wg_module *m, const wg_transformer_config *c)
 {
     const char *wrong = NULL;
@@ -75,8 +83,12 @@ static bool check_common(const wg_module *m, const wg_transformer_config *c)
         wrong = "eps";
     else if (!(c->rope_base >= 0))
         wrong = "rope_base";
+    else if (!fine_scaling(&c->rope_scaling))
+        wrong = "rope_scaling";
     else if (c->window < 0)
         wrong = "window";
+    else if (c->stream && !wg_dtype_is_float(c->stream))
+        wrong = "stream";
     if (wrong)
         wg_raise(WG_EARG, "%s: the configuration's %s is out of range", m->type->name, wrong);
     return !wrong && wgi_positive(m, "width", c->width);

@@ -39,12 +39,14 @@ bool wgi_transformer_config(const wg_module *m, const void *config, unsigned nee
                             wg_transformer_config *out);
 /* The norm that c names: config.c */
 wg_module *wgi_norm_new(const wg_transformer_config *c);
+/* m, an attention, takes a reference to factors: attention.c */
+void wgi_attention_rope_factors(wg_module *m, wg_tensor *factors);
 wg_tensor *wgi_activate(wg_activation a, wg_tensor *x); /* mlp.c */
 
 /* A step that carries nothing: wg_forward says the same. */
 static inline bool wgi_step_is_plain(const wg_step *s)
 {
-    return !s || (!s->positions && !s->mask && !s->cache);
+    return !s || (!s->positions && !s->mask && !s->cache && s->last == 0);
 }
 /* The typed forward m_step, or wg_forward where the step carries nothing (so that hooks and
  * summaries see it). */

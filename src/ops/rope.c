@@ -1,9 +1,9 @@
-/* Rotary positions: pair k of the D elements of a row at position m is rotated by the angle m base^(-2k / D).
+/* Rotary positions: pair k of the D elements of a row at position m is rotated by the angle m base^(-2k / D) / factors[k].
  *   Pairs are (x_k, x_{k + D/2}), Hugging Face's rotate_half; with `adjacent` (x_2k, x_{2k + 1}), Meta's.
  *   x: (..., T, D) any float, any strides -> y: same shape and dtype, contiguous. positions: NULL for 0 .. T - 1, or (T),
- *   or (B, T) with B = x's first size, i64 or i32; offset is added to all of them. base 10000 unless given. Angles are
- *   computed in f64, once per call and position.
- *   gradient: the rotation by the opposite angles, of every order; saves positions.
+ *   or (B, T) with B = x's first size, i64 or i32; offset is added to all of them. base 10000 unless given. factors:
+ *   (D / 2) floating, NULL for 1. Angles are computed in f64, once per call and position.
+ *   gradient: the rotation by the opposite angles, of every order, none for factors; saves positions and factors.
  *   errors: WG_ESHAPE for odd D, less than two dimensions, and positions; WG_EDTYPE; WG_EARG for base <= 0.
  *   source: Su et al., arXiv:2104.09864. */
 #include "cpu/rope.h"
@@ -46,6 +46,14 @@ static wg_status check_positions(const wg_infer *c)
     return wg_expect(c, 1, by_batch(p) && x->ndim > 2 ? WG_DIMS(x->shape[0], t) : WG_DIMS(t));
 }
 
+static wg_status check_factors(const wg_infer *c)
+{
+    const wg_tensor *x = c->in.t[0];
+    if (c->in.n < 3 || !c->in.t[2]) return WG_OK;
+    const wg_status s = wgi_expect_float(c, 2, "factors");
+    return s != WG_OK ? s : wg_expect(c, 2, WG_DIMS(x->shape[x->ndim - 1] / 2));
+}
+
 static wg_status rope_infer(wg_infer *c)
 {
     const rope_attr *a = c->attr;
@@ -57,6 +65,7 @@ static wg_status rope_infer(wg_infer *c)
                      (long long)x->shape[x->ndim - 1]);
     if (s == WG_OK && !(a->base > 0)) s = wg_raise(WG_EARG, "base %g is not positive", a->base);
     if (s == WG_OK) s = check_positions(c);
+    if (s == WG_OK) s = check_factors(c);
     if (s == WG_OK) wg_infer_like(c, 0, x);
     return s;
 }
@@ -67,8 +76,9 @@ static wg_status make_angles(const wg_run *r, wgi_rope *s, int64_t positions)
     const rope_attr *a = r->attr;
     const int64_t half = s->x.n / 2;
     void *position = NULL, *frequency = NULL;
-    const void *given = NULL;
+    const void *given = NULL, *factors = NULL;
     wg_status e = wgi_flat(r, r->in.n > 1 ? r->in.t[1] : NULL, WG_I64, &given);
+    if (e == WG_OK) e = wgi_flat(r, r->in.n > 2 ? r->in.t[2] : NULL, WG_F64, &factors);
     if (e == WG_OK) e = wgi_row_scratch(r, positions, WG_F64, &position);
     if (e == WG_OK) e = wgi_row_scratch(r, half, WG_F64, &frequency);
     if (e != WG_OK) return e;
@@ -77,8 +87,12 @@ static wg_status make_angles(const wg_run *r, wgi_rope *s, int64_t positions)
         p[i] = (double)(given ? ((const int64_t *)given)[i] : i % s->t) + (double)a->offset;
         highest = fmax(highest, fabs(p[i]));
     }
-    for (int64_t k = 0; k < half; k++) f[k] = pow(a->base, -2.0 * (double)k / (double)s->x.n);
-    s->limit = highest * (half > 0 ? fmax(f[0], f[half - 1]) : 0);
+    s->limit = 0;
+    for (int64_t k = 0; k < half; k++) {
+        f[k] = pow(a->base, -2.0 * (double)k / (double)s->x.n);
+        if (factors) f[k] /= ((const double *)factors)[k];
+        s->limit = fmax(s->limit, highest * fabs(f[k]));
+    }
     s->position = p;
     s->frequency = f;
     return WG_OK;
@@ -112,7 +126,7 @@ static wg_status rope_reference(const wg_run *r)
 {
     const rope_attr *a = r->attr;
     const wg_tensor *t = r->in.t[0], *given = r->in.n > 1 ? r->in.t[1] : NULL;
-    const double *x = wg_run_in(r, 0);
+    const double *x = wg_run_in(r, 0), *factors = r->in.n > 2 ? wg_run_in(r, 2) : NULL;
     double *y = wg_run_out(r, 0);
     const int64_t d = t->shape[t->ndim - 1], length = t->shape[t->ndim - 2];
     for (int64_t i = 0; i < t->numel; i++) {
@@ -127,7 +141,8 @@ static wg_status rope_reference(const wg_run *r)
         const bool second = a->adjacent ? j % 2 : j >= d / 2;
         const int64_t other = i + (a->adjacent ? 1 : d / 2) * (second ? -1 : 1);
         const double angle =
-            (double)(position + a->offset) * pow(a->base, -2.0 * (double)pair / (double)d);
+            (double)(position + a->offset) *
+            (pow(a->base, -2.0 * (double)pair / (double)d) / (factors ? factors[pair] : 1));
         const double sine = a->inverse ? -sin(angle) : sin(angle);
         y[i] = x[i] * cos(angle) + (second ? 1 : -1) * x[other] * sine;
     }
@@ -138,7 +153,8 @@ static void rope_grad(wg_vjp *g)
 {
     rope_attr a = *(const rope_attr *)g->attr;
     a.inverse = !a.inverse;
-    wg_vjp_apply(g, (int[]) { 0 }, &wgi_op_rope, WG_LIST(g->dy.t[0], g->x.n > 1 ? g->x.t[1] : NULL),
+    wg_vjp_apply(g, (int[]) { 0 }, &wgi_op_rope,
+                 WG_LIST(g->dy.t[0], g->x.n > 1 ? g->x.t[1] : NULL, g->x.n > 2 ? g->x.t[2] : NULL),
                  &a);
 }
 
@@ -154,6 +170,7 @@ static void rope_samples(wg_samples *s)
         wg_sample(s, "positions by batch", WG_LIST(x, wg_cast(each, WG_I32)), &b);
         wg_sample(s, "no heads", WG_LIST(wg_randn(WG_DIMS(3, 6)), one), &a);
         wg_sample(s, "empty", WG_LIST(wg_zeros(WG_DIMS(2, 0, 4)), no), &a);
+        wg_sample(s, "factors", WG_LIST(x, one, wg_affine(wg_rand(WG_DIMS(2)), 8, 1)), &b);
     }
     const rope_attr a = rope_of(0, 10000, false, false),
                     far = rope_of(3000000, 10000, false, false),
@@ -167,17 +184,20 @@ static void rope_samples(wg_samples *s)
                     "rope: positions should be (3), is (4)");
     wg_sample_error(s, "positions' dtype", WG_LIST(x, wg_randn(WG_DIMS(3))), &a, WG_EDTYPE,
                     "rope: positions should be i64");
+    wg_sample_error(s, "factors' shape", WG_LIST(x, no, wg_ones(WG_DIMS(4))), &a, WG_ESHAPE,
+                    "rope: factors should be (2), is (4)");
     wg_sample_error(s, "base", WG_LIST(x, no), &zero, WG_EARG, "rope: base -1 is not positive");
     wg_sample_error(s, "integers", WG_LIST(each, no), &a, WG_EDTYPE, "rope: x should be floating");
 }
 
 const wg_op wgi_op_rope = {
     .name = "rope",
-    .in = { "x", "positions?" },
+    .in = { "x", "positions?", "factors?" },
     .out = { "y" },
     .attr_size = sizeof(rope_attr),
     .flags = WG_OP_ACCUMULATE,
-    .saves = WG_IN(1),
+    .saves = WG_IN(1) | WG_IN(2),
+    .no_grad = WG_IN(2),
     .infer = rope_infer,
     .cpu = rope_cpu,
     .reference = rope_reference,
@@ -188,5 +208,5 @@ const wg_op wgi_op_rope = {
 wg_tensor *wg_rope_call(wg_rope_args a)
 {
     const rope_attr attr = rope_of(a.offset, a.base == 0 ? 10000 : a.base, a.adjacent, false);
-    return wg_apply(&wgi_op_rope, WG_LIST(a.x, a.positions), &attr, NULL);
+    return wg_apply(&wgi_op_rope, WG_LIST(a.x, a.positions, a.factors), &attr, NULL);
 }

@@ -168,12 +168,13 @@ typedef struct {
 } wg_group_norm_args;
 WG_API wg_tensor *wg_group_norm_call(wg_group_norm_args a);
 
-/** Rotary positions: pair k of a row at position m is rotated by the angle m base^(-2k / D). Pairs are (x_k, x_{k + D/2})
+/** Rotary positions: pair k of a row at position m is rotated by the angle m base^(-2k / D) / factors[k]. Pairs are (x_k, x_{k + D/2})
  * (Hugging Face's rotate_half); with .adjacent (x_2k, x_{2k + 1}) (Meta's Llama, llama2.c).
  * x: (..., T, D) floating; strided axes before the last, as in a transposed (B, T, H, D), are read in place -> y: same shape
  * and dtype, contiguous. positions: NULL for 0 .. T-1, or (T), or (B, T) with B = x's first size, i64 or i32; offset is
- * added to all of them. base: 10000 unless given. Angles are computed in f64, once per call and position.
- * Gradient: the rotation by the opposite angles, of every order.
+ * added to all of them. base: 10000 unless given. factors: (D / 2) floating, as Llama 3's and GGUF's rope_freqs; NULL: 1.
+ * Angles are computed in f64, once per call and position.
+ * Gradient: the rotation by the opposite angles, of every order; none for factors.
  * Errors: WG_ESHAPE for odd D, less than two dimensions, and positions; WG_EDTYPE; WG_EARG for a negative base.
  * Source: Su et al., arXiv:2104.09864. */
 typedef struct {
@@ -181,6 +182,7 @@ typedef struct {
     int64_t offset;
     double base;
     bool adjacent;
+    wg_tensor *factors;
     char end;
 } wg_rope_args;
 WG_API wg_tensor *wg_rope_call(wg_rope_args a);
