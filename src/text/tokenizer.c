@@ -60,11 +60,11 @@ static void find_bytes(wg_tokenizer *t)
 /* Names of tokens that end a text or a turn, in the vocabularies of well-known models. */
 static bool ends_by_name(const char *name)
 {
-    static const char *const names[] = { "<|endoftext|>", "<|im_end|>",    "<|eot_id|>",
-                                         "<|eom_id|>",    "<|eot|>",       "<|end_of_text|>",
-                                         "<|end|>",       "<end_of_turn>", "<|end_of_turn|>",
-                                         "</s>",          "<eos>",         "<EOT>",
-                                         "<|endofmessage|>" };
+    static const char *const names[] = {
+        "<|endoftext|>",   "<|im_end|>", "<|eot_id|>",      "<|eom_id|>",      "<|eot|>",
+        "<|end_of_text|>", "<|end|>",    "<end_of_turn>",   "<|end_of_turn|>", "</s>",
+        "<eos>",           "<EOT>",      "<|endofmessage|>"
+    };
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
         if (strcmp(name, names[i]) == 0) return true;
     return false;
@@ -80,8 +80,8 @@ static wg_status mark_special(wg_tokenizer *t)
         const wgi_token *k = &t->vocab.tokens[i];
         const int64_t id = (int64_t)i;
         t->is_special[i] = k->type == WGI_TOKEN_CONTROL || k->type == WGI_TOKEN_UNKNOWN;
-        t->is_end[i] = id == t->eos || id == t->turn_end ||
-                       (t->is_special[i] && ends_by_name(k->bytes));
+        t->is_end[i] =
+            id == t->eos || id == t->turn_end || (t->is_special[i] && ends_by_name(k->bytes));
     }
     return WG_OK;
 }
@@ -193,7 +193,8 @@ wg_status wgi_pairs_from_scores(wg_tokenizer *t, const char *what)
     }
     if (!st) qsort(all, (size_t)n, sizeof *all, compare_scores);
     uint32_t rank = 0;
-    for (int64_t i = 0; i < n && !st; i++) { /* equal scores: equal ranks, the leftmost pair first */
+    for (int64_t i = 0; i < n && !st;
+         i++) { /* equal scores: equal ranks, the leftmost pair first */
         rank += i > 0 && all[i].score != all[i - 1].score;
         st = put_splits(t, all[i].id, rank);
     }
