@@ -33,7 +33,8 @@ enum { WGI_ALIVE = 0x57454e47, WGI_DEAD = 0x44454144 };
 enum {
     WGI_ERROR = 1,    /* the immortal error tensor */
     WGI_WEAK = 2,     /* wg_scalar: takes the other operand's dtype */
-    WGI_PARAMETER = 4 /* a module's parameter: autocast casts it down and caches the copy */
+    WGI_PARAMETER = 4, /* a module's parameter: autocast casts it down and caches the copy */
+    WGI_LISTED = 8     /* in the list of live tensors */
 };
 
 struct wg_tensor {
@@ -325,6 +326,10 @@ bool wgi_flag(const char *name);
 
 /* ---- start and end, called by src/tensor/context.c ----------------------------------------------------------------- */
 void wgi_tensor_start(void); /* once a process */
+/* Lists the tensors that are made from here on, as WG_DEBUG_LEAKS does from the start. visit must not
+ * make or release any. */
+void wgi_live_list(bool on);
+void wgi_live_each(void (*visit)(void *self, const wg_tensor *t), void *self);
 void wgi_scope_thread_end(wgi_context *c);
 void wgi_error_thread_end(wgi_context *c);
 void wgi_memory_thread_end(void); /* counts; then the allocator: */
