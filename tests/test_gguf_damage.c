@@ -4,6 +4,7 @@
 #include "damage.h"
 #include "folder.h"
 #include "gguf_sample.h"
+#include "tensor/internal.h"
 
 /* ---- what must be refused -------------------------------------------------------------------- */
 /* A file made by hand. */
@@ -302,15 +303,41 @@ START_TEST(random_damage_neither_crashes_nor_leaks)
 }
 END_TEST
 
+START_TEST(every_failed_allocation_is_an_error)
+{
+    size_t bytes;
+    free(sample_file(&bytes));
+    bool struck = true;
+    for (int64_t n = 1; struck; n++) {
+        const wg_scope s = wg_scope_push();
+        wg_tensor *x = wg_ones(WG_DIMS(3));
+        wgi_fail_alloc_after(n);
+        wg_gguf *f = wg_gguf_open(in_folder("sample"));
+        wg_gguf_writer *w = wg_gguf_writer_new();
+        wg_gguf_put_from(w, f, NULL);
+        wg_gguf_put_string(w, "s", "text", -1);
+        wg_gguf_put_tensor(w, "x", x);
+        const wg_status st = wg_gguf_write(w, in_folder("short"));
+        struck = wgi_fail_alloc_left() == 0;
+        wgi_fail_alloc_after(0);
+        ck_assert_int_eq(st, struck ? WG_EMEM : WG_OK);
+        wg_gguf_writer_free(w);
+        wg_gguf_close(f);
+        wg_scope_return(s, NULL);
+        wg_error_clear();
+    }
+}
+END_TEST
+
 int main(void)
 {
     folder_make();
     const int failed = suite_run(
-        "gguf_damage", (const TTest *[]) { wrong_heads_are_refused, wrong_keys_are_refused,
-                                           wrong_tensors_are_refused,
-                                           tensors_of_other_types_leave_the_rest_readable,
-                                           a_file_cut_at_any_byte_is_refused,
-                                           random_damage_neither_crashes_nor_leaks, NULL });
+        "gguf_damage",
+        (const TTest *[]) {
+            wrong_heads_are_refused, wrong_keys_are_refused, wrong_tensors_are_refused,
+            tensors_of_other_types_leave_the_rest_readable, a_file_cut_at_any_byte_is_refused,
+            random_damage_neither_crashes_nor_leaks, every_failed_allocation_is_an_error, NULL });
     folder_remove();
     return failed;
 }
