@@ -311,6 +311,8 @@ wg_status wgi_fits_quantiser(wg_dtype from, wg_dtype to, const char *function);
 /* wgi_copy_strided where one type or both are in blocks and no axis is empty. */
 void wgi_copy_blocks(void *dst, wg_dtype dst_type, const int64_t *dst_strides, const void *src,
                      wg_dtype src_type, const int64_t *src_strides, int ndim, const int64_t *shape);
+/* to (n, C) = rows i[0 .. n) of w (V, C) in blocks. */
+void wgi_take_block_rows(float *to, const wg_tensor *w, const int64_t *i, int64_t n);
 /* "cpu", "cuda:0", "meta" into out. */
 int wgi_device_text(char *out, size_t size, wg_device d);
 
