@@ -104,8 +104,7 @@ static const struct {
       { "I|'ve| got| 12345| apples|,| | don|'|T| worry",
         "I|'ve| got| |123|45| apples|,| | don|'T| worry",
         "I|'ve| got| |1|2|3|4|5| apples|,| | don|'T| worry" } },
-    { "a\n\n  b \t\n",
-      { "a|\n\n | b| \t\n", "a|\n\n| | b| \t\n", "a|\n\n| | b| \t\n" } },
+    { "a\n\n  b \t\n", { "a|\n\n | b| \t\n", "a|\n\n| | b| \t\n", "a|\n\n| | b| \t\n" } },
     { "  x   ", { " | x|   ", " | x|   ", " | x|   " } },
     { "\303\251t\303\251 \302\275 \331\243\331\244 \346\274\242\345\255\227\357\274\201\343\200\200z",
       { "\303\251t\303\251| \302\275| \331\243\331\244| \346\274\242\345\255\227|"
@@ -206,12 +205,15 @@ static size_t random_bytes(char *text)
 
 static size_t random_characters(char *text)
 {
-    static const uint32_t begins[] = { 0, 0x20, 0x20, 0x41, 0x300, 0x4E00, 0xAC00, 0x1F300, 0xE0000 };
+    static const uint32_t begins[] = {
+        0, 0x20, 0x20, 0x41, 0x300, 0x4E00, 0xAC00, 0x1F300, 0xE0000
+    };
     size_t n = 0;
     for (uint64_t k = random_next() % 60; k > 0; k--) {
         uint32_t c = begins[random_next() % 9] + (uint32_t)(random_next() % 80);
         if (random_next() % 8 == 0) c = (uint32_t)(random_next() % 0x110000);
-        if ((c >= 0xD800 && c < 0xE000) || c == 0x2581) continue; /* U+2581 is SentencePiece's space */
+        if ((c >= 0xD800 && c < 0xE000) || c == 0x2581)
+            continue; /* U+2581 is SentencePiece's space */
         const int more = c < 0x80 ? 0 : c < 0x800 ? 1 : c < 0x10000 ? 2 : 3;
         static const uint8_t lead[] = { 0, 0xC0, 0xE0, 0xF0 };
         text[n++] = (char)(lead[more] | c >> (6 * more));
@@ -233,11 +235,12 @@ static void expect_round_trips(const wg_tokenizer *t, const char *name)
 
 START_TEST(any_bytes_and_any_unicode_come_back)
 {
-    static const char *const names[] = {
-        "gpt2-tokenizer/tokenizer.json",       "gpt2-tokenizer/ggml-vocab-gpt-2.gguf",
-        "qwen2-tokenizer/ggml-vocab-qwen2.gguf", "llama-spm-tokenizer/tokenizer.model",
-        "stories260K/tok512.bin",              "stories260K/stories260K.gguf"
-    };
+    static const char *const names[] = { "gpt2-tokenizer/tokenizer.json",
+                                         "gpt2-tokenizer/ggml-vocab-gpt-2.gguf",
+                                         "qwen2-tokenizer/ggml-vocab-qwen2.gguf",
+                                         "llama-spm-tokenizer/tokenizer.model",
+                                         "stories260K/tok512.bin",
+                                         "stories260K/stories260K.gguf" };
     wg_tokenizer *t = wg_tokenizer_train(few_words, sizeof few_words - 1, 320);
     expect_round_trips(t, "trained");
     wg_tokenizer_free(t);
@@ -402,8 +405,7 @@ static void *encode_often(void *self)
     job *j = self;
     for (int i = 0; i < 200; i++) {
         int64_t *ids;
-        const int64_t n =
-            wg_tokenizer_encode(j->t, few_words, (int64_t)sizeof few_words - 1, &ids);
+        const int64_t n = wg_tokenizer_encode(j->t, few_words, (int64_t)sizeof few_words - 1, &ids);
         if (i == 0) j->ids = calloc((size_t)n + 1, sizeof *ids);
         if (i == 0) memcpy(j->ids, ids, (size_t)n * sizeof *ids);
         if (memcmp(j->ids, ids, (size_t)n * sizeof *ids) != 0) j->ids[0] = 99;
@@ -468,18 +470,17 @@ END_TEST
 int main(void)
 {
     folder_make();
-    const int failed = suite_run(
-        "tokenizer",
-        (const TTest *[]) { gpt2_gives_the_published_ids, llama_gives_the_published_ids,
-                            qwen2_gives_the_published_ids, llama2c_gives_the_published_story,
-                            patterns_cut_words_with_the_jit_and_without,
-                            long_runs_reach_no_limit_of_the_patterns,
-                            any_bytes_and_any_unicode_come_back,
-                            a_megabyte_of_one_letter_is_merged_like_a_short_word,
-                            special_tokens_are_text_unless_asked_for, wrong_arguments_are_refused,
-                            a_stream_gives_whole_characters_and_the_same_text,
-                            many_threads_encode_with_one_tokenizer, every_allocation_may_fail,
-                            NULL });
+    const int failed =
+        suite_run("tokenizer",
+                  (const TTest *[]) {
+                      gpt2_gives_the_published_ids, llama_gives_the_published_ids,
+                      qwen2_gives_the_published_ids, llama2c_gives_the_published_story,
+                      patterns_cut_words_with_the_jit_and_without,
+                      long_runs_reach_no_limit_of_the_patterns, any_bytes_and_any_unicode_come_back,
+                      a_megabyte_of_one_letter_is_merged_like_a_short_word,
+                      special_tokens_are_text_unless_asked_for, wrong_arguments_are_refused,
+                      a_stream_gives_whole_characters_and_the_same_text,
+                      many_threads_encode_with_one_tokenizer, every_allocation_may_fail, NULL });
     folder_remove();
     return failed;
 }

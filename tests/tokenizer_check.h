@@ -18,8 +18,8 @@ static inline const char *ids_text(const int64_t *ids, int64_t n)
     size_t at = 0;
     text[0] = '\0';
     for (int64_t i = 0; i < n && at + 24 < sizeof text; i++)
-        at += (size_t)snprintf(text + at, sizeof text - at, i ? " %lld" : "%lld",
-                               (long long)ids[i]);
+        at +=
+            (size_t)snprintf(text + at, sizeof text - at, i ? " %lld" : "%lld", (long long)ids[i]);
     return text;
 }
 
@@ -27,8 +27,7 @@ static inline const char *ids_text(const int64_t *ids, int64_t n)
 static inline const char *encoded(const wg_tokenizer *t, const char *text, bool special)
 {
     int64_t *ids;
-    const int64_t n =
-        wg_tokenizer_encode(t, text, (int64_t)strlen(text), &ids, .special = special);
+    const int64_t n = wg_tokenizer_encode(t, text, (int64_t)strlen(text), &ids, .special = special);
     expect_no_error();
     const char *said = ids_text(ids, n);
     free(ids);
@@ -41,8 +40,7 @@ static inline const char *pieces(const wg_tokenizer *t, const char *text, bool s
     static char said[4096];
     int64_t *ids;
     size_t at = 0;
-    const int64_t n =
-        wg_tokenizer_encode(t, text, (int64_t)strlen(text), &ids, .special = special);
+    const int64_t n = wg_tokenizer_encode(t, text, (int64_t)strlen(text), &ids, .special = special);
     expect_no_error();
     said[0] = '\0';
     for (int64_t i = 0; i < n; i++)
