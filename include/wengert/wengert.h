@@ -10,6 +10,7 @@
 #include "autograd.h"
 #include "module.h"
 #include "nn.h"
+#include "lora.h"
 #include "optim.h"
 #include "data.h"
 #include "io.h"
