@@ -80,6 +80,8 @@ WG_API wg_status wg_kv_append(wg_kv_cache *c, const wg_module *m, wg_tensor **k,
 WG_API int64_t wg_kv_length(const wg_kv_cache *c, const wg_module *m);
 /** Cuts every slot to its first `length` positions: after an error; speculation. */
 WG_API void wg_kv_truncate(wg_kv_cache *c, int64_t length);
+/** Row b of every slot becomes what row rows[b] was: rows (B') i64, for beams. WG_EINDEX. */
+WG_API wg_status wg_kv_reorder(wg_kv_cache *c, wg_tensor *rows);
 
 /* ---- transformer parts ----------------------------------------------------------------------- */
 typedef enum { WG_POS_LEARNED, WG_POS_ROPE, WG_POS_NONE } wg_position_kind;
@@ -97,7 +99,7 @@ typedef enum {
 typedef enum {
     WG_ROPE_PLAIN,
     WG_ROPE_LINEAR, /**< all divided by factor (Chen et al. 2023, arXiv:2306.15595) */
-    WG_ROPE_LLAMA3  /**< Llama 3.1's: wavelengths above original_context / low_freq_factor divided by
+    WG_ROPE_LLAMA3 /**< Llama 3.1's: wavelengths above original_context / low_freq_factor divided by
                        factor, those below original_context / high_freq_factor kept, a blend between
                        (Hugging Face transformers, modeling_rope_utils.py) */
 } wg_rope_scaling_kind;
@@ -139,6 +141,7 @@ typedef struct {
     wg_tensor *positions; /**< (T) or (B, T) i64; NULL: 0 .. T-1 after the cache */
     wg_tensor *mask;      /**< replaces the causal mask */
     wg_kv_cache *cache;
+    int64_t last; /**< wg_transformer_step: logits of so many last positions alone; 0: of all */
 } wg_step;
 /** Causal self-attention, (B, T, C) -> (B, T, C): heads queries, kv_heads keys and values, rope if
  * c says so. */

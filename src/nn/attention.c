@@ -81,7 +81,7 @@ static wg_tensor *attend(wg_module *m, wg_tensor *x,
     wg_tensor *q = split_heads(qkv[0], c->heads), *k = split_heads(qkv[1], c->kv_heads),
               *v = split_heads(qkv[2], c->kv_heads);
     if (c->position == WG_POS_ROPE) {
-        const int64_t at = wg_kv_length(step->cache, m);
+        const int64_t at = step->positions ? 0 : wg_kv_length(step->cache, m);
         wg_tensor *factors = self->rope_factors;
         if (factors) factors = wg_to(factors, wg_device_of(x));
         q = wg_rope(q, step->positions, .offset = at, .base = c->rope_base,

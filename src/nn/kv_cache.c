@@ -164,3 +164,21 @@ void wg_kv_truncate(wg_kv_cache *c, int64_t length)
     for (int64_t i = 0; i < c->n; i++)
         if (c->slots[i].length > length) c->slots[i].length = length;
 }
+
+wg_status wg_kv_reorder(wg_kv_cache *c, wg_tensor *rows)
+{
+    if (wg_error_code() != WG_OK) return wg_error_code();
+    if (!c || !rows || wg_is_error(rows) || wg_ndim(rows) != 1)
+        return wg_raise(WG_EARG, "kv_reorder: the cache is NULL, or rows are not (B)");
+    const wg_scope s = wg_scope_push();
+    wg_use_grad(false);
+    for (int64_t i = 0; i < c->n; i++) {
+        kv_slot *slot = &c->slots[i];
+        wg_tensor *k = wg_index_select(slot->k, 0, rows), *v = wg_index_select(slot->v, 0, rows);
+        if (wg_error_code() != WG_OK) break; /* of the first slot: rows fit all or none */
+        wg_set(&slot->k, k);
+        wg_set(&slot->v, v);
+    }
+    wg_scope_return(s, NULL);
+    return wg_error_code();
+}

@@ -49,7 +49,7 @@ wg_tensor *wgi_activate(wg_activation a, wg_tensor *x); /* mlp.c */
 /* A step that carries nothing: wg_forward says the same. */
 static inline bool wgi_step_is_plain(const wg_step *s)
 {
-    return !s || (!s->positions && !s->mask && !s->cache);
+    return !s || (!s->positions && !s->mask && !s->cache && s->last == 0);
 }
 /* The typed forward m_step, or wg_forward where the step carries nothing (so that hooks and
  * summaries see it). */

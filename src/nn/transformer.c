@@ -120,7 +120,13 @@ static wg_tensor *hidden(wg_module *m, wg_tensor *tokens, const wg_step *step)
 
 static wg_tensor *logits(wg_module *m, wg_tensor *tokens, const wg_step *step)
 {
-    return wg_forward(((transformer *)m)->head, hidden(m, tokens, step));
+    wg_tensor *x = hidden(m, tokens, step);
+    const int64_t T = wg_size(x, 1), last = step ? step->last : 0;
+    if (last < 0 || last > T)
+        return wg_fail(WG_EARG, "%s: the last %lld of %lld positions", m->type->name,
+                       (long long)last, (long long)T);
+    if (last > 0) x = wg_narrow(x, 1, T - last, last);
+    return wg_forward(((transformer *)m)->head, x);
 }
 
 static wg_tensor *transformer_forward(wg_module *m, wg_tensor *tokens)
