@@ -126,12 +126,19 @@ WG_API bool wg_match(const char *pattern, const char *name);
  * backward. One tensor moves at a time; out of memory half-way leaves the others where they were.
  */
 WG_API void wg_module_to(wg_module *m, wg_device d);
-/** The same for dtype: floating parameters, gradients and buffers change. */
+/** The same for dtype: floating parameters, gradients and buffers change. Those in blocks are dequantised, mapped ones
+ * get memory of their own that can be written; both stay frozen until wg_module_freeze(m, false). */
 WG_API void wg_module_cast(wg_module *m, wg_dtype t);
+/** The parameter or buffer at path (any of a tied one's names) takes over value's storage, dtype and device; the handle
+ * stays. The memory is shared: nothing is copied unless value is not contiguous. A parameter whose value is in blocks or
+ * read-only (mapped) is frozen from then on; the gradient of the old value is dropped. WG_ENOTFOUND; WG_ESHAPE names both
+ * shapes; WG_EDTYPE for a parameter that would be neither floating nor in blocks; WG_EGRAD while a graph holds it. */
+WG_API void wg_module_put(wg_module *m, const char *path, wg_tensor *value);
 /** Sets `training` here and below. */
 WG_API void wg_module_train(wg_module *m, bool on);
 /** Frozen parameters require no gradient (and lose the one they have), here and below; a tied one
- * wherever it is. */
+ * wherever it is. frozen = false: a mapped parameter is copied into memory of its own (WG_EGRAD while a graph holds it),
+ * one in blocks stays frozen: wg_module_cast makes floats of it. */
 WG_API void wg_module_freeze(wg_module *m, bool frozen);
 /** Marks m (not what is below): wg_forward keeps none of its intermediates and computes them again
  * in backward, with the same random numbers and mode. Gradients are bit-identical. */
@@ -151,9 +158,10 @@ WG_API wg_status wg_module_gradcheck(wg_module *m, wg_tensor *x, FILE *report);
  * handles stay. A tied tensor is found under any of its names, the first one counts. strict: every
  * tensor of the file is used and every one of the module is found (WG_ENOTFOUND otherwise). Shapes
  * must match (WG_ESHAPE). Nothing is changed on failure. A module on `meta` gets its data here, on
- * the current device. */
+ * the current device; a mapped parameter gets memory of its own and stays frozen; one in blocks takes none (WG_EDTYPE). */
 WG_API WG_MUST_CHECK wg_status wg_module_load(wg_module *m, const char *path, bool strict);
-/** Parameters and buffers under their first names; written whole or not at all. */
+/** Parameters and buffers under their first names; written whole or not at all. WG_EDTYPE for blocks, which safetensors
+ * lacks. */
 WG_API WG_MUST_CHECK wg_status wg_module_save(wg_module *m, const char *path);
 
 #ifdef __cplusplus

@@ -75,7 +75,9 @@ enum {
     WG_OP_FULL = 256,      /**< under autocast its 16-bit inputs are cast to f32 */
     WG_OP_DATA_SHAPE = 512, /**< the output shape depends on data: raises on `meta` */
     WG_OP_KEEP_STREAM =
-        1024 /**< under autocast f32 *parameters* are cast to the 16-bit dtype of the other inputs (add, mul, ...) */
+        1024, /**< under autocast f32 *parameters* are cast to the 16-bit dtype of the other inputs (add, mul, ...) */
+    WG_OP_BLOCKS =
+        2048 /**< takes inputs in blocks (q4_0, ...); from others the door keeps them away, but for views */
 };
 
 /** One op. Zero-initialised fields mean "no". */

@@ -20,7 +20,11 @@ WG_API wg_dtype wg_dtype_of(const wg_tensor *t);
 WG_API wg_device wg_device_of(const wg_tensor *t);
 WG_API bool wg_is_contiguous(const wg_tensor *t);
 
-/* ---- data in and out ----------------------------------------------------------------------------------- */
+/* ---- data in and out -----------------------------------------------------------------------------------
+ * Tensors in blocks (q4_0, ... : wg_dtype_block) are weights, read and never written: their last size is a multiple of
+ * the block, bytes are counted in whole blocks, memory is aligned to 2; sizes, strides and offsets are in elements as
+ * always. Views keep blocks whole (WG_ESHAPE otherwise): any along the leading axes, the last one stays side by side.
+ * They have no gradient. wg_cast turns them into floats, and floats into q4_0, q4_1, q5_0, q5_1, q8_0. */
 /** A new tensor on the current device with a copy of data: elements of t in row-major order.
  * Errors: WG_EARG unless bytes is the product of the sizes times the element's; WG_ESHAPE; WG_EMEM. */
 WG_API wg_tensor *wg_from(const void *data, size_t bytes, wg_dtype t, wg_dims shape);
@@ -31,11 +35,13 @@ WG_API wg_tensor *wg_wrap(void *data, size_t bytes, wg_dtype t, wg_dims shape, w
                           void (*release)(void *owner), void *owner);
 /** Copies all elements out in row-major order, converted to `as`; any device, strides and dtype. Floats become integers
  * by truncation, kept within the range, NaN 0; 16-bit floats are rounded to nearest even.
- * Errors: WG_EARG unless bytes is what the elements take; WG_EDEVICE on meta (no data). */
+ * Errors: WG_EARG unless bytes is what the elements take; WG_EDEVICE on meta (no data); WG_EDTYPE for blocks that
+ * nothing is quantised to (q2_k .. q6_k), unless t has them. */
 WG_API WG_MUST_CHECK wg_status wg_read(wg_tensor *t, void *data, size_t bytes, wg_dtype as);
 /** into <- from, in place: from is broadcast to into's shape and cast to its dtype, from any device; where they share
  * memory, as if from were copied first. Never recorded: WG_EGRAD while gradients are on and either requires one. Other
- * errors: WG_ESHAPE; WG_EARG for read-only memory or an into whose elements overlap; WG_EDEVICE from meta. */
+ * errors: WG_ESHAPE; WG_EARG for read-only memory or an into whose elements overlap; WG_EDTYPE for an into in blocks;
+ * WG_EDEVICE from meta. */
 WG_API WG_MUST_CHECK wg_status wg_assign(wg_tensor *into, wg_tensor *from);
 /** The one element as a double: NaN and an error if t has not exactly one. */
 WG_API double wg_item(wg_tensor *t);
@@ -43,11 +49,11 @@ WG_API double wg_item(wg_tensor *t);
 WG_API int64_t wg_item_int(wg_tensor *t);
 /** The first element, on the CPU; NULL for an empty tensor; NULL and WG_EDEVICE on another device. */
 WG_API const void *wg_data(wg_tensor *t);
-/** The same for writing: bumps the version; refuses read-only and self-overlapping tensors. */
+/** The same for writing: bumps the version; refuses read-only and self-overlapping tensors, and blocks. */
 WG_API void *wg_data_write(wg_tensor *t);
 /** Prints as NumPy does with precision 4; beyond 1,000 elements three at both ends of each axis. Behind the numbers what
  * they do not show: the shape if it is shortened or empty, the dtype unless it is f32, the device unless it is the CPU:
- * `[1 2 3] i64`. */
+ * `[1 2 3] i64`. Of blocks the dequantised values. */
 WG_API void wg_print(FILE *f, wg_tensor *t);
 
 /* ---- memory ---------------------------------------------------------------------------------------------- */

@@ -191,6 +191,28 @@ static wg_status check_devices(const call *k)
     return WG_OK;
 }
 
+/* Names the ops that do take blocks. */
+static wg_status refuse_blocks(const call *k, int64_t i)
+{
+    char names[256] = "";
+    for (int j = 0, at = 0; j < wg_op_count() && at < (int)sizeof names; j++)
+        if (wg_op_at(j)->flags & WG_OP_BLOCKS)
+            at += snprintf(names + at, sizeof names - (size_t)at, "%s%s", at ? ", " : "",
+                           wg_op_at(j)->name);
+    const char *name = input_name(k->op, i);
+    return wg_raise(WG_EDTYPE, "%.*s is %s: no op computes with blocks but %s",
+                    (int)strcspn(name, "?*"), name, wg_dtype_name((wg_dtype)k->in.t[i]->dtype),
+                    names);
+}
+
+static wg_status check_blocks(const call *k)
+{
+    if (k->op->flags & (WG_OP_BLOCKS | WG_OP_VIEW)) return WG_OK; /* views are checked when made */
+    for (int64_t i = 0; i < k->in.n; i++)
+        if (k->in.t[i] && wgi_in_blocks(k->in.t[i]->dtype)) return refuse_blocks(k, i);
+    return WG_OK;
+}
+
 static wg_status infer(call *k)
 {
     k->infer.attr = k->attr;
@@ -202,7 +224,8 @@ static wg_status infer(call *k)
         wg_status s = check_devices(k);
         if (s != WG_OK) return s;
     }
-    wg_status s = k->op->infer ? k->op->infer(&k->infer) : WG_OK;
+    wg_status s = check_blocks(k);
+    if (s == WG_OK && k->op->infer) s = k->op->infer(&k->infer);
     if (s == WG_OK && (k->op->flags & WG_OP_DATA_SHAPE) && k->in.n &&
         k->in.t[0]->device.kind == WG_META)
         s = wg_raise(WG_EDEVICE, "the result's shape depends on data, and meta has none");

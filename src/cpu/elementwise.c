@@ -367,6 +367,10 @@ static void convert_range(void *self, int64_t first, int64_t last)
 void wgi_convert_tensor(wg_tensor *out, wg_tensor *x, bool accumulate)
 {
     if (out->numel == 0) return;
+    if (wgi_in_blocks(out->dtype) || wgi_in_blocks(x->dtype)) { /* never a gradient: not added */
+        wgi_copy_elements(out, x);
+        return;
+    }
     if (!accumulate && wgi_same_shape(out, x) && wgi_is_contiguous(out) && wgi_is_contiguous(x)) {
         conversion c = { wgi_converter((wg_dtype)out->dtype, (wg_dtype)x->dtype), wgi_data(out),
                          wgi_data(x), wg_dtype_size((wg_dtype)out->dtype),

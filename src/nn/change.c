@@ -22,12 +22,14 @@ typedef struct {
 static bool stays(const wg_tensor *t, const change *c)
 {
     if (c->move) return same_device(wg_device_of(t), c->device);
-    return !wg_dtype_is_float(wg_dtype_of(t)) || wg_dtype_of(t) == c->dtype;
+    if (wg_dtype_of(t) == c->dtype) return !wgi_parameter_read_only(t);
+    return !wg_dtype_is_float(wg_dtype_of(t)) && wg_dtype_block(wg_dtype_of(t)) == 1;
 }
 
 static wg_tensor *changed(wg_tensor *t, const change *c)
 {
-    return c->move ? wg_to(t, c->device) : wg_cast(t, c->dtype);
+    if (c->move) return wg_to(t, c->device);
+    return wg_dtype_of(t) == c->dtype ? wgi_parameter_copy(t) : wg_cast(t, c->dtype);
 }
 
 /* The gradient goes with its parameter. */
@@ -36,7 +38,7 @@ static wg_status change_one(wg_tensor *t, const change *c)
     wg_scope s = wg_scope_push();
     wg_use_grad(false);
     wg_tensor *grad = wg_grad_of(t), *value = changed(t, c);
-    if (grad) grad = changed(grad, c);
+    if (grad && !stays(grad, c)) grad = changed(grad, c);
     if (wg_error_code() == WG_OK) {
         wgi_parameter_adopt(t, value);
         if (grad) (void)!wg_set_grad(t, grad);
@@ -71,6 +73,20 @@ void wg_module_cast(wg_module *m, wg_dtype t)
         change_all(m, &(change) { .function = "module_cast", .dtype = t });
 }
 
+void wg_module_put(wg_module *m, const char *path, wg_tensor *value)
+{
+    if (wgi_no_module(m, "module_put") || wg_error_code() != WG_OK) return;
+    wgi_entry *e = wgi_find_entry(m, path, "module_put");
+    if (!e) return;
+    wg_scope s = wg_scope_push();
+    wg_use_grad(false);
+    if (!value || wg_is_error(value))
+        wg_raise(WG_EARG, "module_put: the value for %s is NULL or an error", path);
+    else
+        (void)!wgi_parameter_put(e->tensor, value, e->buffer, path);
+    wg_scope_return(s, NULL);
+}
+
 static void set_mode(void *self, const wgi_segments *path, wg_module *m)
 {
     (void)path;
@@ -87,7 +103,8 @@ static void set_frozen(void *self, const wgi_segments *path, wg_module *m)
     (void)path;
     for (int64_t i = 0; i < m->state->n_entries; i++)
         if (!m->state->entries[i].buffer)
-            wgi_parameter_freeze(m->state->entries[i].tensor, *(bool *)self);
+            wgi_parameter_freeze(m->state->entries[i].tensor, *(bool *)self,
+                                 m->state->entries[i].name);
 }
 
 void wg_module_freeze(wg_module *m, bool frozen)

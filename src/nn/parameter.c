@@ -51,7 +51,17 @@ void wgi_module_path(const wg_module *m)
 
 /* ---- tensors --------------------------------------------------------------------------------- */
 
-static wg_tensor *copy(wg_tensor *x)
+static bool is_mapped(const wg_tensor *t)
+{
+    return t->storage && (t->storage->flags & WGI_STORAGE_READONLY);
+}
+
+bool wgi_parameter_read_only(const wg_tensor *t)
+{
+    return wgi_in_blocks(t->dtype) || is_mapped(t);
+}
+
+wg_tensor *wgi_parameter_copy(wg_tensor *x)
 {
     wg_scope s = wg_scope_push();
     wg_use_device(x->device);
@@ -66,9 +76,10 @@ wg_tensor *wgi_parameter(wg_tensor *value, bool buffer)
     if (!buffer && (value->flags & WGI_PARAMETER)) return value; /* registered twice: tied */
     if (value->node) value = wg_detach(value);
     if (!wgi_bad(value) && !wgi_is_contiguous(value)) value = wg_contiguous(value);
-    if (!wgi_bad(value) && value->storage && (value->storage->flags & WGI_STORAGE_READONLY))
-        value = copy(value); /* a file's mapping; optimizers write */
-    if (!wgi_bad(value) && !buffer) value = wg_require_grad(value);
+    const bool blocks = !wgi_bad(value) && wgi_in_blocks(value->dtype);
+    if (!wgi_bad(value) && !blocks && is_mapped(value))
+        value = wgi_parameter_copy(value); /* optimizers write */
+    if (!wgi_bad(value) && !buffer && !blocks) value = wg_require_grad(value);
     if (wgi_bad(value)) return NULL;
     value->flags &= (uint8_t)~WGI_WEAK;
     if (!buffer) value->flags |= WGI_PARAMETER;
@@ -96,13 +107,51 @@ void wgi_parameter_adopt(wg_tensor *t, wg_tensor *value)
     if (old) wgi_storage_unref(old);
 }
 
-void wgi_parameter_freeze(wg_tensor *t, bool frozen)
+static void freeze(wg_tensor *t)
 {
-    if (!frozen) {
-        if (!t->node) wg_require_grad(t);
-    } else if (t->node) {
-        wgi_node *leaf = t->node;
-        t->node = NULL;
-        wgi_node_release(leaf);
+    wgi_node *leaf = t->node;
+    t->node = NULL;
+    if (leaf) wgi_node_release(leaf);
+}
+
+static void thaw(wg_tensor *t, const char *name)
+{
+    if (t->node || wgi_in_blocks(t->dtype)) return;
+    if (is_mapped(t)) {
+        if (wgi_parameter_free_of_graph(t, name) != WG_OK) return;
+        wg_scope s = wg_scope_push();
+        wg_use_grad(false);
+        wg_tensor *own = wgi_parameter_copy(t);
+        if (!wgi_bad(own)) wgi_parameter_adopt(t, own);
+        wg_scope_return(s, NULL);
+        if (is_mapped(t)) return;
     }
+    wg_require_grad(t);
+}
+
+void wgi_parameter_freeze(wg_tensor *t, bool frozen, const char *name)
+{
+    if (frozen)
+        freeze(t);
+    else
+        thaw(t, name);
+}
+
+wg_status wgi_parameter_put(wg_tensor *t, wg_tensor *value, bool buffer, const char *name)
+{
+    char is[256], given[256];
+    wgi_tensor_text(is, sizeof is, t);
+    wgi_tensor_text(given, sizeof given, value);
+    if (!wgi_same_shape(t, value))
+        return wg_raise(WG_ESHAPE, "module_put: %s is %s, the value %s", name, is, given);
+    if (!buffer && !wgi_is_float(value->dtype) && !wgi_in_blocks(value->dtype))
+        return wg_raise(WG_EDTYPE, "module_put: %s is a parameter, the value is %s", name, given);
+    wg_status s = wgi_parameter_free_of_graph(t, name);
+    if (s != WG_OK) return s;
+    if (!wgi_is_contiguous(value)) value = wg_contiguous(value);
+    if (wgi_bad(value)) return wg_error_code();
+    wgi_parameter_adopt(t, value);
+    wg_drop_grad(t);
+    if (wgi_parameter_read_only(t)) freeze(t);
+    return WG_OK;
 }

@@ -38,10 +38,9 @@ wg_scope(wg_module_enter)(wg_module *m)
     if (wgi_no_module(m, "module_enter")) return s;
     wgi_module_path(m);
     wg_tensor *first = wgi_first_tensor(m, true);
-    if (first) {
-        wg_use_device(wg_device_of(first));
-        wg_use_dtype(wg_dtype_of(first));
-    }
+    if (first) wg_use_dtype(wg_dtype_of(first));
+    if (!first) first = wgi_first_tensor(m, false); /* blocks alone */
+    if (first) wg_use_device(wg_device_of(first));
     return s;
 }
 

@@ -90,7 +90,14 @@ wg_tensor *wgi_parameter(wg_tensor *value, bool buffer);
 wg_status wgi_parameter_free_of_graph(const wg_tensor *t, const char *name);
 /* t takes value's storage, dtype and device and stays the same handle. Same shape. */
 void wgi_parameter_adopt(wg_tensor *t, wg_tensor *value);
-/* Frozen: t requires no gradient and loses the one it has. */
-void wgi_parameter_freeze(wg_tensor *t, bool frozen);
+/* Frozen: t requires no gradient and loses the one it has. Not frozen: what is mapped gets memory of
+ * its own, what is in blocks stays frozen. name is for messages. */
+void wgi_parameter_freeze(wg_tensor *t, bool frozen, const char *name);
+/* In memory that nobody writes: blocks, or a file's mapping. */
+bool wgi_parameter_read_only(const wg_tensor *t);
+/* x's elements in ordinary memory on its device. */
+wg_tensor *wgi_parameter_copy(wg_tensor *x);
+/* wg_module_put for one tensor. */
+wg_status wgi_parameter_put(wg_tensor *t, wg_tensor *value, bool buffer, const char *name);
 
 #endif

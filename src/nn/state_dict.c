@@ -93,19 +93,26 @@ static wg_status match(load *l, bool strict)
     return wg_error_code();
 }
 
-/* A module on `meta` gets its data here, on the current device. */
-static wg_tensor *materialise(wg_tensor *t, wg_tensor *from)
-{
-    wg_device d = wg_current_device();
-    if (d.kind == WG_META) wg_use_device(d = wg_cpu());
-    wg_tensor *made = wg_empty(wg_shape(t), wg_dtype_of(t));
-    (void)!wg_assign(made, wg_to(from, d));
-    return made;
-}
-
 static bool is_meta(const wg_tensor *t)
 {
     return wg_device_of(t).kind == WG_META;
+}
+
+/* A module on `meta` gets its data here, on the current device; what is mapped gets memory of its own. */
+static wg_tensor *materialise(wg_tensor *t, wg_tensor *from)
+{
+    wg_device d = is_meta(t) ? wg_current_device() : wg_device_of(t);
+    if (d.kind == WG_META) d = wg_cpu();
+    wg_scope s = wg_scope_push();
+    wg_use_device(d);
+    wg_tensor *made = wg_empty(wg_shape(t), wg_dtype_of(t));
+    (void)!wg_assign(made, wg_to(from, d));
+    return wg_scope_return(s, made);
+}
+
+static bool is_replaced(const wg_tensor *t)
+{
+    return is_meta(t) || wgi_parameter_read_only(t);
 }
 
 /* What may fail for want of memory comes first. */
@@ -115,13 +122,14 @@ static void copy(const load *l)
     for (int64_t i = 0; i < made.n; i++) {
         wg_tensor *t = l->state.p[i].tensor;
         if (!l->from[i]) continue;
-        made.t[i] = is_meta(t) ? materialise(t, l->from[i]) : wg_to(l->from[i], wg_device_of(t));
-        if (is_meta(t) && wgi_parameter_free_of_graph(t, l->state.p[i].name) != WG_OK) return;
+        made.t[i] =
+            is_replaced(t) ? materialise(t, l->from[i]) : wg_to(l->from[i], wg_device_of(t));
+        if (is_replaced(t) && wgi_parameter_free_of_graph(t, l->state.p[i].name) != WG_OK) return;
     }
     if (wg_error_code() != WG_OK) return;
     for (int64_t i = 0; i < made.n; i++) {
         if (!made.t[i]) continue;
-        if (is_meta(l->state.p[i].tensor))
+        if (is_replaced(l->state.p[i].tensor))
             wgi_parameter_adopt(l->state.p[i].tensor, made.t[i]);
         else if (wg_assign(l->state.p[i].tensor, made.t[i]) != WG_OK)
             return;

@@ -1,6 +1,8 @@
 /* y = x in dtype t: rounded to nearest (even), to integers truncated and saturated (NaN: 0), to
- * bool x != 0. x itself if it has that dtype. dx = dy cast back; a cast to integers has none.
- * errors: WG_EARG for an unknown dtype. */
+ * bool x != 0, to and from blocks as ggml's reference does, by way of f32. x itself if it has that
+ * dtype. dx = dy cast back; a cast to integers or blocks has none, and blocks never want one.
+ * errors: WG_EARG for an unknown dtype; WG_EDTYPE for blocks that are only read (q2_k .. q6_k);
+ * WG_ESHAPE where the last size is no multiple of the block. */
 #include "ops/elementwise.h"
 
 typedef struct {
@@ -10,9 +12,10 @@ typedef struct {
 static wg_status infer(wg_infer *c)
 {
     const cast *a = c->attr;
-    if (a->dtype <= 0 || a->dtype >= WG_DTYPE_COUNT)
+    if (wg_dtype_block((wg_dtype)a->dtype) == 0)
         return wg_raise(WG_EARG, "there is no dtype %d", a->dtype);
-    wg_status s = wgi_infer_any(c);
+    wg_status s = wgi_fits_quantiser((wg_dtype)c->in.t[0]->dtype, (wg_dtype)a->dtype, "");
+    if (s == WG_OK) s = wgi_infer_any(c);
     c->out[0].dtype = (wg_dtype)a->dtype;
     return s;
 }
@@ -54,7 +57,7 @@ const wg_op wgi_op_cast = {
     .in = { "x" },
     .out = { "y" },
     .attr_size = sizeof(cast),
-    .flags = WG_OP_ACCUMULATE,
+    .flags = WG_OP_ACCUMULATE | WG_OP_BLOCKS,
     .infer = infer,
     .cpu = run,
     .reference = reference,

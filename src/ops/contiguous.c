@@ -41,6 +41,7 @@ const wg_op wgi_op_contiguous = {
     .name = "contiguous",
     .in = { "x" },
     .out = { "y" },
+    .flags = WG_OP_BLOCKS,
     .infer = infer,
     .cpu = cpu,
     .reference = reference,

@@ -59,7 +59,8 @@ const wg_op wgi_op_to = {
     .in = { "x" },
     .out = { "y" },
     .attr_size = sizeof(to),
-    .flags = WG_OP_DATA_SHAPE, /* raises on meta: it needs data, whatever the shape */
+    .flags =
+        WG_OP_BLOCKS | WG_OP_DATA_SHAPE, /* raises on meta: it needs data, whatever the shape */
     .infer = infer,
     .cpu = run,
     .reference = reference,

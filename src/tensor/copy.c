@@ -223,6 +223,10 @@ void wgi_copy_strided(void *dst, wg_dtype dst_type, const int64_t *dst_strides, 
     for (int i = 0; i < ndim; i++)
         if (shape[i] == 0) return;
     if (!dst || !src) return; /* meta */
+    if (wgi_in_blocks(dst_type) || wgi_in_blocks(src_type)) {
+        wgi_copy_blocks(dst, dst_type, dst_strides, src, src_type, src_strides, ndim, shape);
+        return;
+    }
     plan p;
     p.dst = dst;
     p.src = src;

@@ -8,6 +8,9 @@
 
 wg_status wgi_writable(const wg_tensor *t, const char *function)
 {
+    if (wgi_in_blocks(t->dtype))
+        return wg_raise(WG_EDTYPE, "%s: blocks of %s are read-only", function,
+                        wg_dtype_name((wg_dtype)t->dtype));
     if (t->storage && t->storage->flags & WGI_STORAGE_READONLY)
         return wg_raise(WG_EARG, "%s: the memory is read-only", function);
     if (wgi_overlaps_itself(t))
@@ -32,23 +35,25 @@ static int64_t elements(const wg_dims *shape, wg_dtype t, size_t bytes, const ch
 {
     char text[256];
     int64_t n = wgi_numel(shape);
-    size_t size = wg_dtype_size(t);
     wgi_shape_text(text, sizeof text, shape);
     if (n < 0)
         wg_raise(WG_ESHAPE, "%s: no tensor can have the shape %s", function, text);
-    else if (size == 0)
+    else if (wg_dtype_block(t) == 0)
         wg_raise(WG_EDTYPE, "%s: %d is no dtype", function, (int)t);
-    else if (bytes != (size_t)n * size)
+    else if (wgi_in_blocks((int)t) && wgi_fits_blocks(t, shape, function) != WG_OK)
+        return -1;
+    else if (bytes != wgi_bytes_of(t, n))
         wg_raise(WG_EARG, "%s: %s %s takes %zu bytes, given %zu", function, text, wg_dtype_name(t),
-                 (size_t)n * size, bytes);
+                 wgi_bytes_of(t, n), bytes);
     else
         return n;
     return -1;
 }
 
+/* Blocks begin with a 16-bit scale. */
 static bool misaligned(const void *p, wg_dtype t)
 {
-    return (uintptr_t)p % wgi_dtype_bytes[t] != 0;
+    return (uintptr_t)p % (wgi_in_blocks((int)t) ? 2 : wgi_dtype_bytes[t]) != 0;
 }
 
 /* ---- from the caller's memory
@@ -69,7 +74,7 @@ wg_tensor *(wg_from)(const void *data, size_t bytes, wg_dtype t, wg_dims shape)
 }
 
 /* Do all elements lie in the given bytes? */
-static wg_status wrap_fits(const wg_dims *shape, const wg_dims *strides, size_t bytes, size_t size)
+static wg_status wrap_fits(const wg_dims *shape, const wg_dims *strides, size_t bytes, wg_dtype t)
 {
     int64_t last = 0, step;
     for (int i = 0; i < shape->n; i++) {
@@ -79,7 +84,7 @@ static wg_status wrap_fits(const wg_dims *shape, const wg_dims *strides, size_t 
             __builtin_add_overflow(last, step, &last))
             return wg_raise(WG_EARG, "wrap: strides overflow");
     }
-    if ((uint64_t)last >= bytes / size)
+    if ((uint64_t)(last / wg_dtype_block(t)) >= bytes / wg_dtype_block_bytes(t))
         return wg_raise(WG_EARG, "wrap: the last element lies beyond the %zu bytes given", bytes);
     return WG_OK;
 }
@@ -88,17 +93,18 @@ wg_tensor *(wg_wrap)(void *data, size_t bytes, wg_dtype t, wg_dims shape, wg_dim
                      void (*release)(void *owner), void *owner)
 {
     wgi_context *c = wgi_ctx();
-    size_t size = wg_dtype_size(t);
     int64_t n = wgi_numel(&shape);
-    if (size == 0) return wg_fail(WG_EDTYPE, "wrap: %d is no dtype", (int)t);
+    if (wg_dtype_block(t) == 0) return wg_fail(WG_EDTYPE, "wrap: %d is no dtype", (int)t);
     if (n < 0) return wg_fail(WG_ESHAPE, "wrap: invalid shape");
     if (strides.n == 0) strides = wgi_row_major(&shape);
     if (strides.n != shape.n)
         return wg_fail(WG_ESHAPE, "wrap: %d sizes and %d strides", shape.n, strides.n);
+    if (wgi_in_blocks((int)t) && wgi_keeps_blocks(t, &shape, &strides, 0, "wrap") != WG_OK)
+        return &wgi_error_tensor;
     if (n > 0 && !data) return wg_fail(WG_EARG, "wrap: data is NULL");
     if (misaligned(data, t))
         return wg_fail(WG_EARG, "wrap: data is not aligned for %s", wg_dtype_name(t));
-    if (wrap_fits(&shape, &strides, bytes, size) != WG_OK) return &wgi_error_tensor;
+    if (wrap_fits(&shape, &strides, bytes, t) != WG_OK) return &wgi_error_tensor;
     wgi_storage *s = wgi_storage_wrap(data, bytes, false, NULL, owner);
     if (!s) return &wgi_error_tensor;
     wg_tensor *x = wgi_tensor_on(c, s, t, shape, strides, 0);
@@ -143,6 +149,7 @@ wg_status(wg_read)(wg_tensor *t, void *data, size_t bytes, wg_dtype as)
     if (bytes > 0 && !data) return wg_raise(WG_EARG, "read: data is NULL");
     if (misaligned(data, as))
         return wg_raise(WG_EARG, "read: data is not aligned for %s", wg_dtype_name(as));
+    if (wgi_fits_quantiser((wg_dtype)t->dtype, as, "read") != WG_OK) return c->error.code;
     wg_tensor *x = readable(c, t, "read");
     if (!x) return c->error.code;
     wgi_copy_strided(data, as, strides.d, wgi_data(x), (wg_dtype)x->dtype, x->strides, x->ndim,

@@ -4,7 +4,7 @@
 
 #include "cpu/convert.h"
 
-size_t wgi_dtype_bytes[WG_DTYPE_COUNT] = {
+size_t wgi_dtype_bytes[WG_BLOCK_DTYPE_END] = {
     [WG_F64] = 8, [WG_F32] = 4, [WG_BF16] = 2, [WG_F16] = 2,
     [WG_I64] = 8, [WG_I32] = 4, [WG_U8] = 1,   [WG_BOOL] = 1,
 };
@@ -26,7 +26,7 @@ static const struct {
     [WG_Q5_K - WG_Q4_0] = { "q5_k", 256, 176 }, [WG_Q6_K - WG_Q4_0] = { "q6_k", 256, 210 },
 };
 
-static bool in_blocks(wg_dtype t)
+static bool blocks_known(wg_dtype t)
 {
     return (unsigned)t - WG_Q4_0 < (unsigned)(WG_BLOCK_DTYPE_END - WG_Q4_0);
 }
@@ -43,17 +43,17 @@ size_t wg_dtype_size(wg_dtype t)
 
 int64_t wg_dtype_block(wg_dtype t)
 {
-    return in_blocks(t) ? blocks[t - WG_Q4_0].elements : known(t);
+    return blocks_known(t) ? blocks[t - WG_Q4_0].elements : known(t);
 }
 
 size_t wg_dtype_block_bytes(wg_dtype t)
 {
-    return in_blocks(t) ? (size_t)blocks[t - WG_Q4_0].bytes : wg_dtype_size(t);
+    return blocks_known(t) ? (size_t)blocks[t - WG_Q4_0].bytes : wg_dtype_size(t);
 }
 
 const char *wg_dtype_name(wg_dtype t)
 {
-    return in_blocks(t) ? blocks[t - WG_Q4_0].name : known(t) ? names[t] : "no dtype";
+    return blocks_known(t) ? blocks[t - WG_Q4_0].name : known(t) ? names[t] : "no dtype";
 }
 
 bool wg_dtype_is_float(wg_dtype t)

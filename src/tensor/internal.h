@@ -199,13 +199,19 @@ bool wgi_refuse(const wg_tensor *t, const char *function);
 /* May t be written in place: not read-only, not self-overlapping. Raises WG_EARG. */
 wg_status wgi_writable(const wg_tensor *t, const char *function);
 
-extern size_t wgi_dtype_bytes[WG_DTYPE_COUNT];
+extern size_t wgi_dtype_bytes[WG_BLOCK_DTYPE_END]; /* of an element; 0 for those in blocks */
+static inline bool wgi_in_blocks(int t)
+{
+    return t >= WG_Q4_0;
+}
+/* Where a tensor in blocks begins: src/tensor/blocks.c */
+void *wgi_block_data(const wg_tensor *t);
 /* The first element; NULL on meta and for zero bytes. */
 static inline void *wgi_data(const wg_tensor *t)
 {
-    return t->storage && t->storage->data
-               ? (char *)t->storage->data + (size_t)t->offset * wgi_dtype_bytes[t->dtype]
-               : NULL;
+    if (!t->storage || !t->storage->data) return NULL;
+    if (__builtin_expect(wgi_in_blocks(t->dtype), 0)) return wgi_block_data(t);
+    return (char *)t->storage->data + (size_t)t->offset * wgi_dtype_bytes[t->dtype];
 }
 /* Entries past n are 1, so that the error tensor's sizes are 1 wherever one looks. Written so that no compiler makes a
  * call or a `rep movs` of it: that costs more than the rest of a small op. */
@@ -289,6 +295,21 @@ void wgi_copy_elements(wg_tensor *dst, const wg_tensor *src);
 void wgi_copy_strided(void *dst, wg_dtype dst_type, const int64_t *dst_strides, const void *src,
                       wg_dtype src_type, const int64_t *src_strides, int ndim,
                       const int64_t *shape);
+/* ---- blocks: src/tensor/blocks.c -----------------------------------------------------------------------------------
+ * A tensor in blocks (q4_0, ...) holds whole blocks along its last axis, side by side; its other strides and its offset
+ * are in elements as always, and multiples of the block. Nobody writes into it. */
+/* Bytes of n elements; of whole blocks. */
+size_t wgi_bytes_of(wg_dtype t, int64_t n);
+/* May a tensor of this shape, a view of these strides, be in blocks of t? Raises WG_ESHAPE, in the name of `function`
+ * ("": the running op). */
+wg_status wgi_fits_blocks(wg_dtype t, const wg_dims *shape, const char *function);
+wg_status wgi_keeps_blocks(wg_dtype t, const wg_dims *shape, const wg_dims *strides, int64_t offset,
+                           const char *function);
+/* Is there a way from dtype to dtype? Raises WG_EDTYPE for blocks that are only read. */
+wg_status wgi_fits_quantiser(wg_dtype from, wg_dtype to, const char *function);
+/* wgi_copy_strided where one type or both are in blocks and no axis is empty. */
+void wgi_copy_blocks(void *dst, wg_dtype dst_type, const int64_t *dst_strides, const void *src,
+                     wg_dtype src_type, const int64_t *src_strides, int ndim, const int64_t *shape);
 /* "cpu", "cuda:0", "meta" into out. */
 int wgi_device_text(char *out, size_t size, wg_device d);
 

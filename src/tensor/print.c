@@ -209,11 +209,12 @@ static void print_elements(FILE *f, const wg_tensor *t, bool shortened)
     }
 }
 
-/* The same numbers on the CPU, for other devices; the caller's. NULL: raised. */
+/* The same numbers on the CPU, each an element; the caller's. NULL: raised. */
 static wg_tensor *fetched(wg_tensor *t)
 {
-    wg_tensor *x = wgi_tensor_make(wgi_ctx(), (wg_dtype)t->dtype, wg_cpu(), wgi_shape(t));
-    if (x && wg_read(t, wgi_data(x), x->storage->bytes, (wg_dtype)t->dtype) != WG_OK) {
+    const wg_dtype as = wgi_in_blocks(t->dtype) ? WG_F32 : (wg_dtype)t->dtype;
+    wg_tensor *x = wgi_tensor_make(wgi_ctx(), as, wg_cpu(), wgi_shape(t));
+    if (x && wg_read(t, wgi_data(x), x->storage->bytes, as) != WG_OK) {
         wgi_unref(x);
         x = NULL;
     }
@@ -236,7 +237,8 @@ void wg_print(FILE *f, wg_tensor *t)
     wgi_device_text(device, sizeof device, t->device);
     const bool shown = t->numel > 0 && t->device.kind != WG_META, shortened = t->numel > THRESHOLD;
     if (shown) {
-        wg_tensor *x = t->device.kind == WG_CPU ? wgi_ref(t) : fetched(t);
+        wg_tensor *x =
+            t->device.kind == WG_CPU && !wgi_in_blocks(t->dtype) ? wgi_ref(t) : fetched(t);
         if (!x) return;
         print_elements(f, x, shortened);
         wgi_unref(x);

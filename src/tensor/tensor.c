@@ -144,12 +144,15 @@ wg_tensor *wgi_tensor_make_at(wgi_context *c, wg_dtype t, wg_device d, const wg_
 {
     int64_t numel = checked_numel(shape);
     if (numel < 0) return NULL;
-    size_t size = wg_dtype_size(t);
-    if (size == 0) {
+    size_t bytes = (size_t)numel * wg_dtype_size(t);
+    if (wgi_in_blocks((int)t) && wg_dtype_block(t)) {
+        if (wgi_fits_blocks(t, shape, "") != WG_OK) return NULL;
+        bytes = wgi_bytes_of(t, numel);
+    } else if (wg_dtype_size(t) == 0) {
         wg_raise(WG_EDTYPE, "%d is no dtype", (int)t);
         return NULL;
     }
-    wgi_storage *s = wgi_storage_new(d, (size_t)numel * size);
+    wgi_storage *s = wgi_storage_new(d, bytes);
     if (!s) return NULL;
     wg_tensor *x = handle_new(c, s, t, shape, 0, numel);
     if (x) wgi_row_major_into(shape, x->strides);
@@ -161,6 +164,8 @@ static wg_tensor *make_on(wgi_context *c, wgi_storage *s, wg_dtype t, const wg_d
 {
     int64_t numel = checked_numel(shape);
     if (numel < 0) return NULL;
+    if (wgi_in_blocks((int)t) && wgi_keeps_blocks(t, shape, strides, offset, "") != WG_OK)
+        return NULL;
     wgi_storage_ref(s);
     wg_tensor *x = handle_new(c, s, t, shape, offset, numel);
     for (int i = 0; x && i < shape->n; i++) x->strides[i] = strides->d[i];

@@ -118,7 +118,9 @@ WG_API wg_tensor *wg_where(wg_tensor *condition, wg_tensor *x, wg_tensor *y);
  *  mask is not bool, WG_ESHAPE if it is larger than x, WG_EARG if x holds integers and value does not fit. */
 WG_API wg_tensor *wg_masked_fill(wg_tensor *x, wg_tensor *mask, double value);
 /** y = x in dtype t; x itself if it has it. Rounded to nearest even; to integers truncated and saturated (NaN: 0);
- *  to bool x != 0. dx = dy in x's dtype; a cast to integers has none. */
+ *  to bool x != 0; from and to blocks (to q4_0, q4_1, q5_0, q5_1, q8_0) bit for bit as ggml's reference. dx = dy in
+ *  x's dtype; a cast to integers or blocks has none: what comes out requires no gradient, whatever x does.
+ *  WG_EDTYPE for q2_k .. q6_k, which are only read; WG_ESHAPE if the block does not divide the last size. */
 WG_API wg_tensor *wg_cast(wg_tensor *x, wg_dtype t);
 /** y = x on device d; x itself if it is there. To meta the data is dropped. dx = dy on x's device. WG_EDEVICE, with
  *  the device's name, if there is none, and for data from meta. */
