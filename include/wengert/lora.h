@@ -35,10 +35,10 @@ WG_API WG_MUST_CHECK wg_status wg_lora_call(wg_lora_args a);
 /** How many adapters m has. */
 WG_API int64_t wg_lora_count(wg_module *m);
 /** Adds scale B A to the base weights and takes the adapters out: modules, names and types are those
- * from before wg_lora_add, and what was frozen stays so. Weights that can be written are written in
- * place, in their dtype; read-only ones are replaced by a copy, quantised ones by f32. WG_EARG if a
- * weight is tied: nothing is changed then. Out of memory half-way: the rest keep their adapters, so
- * that m computes the same. */
+ * from before wg_lora_add, and what was frozen stays so. A weight gets memory of its own (a mapped
+ * file is not written) under the same handle, in its dtype; one in blocks becomes f32. WG_EARG if a
+ * weight is tied: nothing is changed then. Out of memory, or a graph that holds a weight (WG_EGRAD),
+ * half-way: the rest keep their adapters, so that m computes the same. */
 WG_API WG_MUST_CHECK wg_status wg_lora_merge(wg_module *m);
 /** Takes the adapters out and drops them: m computes what it did before wg_lora_add. */
 WG_API void wg_lora_remove(wg_module *m);

@@ -52,21 +52,23 @@ static bool is_tied(const holders *h, const wgi_lora_site *site)
     return false;
 }
 
-/* W + scale B A in the adapter's dtype, laid out as W is. */
+/* W + scale B A, computed in the adapter's dtype, laid out as W is; in W's dtype, or if that is one of
+ * blocks in the adapter's. */
 static wg_tensor *merged(const wgi_lora_site *site, wg_tensor *weight)
 {
-    wgi_lora *l = site->adapter;
+    const wgi_lora *l = site->adapter;
     wg_tensor *low = wg_matmul(l->b, wg_affine(l->a, l->scale, 0)); /* (out, in) */
     if (wgi_linear_in_out(site->linear)) low = wg_transpose(low, 0, 1);
-    return wg_add(wg_cast(weight, wg_dtype_of(low)), low);
+    const wg_dtype t = wg_dtype_of(weight), wide = wg_dtype_of(low);
+    return wg_cast(wg_add(wg_cast(weight, wide), low), wg_dtype_is_float(t) ? t : wide);
 }
 
 static wg_status merge_one(wg_module *m, const wgi_lora_site *site)
 {
     const wg_scope s = wg_scope_push();
     wg_use_grad(false);
-    wg_tensor *weight = wg_module_tensor(site->linear, "weight");
-    if (wg_assign(weight, merged(site, weight)) == WG_OK) take_out(m, site);
+    wg_module_put(site->linear, "weight", merged(site, wg_module_tensor(site->linear, "weight")));
+    if (wg_error_code() == WG_OK) take_out(m, site);
     return wg_scope_pop(s);
 }
 
