@@ -11,6 +11,7 @@
 #include "module.h"
 #include "nn.h"
 #include "lora.h"
+#include "evaluate.h"
 #include "generate.h"
 #include "optim.h"
 #include "data.h"
