@@ -1,4 +1,4 @@
-/* Files: safetensors, checkpoints. */
+/* Files: raw bytes, safetensors, checkpoints. */
 #ifndef WENGERT_IO_H
 #define WENGERT_IO_H
 #include "base.h"
@@ -7,6 +7,21 @@
 #ifdef __cplusplus
 extern "C" {
 #endif
+
+/* ---- bytes ----------------------------------------------------------------------------------- */
+/** A whole file, mapped read-only. May be read by many threads. */
+typedef struct wg_file wg_file;
+/** Yours, to be closed; NULL and WG_ENOTFOUND, WG_EIO or WG_EMEM. */
+WG_API wg_file *wg_file_open(const char *path);
+/** NULL is fine. Tensors got from the file live on. */
+WG_API void wg_file_close(wg_file *f);
+/** Its bytes, valid until it is closed; NULL for an empty file. */
+WG_API const void *wg_file_data(const wg_file *f);
+WG_API int64_t wg_file_bytes(const wg_file *f);
+/** The row-major tensor that begins at byte `offset`, in the innermost scope, on the CPU. It shares
+ * the mapping and refuses writes; one that lies misaligned is copied. WG_EARG: it does not lie in
+ * the file; WG_ESHAPE, WG_EDTYPE. */
+WG_API wg_tensor *wg_file_tensor(wg_file *f, int64_t offset, wg_dtype t, wg_dims shape);
 
 /* ---- safetensors ----------------------------------------------------------------------------- */
 /** An open file: 8 bytes header size, JSON header, data (https://github.com/huggingface/safetensors,
@@ -70,6 +85,8 @@ WG_API WG_MUST_CHECK wg_status wg_checkpoint_load(wg_checkpoint *c, const char *
 #ifdef __cplusplus
 }
 #endif
+#define wg_file_open(...) WG_HERE(wg_file_open(__VA_ARGS__))
+#define wg_file_tensor(...) WG_HERE(wg_file_tensor(__VA_ARGS__))
 #define wg_safetensors_open(...) WG_HERE(wg_safetensors_open(__VA_ARGS__))
 #define wg_safetensors_get(...) WG_HERE(wg_safetensors_get(__VA_ARGS__))
 #define wg_safetensors_write(...) WG_HERE(wg_safetensors_write(__VA_ARGS__))

@@ -127,6 +127,8 @@ typedef struct {
     bool untied;        /**< the output projection has a weight of its own */
     bool rope_adjacent; /**< rotate adjacent pairs (Meta, llama2.c), not halves */
     wg_rope_scaling rope_scaling;
+    wg_dtype stream; /**< what the embedding's rows are cast to: f32 sums over 16-bit weights; 0:
+                        they stay as they are */
 } wg_transformer_config;
 /** GPT-2's shape with sizes to be given: learned positions, LayerNorm, MLP of 4 width with the tanh
  * GELU of its published weights (nanoGPT's own models: WG_ACT_GELU), biases, tied. */

@@ -15,5 +15,8 @@
 #include "generate.h"
 #include "optim.h"
 #include "data.h"
+#include "gguf.h"
 #include "io.h"
+#include "model.h"
+#include "text.h"
 #endif

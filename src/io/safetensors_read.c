@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "io/mapping.h"
+#include "io/mapped.h"
 #include "io/safetensors.h"
 #include "tensor/internal.h"
 
@@ -72,42 +72,17 @@ static const wgi_safetensors_entry *find(const wgi_safetensors_header *h, const 
     return NULL;
 }
 
-static void release_mapping(void *owner)
-{
-    wgi_mapping_unref(owner);
-}
-
-/* The tensor on the mapping itself: nothing is copied, nothing can write. */
-static wg_tensor *share(wgi_context *c, wgi_mapping *m, const wgi_safetensors_entry *e,
-                        const unsigned char *data)
-{
-    wgi_storage *s = wgi_storage_wrap((void *)(uintptr_t)data, (size_t)(e->end - e->begin), true,
-                                      release_mapping, wgi_mapping_ref(m));
-    if (!s) {
-        wgi_mapping_unref(m);
-        return &wgi_error_tensor;
-    }
-    wg_tensor *t = wgi_tensor_on(c, s, e->dtype, e->shape, wgi_row_major(&e->shape), 0);
-    wgi_storage_unref(s);
-    return t ? wgi_own(c, t) : &wgi_error_tensor;
-}
-
 wg_tensor *wg_safetensors_get(wg_safetensors *f, const char *name)
 {
     if (!f || !name) return wg_fail(WG_EARG, "safetensors_get: no file or no name given");
     const wgi_safetensors_entry *e = find(&f->header, name);
     if (!e) return NULL;
-    wgi_context *c = wgi_ctx();
-    const size_t bytes = (size_t)(e->end - e->begin);
-    const unsigned char *data = f->mapping->data + f->header.data + e->begin;
+    const size_t bytes = (size_t)(e->end - e->begin), begin = f->header.data + (size_t)e->begin;
+    const unsigned char *data = f->mapping->data + begin;
     if (e->dtype == WG_BOOL)
         for (size_t i = 0; i < bytes; i++)
             if (data[i] > 1)
                 return wg_fail(WG_EFORMAT, "safetensors: tensor \"%.200s\": a BOOL is %d", name,
                                data[i]);
-    if (bytes && (uintptr_t)data % wg_dtype_size(e->dtype) == 0)
-        return share(c, f->mapping, e, data);
-    wg_tensor *t = wgi_tensor_new(c, e->dtype, wg_cpu(), e->shape);
-    if (bytes && !wgi_bad(t)) memcpy(wgi_data(t), data, bytes);
-    return t;
+    return wgi_mapped_tensor(f->mapping, begin, bytes, e->dtype, &e->shape);
 }

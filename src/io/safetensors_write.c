@@ -4,12 +4,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "io/replace.h"
+#include "io/elements.h"
 #include "io/safetensors.h"
 #include "tensor/internal.h"
-#include "wengert/ops/shape.h"
-
-enum { PIECE = 1 << 22 }; /* bytes of a tensor brought to the CPU at a time */
 
 /* ---- the header
  * --------------------------------------------------------------------------------------------------
@@ -125,40 +122,16 @@ static char *make_header(const char *path, wg_params tensors, const int64_t *ord
 /* ---- the data
  * -----------------------------------------------------------------------------------------------------
  */
-/* t's elements in row-major order, at most PIECE bytes at a time through room. */
-static wg_status write_elements(wgi_replace *r, wg_tensor *t, void *room)
-{
-    const size_t element = wg_dtype_size((wg_dtype)t->dtype), bytes = (size_t)t->numel * element;
-    if (t->numel == 0) return WG_OK;
-    if (t->device.kind == WG_CPU && wgi_is_contiguous(t))
-        return wgi_replace_write(r, wgi_data(t), bytes);
-    if (bytes <= PIECE) {
-        const wg_status st = wg_read(t, room, bytes, (wg_dtype)t->dtype);
-        return st ? st : wgi_replace_write(r, room, bytes);
-    }
-    const int64_t row = (int64_t)bytes / t->shape[0], rows = row < PIECE ? PIECE / row : 1;
-    wg_status st = WG_OK;
-    for (int64_t i = 0; i < t->shape[0] && !st; i += rows) {
-        const wg_scope s = wg_scope_push();
-        wg_use_grad(false);
-        const int64_t n = t->shape[0] - i < rows ? t->shape[0] - i : rows;
-        st = write_elements(r, row > PIECE ? wg_select(t, 0, i) : wg_narrow(t, 0, i, n), room);
-        wg_scope_return(s, NULL);
-        if (!st) st = wg_error_code();
-    }
-    return st;
-}
-
 static wg_status write_file(const char *path, wg_params tensors, const int64_t *order,
                             const char *header, size_t size)
 {
-    void *room = malloc(PIECE);
+    void *room = malloc(WGI_PIECE);
     if (!room) return wg_raise(WG_EMEM, "%s: out of memory", path);
     wgi_replace r;
     wg_status st = wgi_replace_begin(&r, path);
     if (!st) st = wgi_replace_write(&r, header, size);
     for (int64_t i = 0; i < tensors.n && !st; i++)
-        st = write_elements(&r, tensors.p[order[i]].tensor, room);
+        st = wgi_write_elements(&r, tensors.p[order[i]].tensor, room);
     if (!st)
         st = wgi_replace_commit(&r);
     else

@@ -87,6 +87,8 @@ static bool check_common(const wg_module *m, const wg_transformer_config *c)
         wrong = "rope_scaling";
     else if (c->window < 0)
         wrong = "window";
+    else if (c->stream && !wg_dtype_is_float(c->stream))
+        wrong = "stream";
     if (wrong)
         wg_raise(WG_EARG, "%s: the configuration's %s is out of range", m->type->name, wrong);
     return !wrong && wgi_positive(m, "width", c->width);

@@ -91,6 +91,7 @@ static wg_tensor *embed(transformer *self, wg_tensor *tokens, const wg_step *ste
         return wg_fail(WG_EARG, "%s: position %lld is beyond the block of %lld",
                        self->base.type->name, (long long)(start + T), (long long)c->block);
     wg_tensor *x = wg_forward(self->embed, tokens);
+    if (c->stream) x = wg_cast(x, c->stream);
     if (self->position) {
         wg_tensor *positions = step->positions ? step->positions : wg_arange(start, start + T);
         x = wg_add(x, wg_forward(self->position, positions));
