@@ -80,6 +80,8 @@ typedef struct {
  * line: no JSON object, wrong fields, a token outside the vocabulary, nothing to be learned, or
  * (refuse_long) too long. What encode raises gets the place in front. */
 WG_API wg_examples *wg_examples_call(wg_examples_args a);
+/** A copy of the examples [first, last), at least one; yours. NULL and WG_EINDEX, WG_EMEM. */
+WG_API wg_examples *wg_examples_part(const wg_examples *e, int64_t first, int64_t last);
 /** NULL is fine. Loaders live on. */
 WG_API void wg_examples_free(wg_examples *e);
 /** How many; 0 for NULL. */
@@ -160,6 +162,7 @@ WG_API wg_status wg_loader_seek(wg_loader *l, const int64_t at[4]);
 #define wg_tokens_part(...) WG_HERE(wg_tokens_part(__VA_ARGS__))
 #define wg_tokens_encode(...) WG_HERE(wg_tokens_encode(__VA_ARGS__))
 #define wg_examples_open(...) WG_HERE(wg_examples_call(WG_ARGS(wg_examples_args, __VA_ARGS__)))
+#define wg_examples_part(...) WG_HERE(wg_examples_part(__VA_ARGS__))
 #define wg_questions_open(...) WG_HERE(wg_questions_open(__VA_ARGS__))
 #define wg_loader_new(...) WG_HERE(wg_loader_call(WG_ARGS(wg_loader_args, __VA_ARGS__)))
 #define wg_loader_next(...) WG_HERE(wg_loader_next(__VA_ARGS__))

@@ -155,6 +155,35 @@ wg_examples *wg_examples_call(wg_examples_args a)
     return NULL;
 }
 
+wg_examples *(wg_examples_part)(const wg_examples *e, int64_t first, int64_t last)
+{
+    if (wg_error_code()) return NULL;
+    if (!e || first < 0 || last <= first || last > e->n) {
+        wg_raise(WG_EINDEX, "examples_part: [%lld, %lld) of %lld examples", (long long)first,
+                 (long long)last, (long long)wg_examples_count(e));
+        return NULL;
+    }
+    const size_t n = (size_t)(last - first), ids = (size_t)(e->start[last] - e->start[first]);
+    wg_examples *p = calloc(1, sizeof *p);
+    if (p) {
+        atomic_init(&p->refs, 1);
+        p->start = malloc((n + 1) * sizeof *p->start);
+        p->answer = malloc(n * sizeof *p->answer);
+        p->ids = malloc(ids * sizeof *p->ids);
+    }
+    if (!p || !p->start || !p->answer || !p->ids) {
+        wg_examples_free(p);
+        wg_raise(WG_EMEM, "examples_part: out of memory");
+        return NULL;
+    }
+    p->n = last - first;
+    p->vocab = e->vocab;
+    for (size_t i = 0; i <= n; i++) p->start[i] = e->start[first + (int64_t)i] - e->start[first];
+    memcpy(p->answer, e->answer + first, n * sizeof *p->answer);
+    memcpy(p->ids, e->ids + e->start[first], ids * sizeof *p->ids);
+    return p;
+}
+
 wg_examples *wgi_examples_ref(wg_examples *e)
 {
     atomic_fetch_add_explicit(&e->refs, 1, memory_order_relaxed);
