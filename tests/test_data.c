@@ -268,7 +268,7 @@ START_TEST(meta_has_shapes_and_no_data)
     wg_use_device(wg_cpu());
     cpu = floats(v, WG_DIMS(2));
     ck_assert_int_eq(wg_assign(cpu, t), WG_EDEVICE);
-    expect_error(WG_EDEVICE, "assign: no data: from (2) f32 meta");
+    expect_error(WG_EDEVICE, "assign: no data: into (2) f32 cpu, from (2) f32 meta");
     ck_assert_int_eq(wg_assign(t, cpu), WG_OK);
     pop(s);
 }

@@ -9,10 +9,13 @@
 #include "wengert/tensor.h"
 
 enum {
-    DIRECT_QUERIES =
-        4, /* at most so many queries read K and V in place: packing would cost more than it saves */
-    HEAD_BYTES = 1 << 20, /* a head packed within a task should stay in the second-level cache */
-    HEADS_A_THREAD = 4    /* heads as tasks balance from here on */
+    /* At most so many queries read K and V in place: packing would cost more than it saves. As many
+     * rows as the product's own thin path has, so that a few positions at once give the bits of one
+     * at a time, which speculative decoding counts on. */
+    DIRECT_QUERIES = 8,
+    SERIAL_WORK = 200 << 10, /* operations for which no parallel region is opened */
+    HEAD_BYTES = 1 << 20,    /* a head packed within a task should stay in the second-level cache */
+    HEADS_A_THREAD = 4       /* heads as tasks balance from here on */
 };
 
 typedef struct {
@@ -132,7 +135,10 @@ wg_status wgi_attention_forward(const wg_run *r, wgi_attention *a)
     if (a->tq <= DIRECT_QUERIES) {
         w.slot_bytes = w.kernels->direct_bytes(a);
         if (find_memory(r, &w, kv_heads, 0) != WG_OK) return WG_EMEM;
-        wgi_parallel_tasks(kv_heads, direct_task, &w);
+        if (2 * heads * a->tq * a->tk * (a->d + a->dv) > SERIAL_WORK)
+            wgi_parallel_tasks(kv_heads, direct_task, &w);
+        else
+            for (int64_t i = 0; i < kv_heads; i++) direct_task(&w, i);
         return WG_OK;
     }
     w.packed_bytes = w.kernels->packed_bytes(a);

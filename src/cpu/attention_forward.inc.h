@@ -166,13 +166,77 @@ static size_t NAME(direct_bytes)(const wgi_attention *a)
     return NAME(direct_cut)(a, NULL, &s);
 }
 
+static bool NAME(lies_in_place)(const wgi_operand *o)
+{
+    return o->type == RTYPE && o->stride[3] == 1;
+}
+
 /* Row i of o, in place if it can be read there. */
 static const R *NAME(row_in_place)(const wgi_operand *o, int64_t b, int64_t h, int64_t i, int64_t d,
                                    R *row)
 {
-    if (o->type == RTYPE && o->stride[3] == 1) return (const R *)row_at(o, b, h, i);
+    if (NAME(lies_in_place)(o)) return (const R *)row_at(o, b, h, i);
     NAME(load_row)(row, o, b, h, i, 0, d);
     return row;
+}
+
+/* s[j] = q . k_j for n keys, `stride` elements apart: a vector of keys at a time, each sum in one
+ * order, wherever its key stands; behind the last key it is repeated. */
+static void NAME(scores_in_place)(R *s, const R *q, const R *k, int64_t stride, int64_t n,
+                                  int64_t d)
+{
+    for (int64_t j = 0; j < n; j += VL) {
+        const int64_t left = n - j < VL ? n - j : VL;
+        const R *row[VL];
+        VEC sum[VL];
+        R out[VL];
+        int64_t c = 0;
+        for (int l = 0; l < VL; l++) row[l] = k + (j + (l < left ? l : left - 1)) * stride;
+#pragma GCC unroll 16
+        for (int l = 0; l < VL; l++) sum[l] = V(set)(0);
+        for (; c + VL <= d; c += VL)
+#pragma GCC unroll 16
+            for (int l = 0; l < VL; l++)
+                sum[l] = V(fma)(V(load)(q + c), V(load)(row[l] + c), sum[l]);
+        V(store)(out, V(sums)(sum));
+        for (int l = 0; l < left; l++) {
+            R rest = 0;
+            for (int64_t e = c; e < d; e++) rest += q[e] * row[l][e];
+            s[j + l] = out[l] + rest;
+        }
+    }
+}
+
+/* o = sum of p[j] v_j over n rows, `stride` elements apart; the sums stay in registers. */
+static void NAME(mix_in_place)(R *o, const R *p, const R *v, int64_t stride, int64_t n, int64_t d)
+{
+    enum { WIDE = 4 };
+    int64_t c = 0;
+    for (; c + WIDE * VL <= d; c += WIDE * VL) {
+        VEC sum[WIDE] = { V(set)(0), V(set)(0), V(set)(0), V(set)(0) };
+        for (int64_t j = 0; j < n; j++)
+#pragma GCC unroll 4
+            for (int l = 0; l < WIDE; l++)
+                sum[l] = V(fma)(V(set)(p[j]), V(load)(v + j * stride + c + l * VL), sum[l]);
+        for (int l = 0; l < WIDE; l++) V(store)(o + c + l * VL, sum[l]);
+    }
+    for (; c + VL <= d;
+         c += VL) { /* every fourth row in a sum of its own: none waits for another */
+        VEC sum[WIDE] = { V(set)(0), V(set)(0), V(set)(0), V(set)(0) };
+        int64_t j = 0;
+        for (; j + WIDE <= n; j += WIDE)
+#pragma GCC unroll 4
+            for (int l = 0; l < WIDE; l++)
+                sum[l] = V(fma)(V(set)(p[j + l]), V(load)(v + (j + l) * stride + c), sum[l]);
+        for (int l = 0; j < n; j++, l++)
+            sum[l] = V(fma)(V(set)(p[j]), V(load)(v + j * stride + c), sum[l]);
+        V(store)(o + c, (sum[0] + sum[1]) + (sum[2] + sum[3]));
+    }
+    for (; c < d; c++) {
+        R sum = 0;
+        for (int64_t j = 0; j < n; j++) sum += p[j] * v[j * stride + c];
+        o[c] = sum;
+    }
 }
 
 static void NAME(axpy)(R *o, R p, const R *v, int64_t n)
@@ -192,9 +256,15 @@ static void NAME(direct)(const wgi_attention *a, int64_t b, int64_t kv, void *sl
     wgi_attention_range(a, 0, a->tq, &lo, &hi);
     for (int64_t g = 0; g < group; g++)
         NAME(load_rows)(t.q + g * a->tq * depth, &a->q, b, h0 + g, 0, a->tq, a->d, a->tq);
-    for (int64_t j = lo; j < hi; j++) {
-        const R *k = NAME(row_in_place)(&a->k, b, kv, j, a->d, t.row);
-        for (int64_t r = 0; r < rows; r++) t.s[r * a->tk + j] = NAME(dot)(t.q + r * depth, k, a->d);
+    if (NAME(lies_in_place)(&a->k) && lo < hi)
+        for (int64_t r = 0; r < rows; r++) NAME(scores_in_place)
+    (t.s + r * a->tk + lo, t.q + r * depth, (const R *)row_at(&a->k, b, kv, lo), a->k.stride[2],
+     hi - lo, a->d);
+    else for (int64_t j = lo; j < hi; j++)
+    {
+        NAME(load_row)(t.row, &a->k, b, kv, j, 0, a->d);
+        for (int64_t r = 0; r < rows; r++)
+            t.s[r * a->tk + j] = NAME(dot)(t.q + r * depth, t.row, a->d);
     }
     for (int64_t r = 0; r < rows; r++) {
         t.max[r] = -(R)INFINITY;
@@ -205,10 +275,15 @@ static void NAME(direct)(const wgi_attention *a, int64_t b, int64_t kv, void *sl
         (a, b, h0 + r / a->tq, r % a->tq, lo, hi - lo, t.s + r * a->tk + lo, &tile, r, true);
     }
     memset(t.o, 0, (size_t)(rows * width) * sizeof(R));
-    for (int64_t j = lo; j < hi; j++) {
-        const R *v = NAME(row_in_place)(&a->v, b, kv, j, a->dv, t.row);
+    if (NAME(lies_in_place)(&a->v) && lo < hi)
+        for (int64_t r = 0; r < rows; r++) NAME(mix_in_place)
+    (t.o + r * width, t.s + r * a->tk + lo, (const R *)row_at(&a->v, b, kv, lo), a->v.stride[2],
+     hi - lo, a->dv);
+    else for (int64_t j = lo; j < hi; j++)
+    {
+        NAME(load_row)(t.row, &a->v, b, kv, j, 0, a->dv);
         for (int64_t r = 0; r < rows; r++)
-            NAME(axpy)(t.o + r * width, t.s[r * a->tk + j], v, a->dv);
+            NAME(axpy)(t.o + r * width, t.s[r * a->tk + j], t.row, a->dv);
     }
     for (int64_t r = 0; r < rows; r++)
         NAME(finish)(a, b, h0 + r / a->tq, r % a->tq, t.o + r * width, t.max[r], t.sum[r]);

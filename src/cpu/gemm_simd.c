@@ -24,6 +24,7 @@ enum {
 #define SET wgi_vf_set
 #define FMA wgi_vf_fma
 #define TRANSPOSE wgi_vf_transpose
+#define SUMS wgi_vf_sums
 #define NAME(x) x##_f32
 #include "cpu/gemm_tile.inc.h"
 #undef REAL
@@ -34,6 +35,7 @@ enum {
 #undef SET
 #undef FMA
 #undef TRANSPOSE
+#undef SUMS
 #undef NAME
 
 #define REAL double
@@ -44,6 +46,7 @@ enum {
 #define SET wgi_vd_set
 #define FMA wgi_vd_fma
 #define TRANSPOSE wgi_vd_transpose
+#define SUMS wgi_vd_sums
 #define NAME(x) x##_f64
 #include "cpu/gemm_tile.inc.h"
 

@@ -277,11 +277,39 @@ static int NAME(dot_block)(const wgi_gemm_block *g, const REAL *a, int64_t a_row
     return columns;
 }
 
+/* LANES columns of C's only row: the sums of dots, in the same order, added for all columns at once.
+ */
+static void NAME(dot_row)(const wgi_gemm_block *g, const REAL *a, const REAL *b, int64_t b_column,
+                          REAL *c)
+{
+    VEC sum[LANES];
+    REAL out[LANES];
+    int64_t p = 0;
+#pragma GCC unroll 16
+    for (int j = 0; j < LANES; j++) sum[j] = SET(0);
+    for (; p + LANES <= g->k; p += LANES) {
+        const VEC x = LOAD(a + p);
+#pragma GCC unroll 16
+        for (int j = 0; j < LANES; j++) sum[j] = FMA(x, LOAD(b + j * b_column + p), sum[j]);
+    }
+    STORE(out, SUMS(sum));
+    for (int j = 0; j < LANES; j++) {
+        REAL rest = 0;
+        for (int64_t q = p; q < g->k; q++) rest += a[q] * b[j * b_column + q];
+        const REAL y = (REAL)g->alpha * (out[j] + rest);
+        c[j] = g->add ? c[j] + y : y;
+    }
+}
+
 /* B's columns are contiguous, and so is each row of a. */
 static void NAME(thin_columns)(const wgi_gemm_block *g, const REAL *a, int64_t a_row, REAL *stage)
 {
-    int64_t step = 0;
-    for (int64_t j = 0; j < g->n; j += step) {
+    int64_t step = 0, done = 0;
+    if (g->m == 1 && !g->b_convert)
+        for (; done + LANES <= g->n; done += LANES)
+            NAME(dot_row)
+            (g, a, (const REAL *)g->b + done * g->b_column, g->b_column, (REAL *)g->c + done);
+    for (int64_t j = done; j < g->n; j += step) {
         int64_t stride = g->b_column, left = g->n - j < DOTS ? g->n - j : DOTS;
         const REAL *b = NAME(stage)(NAME(at)(g->b, g->b_size, j * stride), g->b_size, g->b_convert,
                                     left, g->k, &stride, stage, g->k);

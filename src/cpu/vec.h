@@ -171,4 +171,20 @@ static inline __attribute__((always_inline)) void wgi_vd_transpose(wgi_vd *a)
         for (int i = 0; i < WGI_VD; i++) a[i] = t[i];
     }
 }
+
+/* Lane l of the result is the sum of a[l]'s lanes, added pairwise: lane i and i + lanes / 2 first. */
+static inline __attribute__((always_inline)) wgi_vf wgi_vf_sums(wgi_vf *a)
+{
+    wgi_vf_transpose(a);
+    for (int n = WGI_VF / 2; n > 0; n /= 2)
+        for (int l = 0; l < n; l++) a[l] += a[l + n];
+    return a[0];
+}
+static inline __attribute__((always_inline)) wgi_vd wgi_vd_sums(wgi_vd *a)
+{
+    wgi_vd_transpose(a);
+    for (int n = WGI_VD / 2; n > 0; n /= 2)
+        for (int l = 0; l < n; l++) a[l] += a[l + n];
+    return a[0];
+}
 #endif

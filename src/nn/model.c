@@ -62,6 +62,7 @@ wg_model *wg_model_call(wg_model_args a)
     case WG_FILE_LLMC: wgi_model_open_llmc(m, &a); break;
     case WG_FILE_NONE: break;
     }
+    if (!wg_error_code() && !a.no_tokenizer) wgi_model_open_tokenizer(m, a.path);
     if (!wg_error_code()) return m;
     wg_model_free(m);
     return NULL;
@@ -81,7 +82,7 @@ wg_model *wg_model_wrap(wg_module *transformer, wg_tokenizer *tokenizer)
         return m;
     }
     if (transformer && !transformer->state->parent) wg_module_free(transformer);
-    (void)tokenizer;
+    wg_tokenizer_free(tokenizer);
     return NULL;
 }
 
@@ -89,6 +90,7 @@ void wg_model_free(wg_model *m)
 {
     if (!m) return;
     wg_module_free(m->module);
+    wg_tokenizer_free(m->tokenizer);
     wg_set(&m->rope_factors, NULL);
     wg_gguf_close(m->gguf);
     free(m->chat_template);
@@ -113,10 +115,4 @@ const char *wg_model_chat_template(const wg_model *m)
 wg_file_kind wg_model_kind(const wg_model *m)
 {
     return m ? m->kind : WG_FILE_NONE;
-}
-
-wg_status wg_model_save_call(wg_model_save_args a)
-{
-    (void)a;
-    return wg_raise(WG_EARG, "model_save");
 }

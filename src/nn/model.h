@@ -85,6 +85,8 @@ void wgi_model_open_hf(wg_model *m, const wg_model_args *a);
 void wgi_model_open_gguf(wg_model *m, const wg_model_args *a);
 void wgi_model_open_llama2c(wg_model *m, const wg_model_args *a);
 void wgi_model_open_llmc(wg_model *m, const wg_model_args *a);
+/* Opens the tokenizer that belongs to m's file, if there is one: model_tokenizer.c. */
+void wgi_model_open_tokenizer(wg_model *m, const char *path);
 /* Seven numbers that fit the file's size. */
 bool wgi_is_llama2c(const void *data, int64_t bytes);
 bool wgi_is_llmc(const void *data, int64_t bytes);
@@ -100,6 +102,22 @@ const char *wgi_json_string(const json_t *o, const char *key, const char *otherw
                             const char *path);
 /* config.json -> configuration; false and an error: model_hf_config.c. */
 bool wgi_hf_config(const char *path, const json_t *root, wg_transformer_config *c);
+
+/* ---- a model that is being saved ------------------------------------------------------------- */
+typedef struct {
+    const wg_model *model;
+    const char *path;
+    wg_dtype dtype;               /* 0: as they are */
+    const char *type;             /* "gpt2", "llama", "mistral", "qwen2" */
+    wg_transformer_config config; /* as the file says it */
+    wg_params params;             /* the module's */
+} wgi_save;
+/* The module's tensor for this slot in the file's order of rows and axes, in the innermost scope:
+ * model_save.c. An error tensor and an error where it has none. */
+wg_tensor *wgi_save_tensor(const wgi_save *s, const wgi_slot *slot);
+/* Each returns its status: model_save_hf.c, model_save_gguf.c. */
+wg_status wgi_save_hf(wgi_save *s);
+wg_status wgi_save_gguf(wgi_save *s);
 
 /* "FOLDER/NAME", allocated; NULL and WG_EMEM. */
 char *wgi_model_path(const char *folder, const char *name);

@@ -255,22 +255,29 @@ static wg_status assign_device(wgi_context *c, wg_tensor *into, wg_tensor *from)
     return done ? WG_OK : c->error.code;
 }
 
-static wg_status assign_fits(const wgi_context *c, const wg_tensor *into, const wg_tensor *from)
+/* The texts are made for a message alone: assigning is on the path of every decoded token. */
+static wg_status refuse_assign(wg_status code, const char *why, const wg_tensor *into,
+                               const wg_tensor *from)
 {
     char to[256], by[256];
-    wg_dims a = wgi_shape(into), b = wgi_shape(from);
-    bool fits = b.n <= a.n;
-    for (int i = 1; fits && i <= b.n; i++) fits = b.d[b.n - i] == 1 || b.d[b.n - i] == a.d[a.n - i];
     wgi_tensor_text(to, sizeof to, into);
     wgi_tensor_text(by, sizeof by, from);
-    if (!fits) return wg_raise(WG_ESHAPE, "assign: shapes do not fit: into %s, from %s", to, by);
+    return wg_raise(code, "assign: %s: into %s, from %s", why, to, by);
+}
+
+static wg_status assign_fits(const wgi_context *c, const wg_tensor *into, const wg_tensor *from)
+{
+    bool fits = from->ndim <= into->ndim;
+    for (int i = 1; fits && i <= from->ndim; i++)
+        fits = from->shape[from->ndim - i] == 1 ||
+               from->shape[from->ndim - i] == into->shape[into->ndim - i];
+    if (!fits) return refuse_assign(WG_ESHAPE, "shapes do not fit", into, from);
     if (c->now.grad && into->node)
-        return wg_raise(WG_EGRAD, "assign: into requires a gradient: turn gradients off: into %s",
-                        to);
+        return refuse_assign(WG_EGRAD, "into requires a gradient: turn gradients off", into, from);
     if (c->now.grad && from->node)
-        return wg_raise(WG_EGRAD, "assign: from requires a gradient, detach it: from %s", by);
+        return refuse_assign(WG_EGRAD, "from requires a gradient, detach it", into, from);
     if (from->device.kind == WG_META && into->device.kind != WG_META)
-        return wg_raise(WG_EDEVICE, "assign: no data: from %s", by);
+        return refuse_assign(WG_EDEVICE, "no data", into, from);
     return wgi_writable(into, "assign");
 }
 
