@@ -56,7 +56,8 @@ static int parse(int argc, char **argv, options *o)
         else
             o->file = argv[i];
     }
-    if (!o->tokenizer == !o->train) return fail("give --tokenizer or --train; --help says more", "");
+    if (!o->tokenizer == !o->train)
+        return fail("give --tokenizer or --train; --help says more", "");
     if (!o->train != !o->out) return fail("--train SIZE and --out FILE go together", "");
     return 0;
 }

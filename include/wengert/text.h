@@ -113,6 +113,12 @@ WG_API wg_tokenizer *wg_tokenizer_train(const char *text, int64_t bytes, int64_t
  * but for SentencePiece's (and llama2.c's) tokenizers: their scores become ranks of merges, as Hugging
  * Face converts them. WG_EARG for one that the format cannot hold, WG_EIO, WG_EMEM. */
 WG_API WG_MUST_CHECK wg_status wg_tokenizer_save(const wg_tokenizer *t, const char *path);
+struct wg_gguf_writer;
+/** Puts the keys tokenizer.ggml.* of a GGUF file: model gpt2 with the name of its pre-tokenizer, or
+ * llama with scores (of ranked merges, when they are SentencePiece's, made of the ranks). A normal
+ * form (NFC) is not written: llama.cpp has none. WG_EARG for one that GGUF has no name for, or
+ * cannot hold; WG_EMEM; a pending error is returned. */
+WG_API wg_status wg_tokenizer_put_gguf(const wg_tokenizer *t, struct wg_gguf_writer *w);
 
 #ifdef __cplusplus
 }
@@ -125,5 +131,6 @@ WG_API WG_MUST_CHECK wg_status wg_tokenizer_save(const wg_tokenizer *t, const ch
 #define wg_decoder_new(...) WG_HERE(wg_decoder_call(WG_ARGS(wg_decoder_args, __VA_ARGS__)))
 #define wg_decoder_put(...) WG_HERE(wg_decoder_put(__VA_ARGS__))
 #define wg_tokenizer_train(...) WG_HERE(wg_tokenizer_train(__VA_ARGS__))
+#define wg_tokenizer_put_gguf(...) WG_HERE(wg_tokenizer_put_gguf(__VA_ARGS__))
 #define wg_tokenizer_save(...) WG_HERE(wg_tokenizer_save(__VA_ARGS__))
 #endif

@@ -173,7 +173,7 @@ wg_list wgi_variant(wg_list in, wg_dtype as, wg_device d, int layout)
     for (int64_t i = 0; i < out.n; i++) {
         wg_tensor *t = in.t[i];
         if (t && as && wgi_is_float(t->dtype) && !(t->flags & WGI_WEAK)) t = wg_cast(t, as);
-        if (t && !wgi_bad(t) && t->ndim && t->numel && layout) {
+        if (t && !wgi_bad(t) && t->ndim && t->numel && layout && !wgi_in_blocks(t->dtype)) {
             if (layout == WGI_LAYOUT_TRANSPOSED) t = transposed(t);
             if (layout == WGI_LAYOUT_NARROWED) t = narrowed(t);
             if (layout == WGI_LAYOUT_EXPANDED) t = expanded(t);
@@ -181,6 +181,14 @@ wg_list wgi_variant(wg_list in, wg_dtype as, wg_device d, int layout)
         out.t[i] = t ? wg_scope_keep(s, d.kind == WG_CPU ? t : wg_to(t, d)) : NULL;
     }
     (wg_scope_return)(s, NULL);
+    return out;
+}
+
+wg_list wgi_dequantised(wg_list in)
+{
+    wg_list out = wg_list_new(in.n);
+    for (int64_t i = 0; i < out.n; i++)
+        out.t[i] = in.t[i] && wgi_in_blocks(in.t[i]->dtype) ? wg_cast(in.t[i], WG_F64) : in.t[i];
     return out;
 }
 

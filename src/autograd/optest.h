@@ -41,6 +41,8 @@ const char *wgi_layout_name(int layout);
 void wgi_case(wgi_optest *t, bool ok, const char *fmt, ...) WG_PRINTF(3, 4);
 /* in with floating tensors cast to `as` (0: as they are) on device d, in a layout; NULL stays NULL. */
 wg_list wgi_variant(wg_list in, wg_dtype as, wg_device d, int layout);
+/* in with blocks as f64: references read elements. */
+wg_list wgi_dequantised(wg_list in);
 /* Visible outputs of op on in, from the test's random state; n = 0 after an error. */
 wg_list wgi_outputs(wgi_optest *t, const wg_op *op, wg_list in);
 /* got against want, element by element in f64. The tolerance comes from the dtype, the length of the sums behind it, and

@@ -176,7 +176,10 @@ wg_status wgi_cpu_embedding(const wg_run *r)
     wg_status s = embedding_map(r, &m, r->in.t[1], w->shape[0], w->shape[1]);
     if (s != WG_OK) return s;
     memcpy(m.large, w->strides, 2 * sizeof *m.large);
-    wgi_index_take(&m, wgi_data(w), wgi_data(output(r)), wg_dtype_size((wg_dtype)w->dtype));
+    if (wgi_in_blocks(w->dtype))
+        wgi_take_block_rows(wgi_data(output(r)), w, m.i, r->in.t[1]->numel);
+    else
+        wgi_index_take(&m, wgi_data(w), wgi_data(output(r)), wg_dtype_size((wg_dtype)w->dtype));
     return WG_OK;
 }
 

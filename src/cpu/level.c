@@ -39,3 +39,12 @@ wgi_level wgi_cpu_level(void)
     }
     return (wgi_level)l;
 }
+
+bool wgi_cpu_vnni(void)
+{
+#if defined(__x86_64__)
+    if (wgi_cpu_level() == WGI_LEVEL_AVX512) return __builtin_cpu_supports("avx512vnni");
+    if (wgi_cpu_level() == WGI_LEVEL_AVX2) return __builtin_cpu_supports("avxvnni");
+#endif
+    return false;
+}

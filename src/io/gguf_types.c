@@ -1,7 +1,7 @@
 /* The types of GGUF files: of metadata, and ggml's of tensors (ggml.h, ggml-common.h). */
 #include "io/gguf.h"
 
-/* By ggml's number; 4 and 5, 31 to 33 and 36 to 38 were given up. */
+/* By ggml's number; 4 and 5, 31 to 33 and 36 to 38 were given up, 9 (Q8_1) is of no file. */
 static const wgi_gguf_tensor_type types[] = {
     [0] = { "F32", WG_F32, 1, 4 },
     [1] = { "F16", WG_F16, 1, 2 },
@@ -10,7 +10,6 @@ static const wgi_gguf_tensor_type types[] = {
     [6] = { "Q5_0", WG_Q5_0, 32, 22 },
     [7] = { "Q5_1", WG_Q5_1, 32, 24 },
     [8] = { "Q8_0", WG_Q8_0, 32, 34 },
-    [9] = { "Q8_1", (wg_dtype)0, 32, 36 },
     [10] = { "Q2_K", WG_Q2_K, 256, 84 },
     [11] = { "Q3_K", WG_Q3_K, 256, 110 },
     [12] = { "Q4_K", WG_Q4_K, 256, 144 },
@@ -35,6 +34,8 @@ static const wgi_gguf_tensor_type types[] = {
     [34] = { "TQ1_0", (wg_dtype)0, 256, 54 },
     [35] = { "TQ2_0", (wg_dtype)0, 256, 66 },
     [39] = { "MXFP4", (wg_dtype)0, 32, 17 },
+    [40] = { "NVFP4", (wg_dtype)0, 64, 36 },
+    [41] = { "Q1_0", (wg_dtype)0, 128, 18 },
 };
 enum { TYPES = sizeof types / sizeof types[0] };
 

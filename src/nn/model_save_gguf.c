@@ -150,6 +150,9 @@ wg_status wgi_save_gguf(wgi_save *s)
     s->config.rope_adjacent = !strcmp(o.arch, "llama");
     put_general(&o);
     put_sizes(&o);
+    /* A GGUF file's own keys are there already. */
+    if (s->model->tokenizer && !wg_gguf_has(s->model->gguf, "tokenizer.ggml.tokens"))
+        (void)!wg_tokenizer_put_gguf(s->model->tokenizer, o.w);
     if (s->model->chat_template)
         wg_gguf_put_string(o.w, "tokenizer.chat_template", s->model->chat_template, -1);
     put_tensors(&o);

@@ -37,6 +37,15 @@ static const char *activation_name(wg_activation a)
     return "";
 }
 
+/* A number that was f32 in a GGUF file, as it was written first: 1e-05 */
+static double plain(double v)
+{
+    char text[32];
+    snprintf(text, sizeof text, "%.7g", v);
+    const double decimal = strtod(text, NULL);
+    return (float)decimal == v ? decimal : v;
+}
+
 static json_t *integer(int64_t v)
 {
     return json_integer((json_int_t)v);
@@ -48,7 +57,7 @@ static json_t *gpt2_config(const wg_transformer_config *c)
                      "architectures", "GPT2LMHeadModel", "model_type", "gpt2", "n_layer",
                      integer(c->layers), "n_head", integer(c->heads), "n_embd", integer(c->width),
                      "n_inner", integer(c->hidden), "vocab_size", integer(c->vocab), "n_positions",
-                     integer(c->block), "layer_norm_epsilon", c->eps, "activation_function",
+                     integer(c->block), "layer_norm_epsilon", plain(c->eps), "activation_function",
                      activation_name(c->activation), "attn_pdrop", c->dropout, "embd_pdrop",
                      c->dropout, "resid_pdrop", c->dropout);
 }
@@ -57,10 +66,11 @@ static json_t *gpt2_config(const wg_transformer_config *c)
 static void add_rope(json_t *root, const wg_transformer_config *c)
 {
     const wg_rope_scaling *s = &c->rope_scaling;
-    json_object_set_new(root, "rope_theta", json_real(c->rope_base));
+    json_object_set_new(root, "rope_theta", json_real(plain(c->rope_base)));
     if (s->kind == WG_ROPE_LINEAR)
-        json_object_set_new(root, "rope_scaling",
-                            json_pack("{s:s, s:f}", "rope_type", "linear", "factor", s->factor));
+        json_object_set_new(
+            root, "rope_scaling",
+            json_pack("{s:s, s:f}", "rope_type", "linear", "factor", plain(s->factor)));
     else if (s->kind == WG_ROPE_LLAMA3)
         json_object_set_new(root, "rope_scaling",
                             json_pack("{s:s, s:f, s:f, s:f, s:o}", "rope_type", "llama3", "factor",
@@ -73,16 +83,17 @@ static void add_rope(json_t *root, const wg_transformer_config *c)
 static json_t *llama_config(const wg_transformer_config *c, const char *type)
 {
     const bool qwen = !strcmp(type, "qwen2"), mistral = !strcmp(type, "mistral");
-    json_t *root = json_pack(
-        "{s:[s], s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:f, s:s}", "architectures",
-        qwen      ? "Qwen2ForCausalLM"
-        : mistral ? "MistralForCausalLM"
-                  : "LlamaForCausalLM",
-        "model_type", type, "num_hidden_layers", integer(c->layers), "num_attention_heads",
-        integer(c->heads), "num_key_value_heads", integer(c->kv_heads), "head_dim",
-        integer(c->head_size), "hidden_size", integer(c->width), "intermediate_size",
-        integer(c->hidden), "vocab_size", integer(c->vocab), "max_position_embeddings",
-        integer(c->block), "rms_norm_eps", c->eps, "hidden_act", activation_name(c->activation));
+    json_t *root =
+        json_pack("{s:[s], s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:f, s:s}", "architectures",
+                  qwen      ? "Qwen2ForCausalLM"
+                  : mistral ? "MistralForCausalLM"
+                            : "LlamaForCausalLM",
+                  "model_type", type, "num_hidden_layers", integer(c->layers),
+                  "num_attention_heads", integer(c->heads), "num_key_value_heads",
+                  integer(c->kv_heads), "head_dim", integer(c->head_size), "hidden_size",
+                  integer(c->width), "intermediate_size", integer(c->hidden), "vocab_size",
+                  integer(c->vocab), "max_position_embeddings", integer(c->block), "rms_norm_eps",
+                  plain(c->eps), "hidden_act", activation_name(c->activation));
     if (!root) return NULL;
     add_rope(root, c);
     if (mistral || c->window)

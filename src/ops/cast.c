@@ -48,6 +48,8 @@ static void samples(wg_samples *s)
     wg_sample(s, "to i64", WG_LIST(wgi_uniform(WG_DIMS(9), -4, 4)), &(const cast) { WG_I64 });
     wg_sample(s, "to bool", WG_LIST(wg_round(wgi_uniform(WG_DIMS(9), -1, 1))),
               &(const cast) { WG_BOOL });
+    wg_sample(s, "from blocks", WG_LIST(wg_cast(wg_randn(WG_DIMS(2, 64)), WG_Q8_0)),
+              &(const cast) { WG_F64 });
     wg_sample_error(s, "dtype", WG_LIST(wg_randn(WG_DIMS(2))), &(const cast) { 99 }, WG_EARG,
                     "cast: there is no dtype 99");
 }

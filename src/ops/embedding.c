@@ -1,5 +1,5 @@
 /* embedding: y[..., :] = w[i[...], :].
- *   w: (V, C) any, i: (...) i64 or i32, any strides -> y: (..., C), w's dtype.
+ *   w: (V, C) any, i: (...) i64 or i32, any strides -> y: (..., C), w's dtype; f32 of w in blocks.
  *   gradient: dw = sum of dy over the places where an index stands, added in their order
  *   (embedding_backward, which adds straight into dw's place); saves i. The gradient of that is an
  *   embedding again.
@@ -15,7 +15,9 @@ static wg_status infer(wg_infer *c)
     wg_dims shape = wgi_shape(i);
     shape.d[shape.n++] = w->shape[1];
     wg_status s = wgi_index_dtype(i);
-    return s != WG_OK ? s : wgi_infer_shape(c, w, shape);
+    if (s == WG_OK) s = wgi_infer_shape(c, w, shape);
+    if (wgi_in_blocks(w->dtype)) c->out[0].dtype = WG_F32;
+    return s;
 }
 
 static void grad(wg_vjp *g)
@@ -44,6 +46,10 @@ static void samples(wg_samples *s)
     wg_sample(s, "0-d", WG_LIST(w, wg_randint(0, 5, WG_DIMS())), NULL);
     wg_sample(s, "i32", WG_LIST(w, wg_cast(wg_randint(0, 5, WG_DIMS(3, 1, 2)), WG_I32)), NULL);
     wg_sample(s, "none", WG_LIST(w, wg_randint(0, 5, WG_DIMS(0))), NULL);
+    wg_tensor *blocks = wg_cast(wg_randn(WG_DIMS(5, 64)), WG_Q4_1);
+    wg_sample(s, "blocks", WG_LIST(blocks, wg_randint(0, 5, WG_DIMS(2, 4))), NULL);
+    wg_sample_error(s, "blocks, too large", WG_LIST(blocks, wg_arange(3, 6)), NULL, WG_EINDEX,
+                    "embedding: i at (2) is 5, out of range for size 5");
     wg_sample_error(s, "too large", WG_LIST(w, wg_arange(3, 6)), NULL, WG_EINDEX,
                     "embedding: i at (2) is 5, out of range for size 5");
     wg_sample_error(s, "negative", WG_LIST(w, wg_arange(-1, 2)), NULL, WG_EINDEX,
@@ -57,6 +63,7 @@ const wg_op wgi_op_embedding = {
     .name = "embedding",
     .in = { "w", "i" },
     .out = { "y" },
+    .flags = WG_OP_BLOCKS,
     .saves = WG_IN(1),
     .zero_grad = WG_IN(1),
     .infer = infer,

@@ -1,14 +1,28 @@
 /* y[.., o] = sum_i x[.., i] w[o, i] + bias[o].
  *   x: (.., in), w: (out, in), bias: (out) or absent -> y: (.., out). Any dtype but bool, promoted;
  *   16-bit inputs are summed in f32 and the bias is added before the one rounding.
- *   gradient: dx = dy w, dw = dy^T x over all rows, dbias = sum of the rows of dy; saves x for w's
- *   sake and w for x's.
+ *   w in blocks: x is floating, y has its dtype. Up to WGI_QUANT_FEW_ROWS rows of x in f32 or 16 bits meet
+ *   q4_0 and q8_0 in 8 bits themselves, a scale for 32 (see src/cpu/quant_dot.h for the error); more
+ *   rows, f64 and other blocks meet the dequantised weights. So a row's result depends on the number
+ *   of rows through that threshold alone.
+ *   gradient: dx = dy w (with w dequantised), dw = dy^T x over all rows, none for blocks, dbias = sum of
+ *   the rows of dy; saves x for w's sake and w for x's.
  *   errors: WG_ESHAPE if x has no dimensions, w is no matrix or a size differs; WG_EDTYPE for
- *   bool. */
+ *   bool, and for x that is not floating with w in blocks. */
+#include "cpu/quant_linear.h"
 #include "ops/product_op.h"
+
+static wg_status only_w_in_blocks(const wg_infer *c)
+{
+    const wg_tensor *x = c->in.t[0], *bias = c->in.n > 2 ? c->in.t[2] : NULL;
+    if (!wgi_is_float(x->dtype) || (bias && !wgi_is_float(bias->dtype)))
+        return wg_raise(WG_EDTYPE, "with w in blocks, x and bias are floating");
+    return WG_OK;
+}
 
 static wg_status infer(wg_infer *c)
 {
+    if (wgi_in_blocks(c->in.t[0]->dtype)) return wg_raise(WG_EDTYPE, "only w may be in blocks");
     const wg_tensor *x = c->in.t[0], *w = c->in.t[1], *bias = c->in.t[2];
     if (x->ndim == 0) return wg_raise(WG_ESHAPE, "x has no dimensions");
     if (w->ndim != 2) return wg_raise(WG_ESHAPE, "w has %d dimensions, not 2", w->ndim);
@@ -17,11 +31,12 @@ static wg_status infer(wg_infer *c)
                         (long long)x->shape[x->ndim - 1], (long long)w->shape[1]);
     wg_infer_like(c, 0, x);
     wg_spec *y = &c->out[0];
-    wg_status s = wgi_product_dtype(x, w, &y->dtype);
+    const bool blocks = wgi_in_blocks(w->dtype);
+    wg_status s = blocks ? only_w_in_blocks(c) : wgi_product_dtype(x, w, &y->dtype);
     if (s != WG_OK) return s;
     if (bias) {
         if ((s = wg_expect(c, 2, WG_DIMS(w->shape[0]))) != WG_OK) return s;
-        y->dtype = wgi_promote_dtypes(y->dtype, (wg_dtype)bias->dtype);
+        if (!blocks) y->dtype = wgi_promote_dtypes(y->dtype, (wg_dtype)bias->dtype);
     }
     y->shape.d[y->shape.n - 1] = w->shape[0];
     return WG_OK;
@@ -53,13 +68,16 @@ static wg_status cpu(const wg_run *r)
     wgi_matrix_batch(&g.a, x, 1, &batch);
     wgi_matrix_batch(&g.c, y, 1, &batch);
     wgi_fold_batch(&g);
-    return wgi_gemm(&g);
+    return wgi_in_blocks(w->dtype) ? wgi_quant_product(&g) : wgi_gemm(&g);
 }
 
 static void grad(wg_vjp *g)
 {
     wg_tensor *x = g->x.t[0], *w = g->x.t[1], *dy = g->dy.t[0];
-    if (g->wants[0]) wg_vjp_apply(g, &(int) { 0 }, &wgi_op_matmul, WG_LIST(dy, w), NULL);
+    const bool blocks = w && wgi_in_blocks(w->dtype);
+    if (g->wants[0])
+        wg_vjp_apply(g, &(int) { 0 }, blocks ? &wgi_op_linear_backward : &wgi_op_matmul,
+                     WG_LIST(dy, w), NULL);
     if (g->wants[1]) {
         wg_dims xs = wg_vjp_in_shape(g, 0), ws = wg_vjp_in_shape(g, 1);
         int64_t rows = 1;
@@ -103,6 +121,22 @@ static void samples(wg_samples *s)
     wg_sample(s, "no rows", WG_LIST(wg_zeros(WG_DIMS(2, 0, 3)), w, bias), NULL);
     wg_sample(s, "empty sums", WG_LIST(wg_zeros(WG_DIMS(2, 0)), wg_zeros(WG_DIMS(4, 0)), bias),
               NULL);
+    wg_tensor *wide = wg_randn(WG_DIMS(5, 96)), *half = wg_randn(WG_DIMS(3, 256));
+    wg_sample(s, "q4_0", WG_LIST(wg_randn(WG_DIMS(2, 96)), wg_cast(wide, WG_Q4_0), NULL), NULL);
+    wg_sample(s, "q8_0",
+              WG_LIST(wg_randn(WG_DIMS(2, 3, 96)), wg_cast(wide, WG_Q8_0), wg_randn(WG_DIMS(5))),
+              NULL);
+    wg_sample(s, "q5_1", WG_LIST(wg_randn(WG_DIMS(96)), wg_cast(wide, WG_Q5_1), NULL), NULL);
+    wg_sample(s, "q4_0, many rows",
+              WG_LIST(wg_randn(WG_DIMS(2, 20, 256)), wg_cast(half, WG_Q4_0), wg_randn(WG_DIMS(3))),
+              NULL);
+    wg_sample(s, "blocks, no rows", WG_LIST(wg_zeros(WG_DIMS(0, 96)), wg_cast(wide, WG_Q8_0), NULL),
+              NULL);
+    wg_sample_error(s, "integers with blocks",
+                    WG_LIST(wg_ones(WG_DIMS(2, 96)), wg_cast(wide, WG_Q8_0), wg_arange(0, 5)), NULL,
+                    WG_EDTYPE, "linear: with w in blocks");
+    wg_sample_error(s, "x in blocks", WG_LIST(wg_cast(wide, WG_Q8_0), wide, NULL), NULL, WG_EDTYPE,
+                    "linear: only w may be in blocks");
     wg_sample_error(s, "sizes", WG_LIST(bias, w, NULL), NULL, WG_ESHAPE,
                     "linear: x's last size is 4, w takes 3");
     wg_sample_error(s, "w", WG_LIST(x, bias, NULL), NULL, WG_ESHAPE, "linear: w has 1 dimensions");
@@ -117,7 +151,7 @@ const wg_op wgi_op_linear = {
     .name = "linear",
     .in = { "x", "w", "bias?" },
     .out = { "y" },
-    .flags = WG_OP_LOW | WG_OP_ACCUMULATE,
+    .flags = WG_OP_LOW | WG_OP_ACCUMULATE | WG_OP_BLOCKS,
     .saves = WG_IN(0) | WG_IN(1),
     .needed_by = { WG_IN(1), WG_IN(0) },
     .infer = infer,

@@ -174,5 +174,11 @@ wg_tensor *wg_linear_cross_entropy_call(wg_linear_cross_entropy_args a)
 {
     wgi_linear_loss_attr attr = { wgi_class_loss(a.ignore_index, a.label_smoothing, a.reduction),
                                   a.chunk };
+    if (!wgi_bad(a.w) && wgi_in_blocks(a.w->dtype) && !wgi_bad(a.x)) {
+        wg_tensor *loss;
+        linear_cross_entropy_composite(&attr, WG_LIST(a.x, a.w, a.target, a.bias),
+                                       (wg_list) { 1, &loss });
+        return loss;
+    }
     return wg_apply(&wgi_op_linear_cross_entropy, WG_LIST(a.x, a.w, a.target, a.bias), &attr, NULL);
 }

@@ -112,3 +112,29 @@ void wgi_copy_blocks(void *dst, wg_dtype dst_type, const int64_t *dst_strides, c
     const int64_t grain = WGI_GRAIN / shape[ndim - 1];
     wgi_parallel_for(rows, grain > 0 ? grain : 1, copy_rows, &c);
 }
+
+/* ---- rows by index --------------------------------------------------------------------------- */
+
+typedef struct {
+    const wg_tensor *w;
+    const int64_t *i;
+    float *to;
+} taking;
+
+static void take_rows(void *self, int64_t first, int64_t last)
+{
+    const taking *t = self;
+    const wg_dtype type = (wg_dtype)t->w->dtype;
+    const int64_t width = t->w->shape[1];
+    for (int64_t k = first; k < last; k++)
+        wgi_dequantise(
+            type, t->to + k * width,
+            (const char *)wgi_data(t->w) + wgi_bytes_of(type, t->i[k] * t->w->strides[0]), width);
+}
+
+void wgi_take_block_rows(float *to, const wg_tensor *w, const int64_t *i, int64_t n)
+{
+    taking t = { w, i, to };
+    const int64_t width = w->shape[1] > 0 ? w->shape[1] : 1;
+    if (w->shape[1] > 0) wgi_parallel_for(n, WGI_GRAIN / width + 1, take_rows, &t);
+}

@@ -33,7 +33,8 @@ enum { WGI_ALIVE = 0x57454e47, WGI_DEAD = 0x44454144 };
 enum {
     WGI_ERROR = 1,    /* the immortal error tensor */
     WGI_WEAK = 2,     /* wg_scalar: takes the other operand's dtype */
-    WGI_PARAMETER = 4 /* a module's parameter: autocast casts it down and caches the copy */
+    WGI_PARAMETER = 4, /* a module's parameter: autocast casts it down and caches the copy */
+    WGI_LISTED = 8     /* in the list of live tensors */
 };
 
 struct wg_tensor {
@@ -310,6 +311,8 @@ wg_status wgi_fits_quantiser(wg_dtype from, wg_dtype to, const char *function);
 /* wgi_copy_strided where one type or both are in blocks and no axis is empty. */
 void wgi_copy_blocks(void *dst, wg_dtype dst_type, const int64_t *dst_strides, const void *src,
                      wg_dtype src_type, const int64_t *src_strides, int ndim, const int64_t *shape);
+/* to (n, C) = rows i[0 .. n) of w (V, C) in blocks. */
+void wgi_take_block_rows(float *to, const wg_tensor *w, const int64_t *i, int64_t n);
 /* "cpu", "cuda:0", "meta" into out. */
 int wgi_device_text(char *out, size_t size, wg_device d);
 
@@ -323,6 +326,10 @@ bool wgi_flag(const char *name);
 
 /* ---- start and end, called by src/tensor/context.c ----------------------------------------------------------------- */
 void wgi_tensor_start(void); /* once a process */
+/* Lists the tensors that are made from here on, as WG_DEBUG_LEAKS does from the start. visit must not
+ * make or release any. */
+void wgi_live_list(bool on);
+void wgi_live_each(void (*visit)(void *self, const wg_tensor *t), void *self);
 void wgi_scope_thread_end(wgi_context *c);
 void wgi_error_thread_end(wgi_context *c);
 void wgi_memory_thread_end(void); /* counts; then the allocator: */

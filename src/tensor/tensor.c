@@ -61,6 +61,18 @@ static void live_report(void)
     }
 }
 
+void wgi_live_list(bool on)
+{
+    list_live = on;
+}
+
+void wgi_live_each(void (*visit)(void *self, const wg_tensor *t), void *self)
+{
+    pthread_mutex_lock(&debug_lock);
+    for (const wg_tensor *t = live; t; t = t->live_next) visit(self, t);
+    pthread_mutex_unlock(&debug_lock);
+}
+
 static void handle_free(wg_tensor *t)
 {
     t->magic = WGI_DEAD;
@@ -125,7 +137,10 @@ static inline wg_tensor *handle_new(wgi_context *c, wgi_storage *s, wg_dtype dty
     t->line = c->line;
     t->cast_copy = NULL;
     t->died_file = NULL;
-    if (__builtin_expect(list_live, 0)) live_add(t);
+    if (__builtin_expect(list_live, 0)) {
+        t->flags = WGI_LISTED;
+        live_add(t);
+    }
     return t;
 }
 
@@ -199,7 +214,7 @@ wg_tensor *wgi_tensor_view_at(wgi_context *c, wg_tensor *x, const wg_dims *shape
 
 static void tensor_free(wg_tensor *t)
 {
-    if (__builtin_expect(list_live, 0)) live_remove(t);
+    if (__builtin_expect(t->flags & WGI_LISTED, 0)) live_remove(t);
     wgi_node *node = t->node;
     wgi_storage *s = t->storage;
     wg_tensor *copy = t->cast_copy;

@@ -110,8 +110,8 @@ static size_t space_before(const char *text, size_t n)
         size_t begin = at - 1;
         while (begin > 0 && at - begin < 4 && ((uint8_t)text[begin] & 0xC0) == 0x80) begin--;
         utf8proc_int32_t c;
-        const utf8proc_ssize_t size = utf8proc_iterate((const uint8_t *)text + begin,
-                                                       (utf8proc_ssize_t)(at - begin), &c);
+        const utf8proc_ssize_t size =
+            utf8proc_iterate((const uint8_t *)text + begin, (utf8proc_ssize_t)(at - begin), &c);
         if (size != (utf8proc_ssize_t)(at - begin) || !is_space(c)) break;
         at = begin;
     }

@@ -12,7 +12,7 @@ typedef struct {
     const char *bytes; /* (size), the vocabulary's or the set's own */
     size_t size;
     int32_t id;
-    bool special; /* found only if special tokens are asked for */
+    bool special;     /* found only if special tokens are asked for */
     bool left, right; /* takes the white space before it, after it, too */
     bool own;         /* bytes are freed with the set */
 } wgi_added_token;

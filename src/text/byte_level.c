@@ -51,7 +51,8 @@ int64_t wgi_unspell_bytes(const char *text, size_t n, char *out)
     for (size_t i = 0; i < n; i++) {
         uint32_t c = (uint8_t)text[i];
         if (c >= 0x80) {
-            if (c < 0xC2 || c >= 0xE0 || i + 1 == n) return -1; /* spellings have two bytes at most */
+            if (c < 0xC2 || c >= 0xE0 || i + 1 == n)
+                return -1; /* spellings have two bytes at most */
             c = (c & 0x1F) << 6 | ((uint8_t)text[++i] & 0x3F);
         }
         const int byte = byte_of(c);

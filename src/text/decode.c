@@ -18,8 +18,8 @@ static wg_status append(wg_decoder *d, const char *who, int64_t id)
 {
     const wg_tokenizer *t = d->t;
     if (id < 0 || id >= t->vocab.n)
-        return wg_raise(WG_EINDEX, "%s: id %lld is out of range, the vocabulary has %lld tokens", who,
-                        (long long)id, (long long)t->vocab.n);
+        return wg_raise(WG_EINDEX, "%s: id %lld is out of range, the vocabulary has %lld tokens",
+                        who, (long long)id, (long long)t->vocab.n);
     const wgi_token *k = &t->vocab.tokens[id];
     if (d->skip_special && t->is_special[id]) return WG_OK;
     const char *bytes = k->bytes;
@@ -31,6 +31,9 @@ static wg_status append(wg_decoder *d, const char *who, int64_t id)
             d->begun = !t->normalizer.squeezes;
         }
         d->begun |= n > 0;
+    } else if (t->order == WGI_BY_RANK) {
+        d->begun =
+            true; /* Hugging Face's decoders look at the whole text, SentencePiece's do not */
     }
     if (wgi_buffer_put(&d->text, bytes, n)) return wg_raise(WG_EMEM, "%s: out of memory", who);
     return WG_OK;

@@ -96,8 +96,8 @@ static wg_status put_characters(const wg_tokenizer *t, wgi_merger *m, const char
         } else if (c < 128) {
             id = t->ascii_id[c];
         } else {
-            const utf8proc_ssize_t k = utf8proc_iterate((const uint8_t *)word + i,
-                                                        (utf8proc_ssize_t)(n - i), &c);
+            const utf8proc_ssize_t k =
+                utf8proc_iterate((const uint8_t *)word + i, (utf8proc_ssize_t)(n - i), &c);
             size = k > 0 ? (size_t)k : 1;
             id = k > 0 ? wgi_index_find(&t->vocab.found, word + i, size) : -1;
         }
@@ -121,8 +121,7 @@ static wg_status merge_word(encoder *e, const char *word, size_t n)
         m->ids[m->n++] = whole;
         return WG_OK;
     }
-    const wg_status st =
-        t->byte_level ? put_bytes(t, m, word, n) : put_characters(t, m, word, n);
+    const wg_status st = t->byte_level ? put_bytes(t, m, word, n) : put_characters(t, m, word, n);
     if (st) return st;
     return wgi_merge(m, &t->pairs) ? out_of_memory() : WG_OK;
 }
@@ -153,8 +152,7 @@ static wg_status put_word(void *self, const char *word, size_t n)
     const int64_t unknown = e->t->unknown;
     const bool fused = e->t->fuses_unknown && m->n && m->ids[0] == unknown && e->n > e->piece &&
                        e->ids[e->n - 1] == unknown;
-    if (c && !fused)
-        *c = (cached) { { bytes[0], bytes[1] }, e->n, (uint8_t)n, (uint8_t)m->n };
+    if (c && !fused) *c = (cached) { { bytes[0], bytes[1] }, e->n, (uint8_t)n, (uint8_t)m->n };
     for (int64_t i = fused; i < m->n; i++) e->ids[e->n++] = m->ids[i];
     return WG_OK;
 }
@@ -181,8 +179,7 @@ static wg_status put_piece(encoder *e, const char *text, size_t n, bool first)
 {
     const wg_tokenizer *t = e->t;
     if (n == 0) return WG_OK;
-    if (t->prefix == WGI_PREFIX_ALWAYS ||
-        (t->prefix == WGI_PREFIX_MISSING && *text != ' ') ||
+    if (t->prefix == WGI_PREFIX_ALWAYS || (t->prefix == WGI_PREFIX_MISSING && *text != ' ') ||
         (t->prefix == WGI_PREFIX_MISSING_FIRST && first && *text != ' ')) {
         e->spaced.n = 0;
         if (wgi_buffer_put(&e->spaced, " ", 1) || wgi_buffer_put(&e->spaced, text, n))
@@ -215,7 +212,7 @@ static wg_status put_parts(encoder *e, const wgi_added *set, const char *text, s
 static wg_status put_normalized(encoder *e, const char *text, size_t n, bool first)
 {
     const wg_tokenizer *t = e->t;
-    if (wgi_normalize(&t->normalizer, &t->frozen, &text, &n, e->normal)) return out_of_memory();
+    if (wgi_normalize(&t->normalizer, &t->kept, &text, &n, e->normal)) return out_of_memory();
     return put_parts(e, &t->normalized, text, n, first, put_piece);
 }
 

@@ -51,13 +51,14 @@ static wg_status add_replace(wg_tokenizer *t, const json_t *object, const char *
 {
     const char *from = text_of(json_object_get(object, "pattern"), "String");
     const char *to = text_of(object, "content");
-    if (!*from) return wg_raise(WG_EFORMAT, "%s: normalizer Replace: only strings are replaced", path);
+    if (!*from)
+        return wg_raise(WG_EFORMAT, "%s: normalizer Replace: only strings are replaced", path);
     if (t->marks_spaces) {
         if (strcmp(from, " ") == 0 && strcmp(to, WGI_SPACE_MARK) == 0)
             return wgi_normalizer_add(&t->normalizer, WGI_NORM_REPLACE, WGI_SPACE_MARK, " ", path);
         if (strstr(from, WGI_SPACE_MARK) || strstr(to, WGI_SPACE_MARK))
-            return wg_raise(WG_EFORMAT, "%s: normalizer Replace of \"%.20s\" is not supported", path,
-                            from);
+            return wg_raise(WG_EFORMAT, "%s: normalizer Replace of \"%.20s\" is not supported",
+                            path, from);
     }
     return wgi_normalizer_add(&t->normalizer, WGI_NORM_REPLACE, from, to, path);
 }
@@ -87,7 +88,8 @@ static wg_status add_split(wg_tokenizer *t, const json_t *object, const char *pa
         return wg_raise(WG_EFORMAT, "%s: pre-tokenizer Split has no pattern", path);
     if (t->marks_spaces) {
         if (strcmp(string, " ") == 0) return WG_OK; /* no space is left where it is applied */
-        return wg_raise(WG_EFORMAT, "%s: pre-tokenizer Split of texts with U+2581 for spaces", path);
+        return wg_raise(WG_EFORMAT, "%s: pre-tokenizer Split of texts with U+2581 for spaces",
+                        path);
     }
     wgi_cut_kind kind;
     if (strcmp(behavior, "Isolated") == 0)
@@ -230,8 +232,8 @@ static wg_status add_decoder(wg_tokenizer *t, const json_t *object, const char *
 
 wg_status wgi_json_after(wg_tokenizer *t, const json_t *root, const char *path)
 {
-    const wg_status st = each(t, json_object_get(root, "post_processor"), "processors",
-                              add_post_processor, path);
+    const wg_status st =
+        each(t, json_object_get(root, "post_processor"), "processors", add_post_processor, path);
     if (st) return st;
     return each(t, json_object_get(root, "decoder"), "decoders", add_decoder, path);
 }

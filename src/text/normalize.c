@@ -76,8 +76,8 @@ static wg_status compose(wgi_norm_kind kind, const char *text, size_t n, wgi_buf
         [WGI_NORM_NFKD] = UTF8PROC_STABLE | UTF8PROC_DECOMPOSE | UTF8PROC_COMPAT
     };
     utf8proc_uint8_t *made = NULL;
-    const utf8proc_ssize_t size = utf8proc_map((const utf8proc_uint8_t *)text, (utf8proc_ssize_t)n,
-                                               &made, options[kind]);
+    const utf8proc_ssize_t size =
+        utf8proc_map((const utf8proc_uint8_t *)text, (utf8proc_ssize_t)n, &made, options[kind]);
     const wg_status st = size < 0 ? WG_EMEM : wgi_buffer_put(out, (char *)made, (size_t)size);
     free(made);
     return st;
@@ -146,8 +146,7 @@ static size_t next_part(const wgi_normalizer *z, const wgi_added *kept, const ch
     }
     utf8proc_int32_t c;
     if (!taken) {
-        const utf8proc_ssize_t k =
-            utf8proc_iterate((const uint8_t *)text, (utf8proc_ssize_t)n, &c);
+        const utf8proc_ssize_t k = utf8proc_iterate((const uint8_t *)text, (utf8proc_ssize_t)n, &c);
         taken = k > 0 ? (size_t)k : 1;
     }
     *to = text;

@@ -71,8 +71,7 @@ static wg_status open_pair(wg_tokenizer *t, const char *path, int other)
         if (!partner) return wg_error_code();
         const bool there = access(partner, F_OK) == 0;
         wg_status st = WG_OK;
-        if (there)
-            st = wgi_open_merges(t, other ? path : partner, other ? partner : path);
+        if (there) st = wgi_open_merges(t, other ? path : partner, other ? partner : path);
         free(partner);
         if (there) return st;
     }
@@ -87,24 +86,13 @@ static wg_status open_file(wg_tokenizer *t, const char *path)
     const format format = format_of(file);
     wg_status st;
     switch (format) {
-    case GGUF:
-        st = wgi_open_gguf(t, path);
-        break;
-    case JSON:
-        st = wgi_open_json(t, path, file);
-        break;
-    case SENTENCEPIECE:
-        st = wgi_open_sentencepiece(t, path, file);
-        break;
-    case LLAMA2C:
-        st = wgi_open_llama2c(t, path, file);
-        break;
+    case GGUF: st = wgi_open_gguf(t, path); break;
+    case JSON: st = wgi_open_json(t, path, file); break;
+    case SENTENCEPIECE: st = wgi_open_sentencepiece(t, path, file); break;
+    case LLAMA2C: st = wgi_open_llama2c(t, path, file); break;
     case VOCABULARY:
-    case MERGES:
-        st = open_pair(t, path, format == VOCABULARY);
-        break;
-    default:
-        st = wg_raise(WG_EFORMAT, "%s: no tokenizer of a known format", path);
+    case MERGES: st = open_pair(t, path, format == VOCABULARY); break;
+    default: st = wg_raise(WG_EFORMAT, "%s: no tokenizer of a known format", path);
     }
     wgi_mapping_unref(file);
     return st;
@@ -130,10 +118,11 @@ static wg_status open_folder(wg_tokenizer *t, const char *path)
     }
     free(files);
     if (st == WG_ENOTFOUND && !wg_error_code())
-        wg_raise(WG_ENOTFOUND,
-                 "%s: no tokenizer.json, vocab.json with merges.txt, encoder.json with vocab.bpe or "
-                 "tokenizer.model in this folder",
-                 path);
+        wg_raise(
+            WG_ENOTFOUND,
+            "%s: no tokenizer.json, vocab.json with merges.txt, encoder.json with vocab.bpe or "
+            "tokenizer.model in this folder",
+            path);
     return st;
 }
 

@@ -1,6 +1,5 @@
 /* The tokenizer in a GGUF file's metadata. Sources: ggml's docs/gguf.md; the meaning of
  * tokenizer.ggml.pre: llama.cpp's src/llama-vocab.cpp. */
-#include <stdio.h>
 #include <string.h>
 
 #include "spelling.h"
@@ -61,8 +60,7 @@ static wg_status read_tokens(wg_tokenizer *t, const wg_gguf *f, const char *path
                             (long long)type);
         if (wgi_put_spelled(t, i, n, text, (size_t)size, type ? (int)type : WGI_TOKEN_UNUSED, path))
             return wg_error_code();
-        if (scores)
-            t->vocab.tokens[i].score = (float)wg_gguf_array_double(f, KEY "scores", i);
+        if (scores) t->vocab.tokens[i].score = (float)wg_gguf_array_double(f, KEY "scores", i);
         if (put_added(t, i, path)) return wg_error_code();
     }
     return wg_error_code();
@@ -94,14 +92,11 @@ static wg_status read_bpe(wg_tokenizer *t, const wg_gguf *f, const char *path)
     const char *pre = wg_gguf_string(f, KEY "pre", NULL);
     if (!pre) pre = "default";
     t->byte_level = true;
-    snprintf(t->pre, sizeof t->pre, "%s", pre);
-    static const char *const llama3[] = { "llama3", "llama-v3", "llama-bpe", "falcon3" };
-    for (int i = 0; i < 4; i++)
-        if (strcmp(pre, llama3[i]) == 0) t->whole_words = t->adds_bos = true;
     wg_status st = wg_error_code();
     if (!st && flag_of(f, KEY "add_space_prefix", false))
         st = wgi_words_add(&t->words, WGI_CUT_SPACE, NULL, false, path);
-    if (!st) st = wgi_words_named(&t->words, pre, path);
+    if (!st) st = wgi_words_named(&t->words, pre, &t->whole_words, path);
+    t->adds_bos = t->whole_words; /* Llama-3's */
     if (!st) st = read_tokens(t, f, path);
     return st ? st : read_merges(t, f, path);
 }
@@ -128,8 +123,10 @@ static wg_status read_ids(wg_tokenizer *t, const wg_gguf *f)
     const struct {
         const char *key;
         int64_t *id;
-    } ids[] = { { KEY "bos_token_id", &t->bos },         { KEY "eos_token_id", &t->eos },
-                { KEY "unknown_token_id", &t->unknown }, { KEY "padding_token_id", &t->padding },
+    } ids[] = { { KEY "bos_token_id", &t->bos },
+                { KEY "eos_token_id", &t->eos },
+                { KEY "unknown_token_id", &t->unknown },
+                { KEY "padding_token_id", &t->padding },
                 { KEY "eot_token_id", &t->turn_end } };
     for (size_t i = 0; i < sizeof ids / sizeof ids[0]; i++)
         if (wg_gguf_has(f, ids[i].key)) *ids[i].id = id_of(f, ids[i].key);

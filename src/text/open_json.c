@@ -8,7 +8,8 @@
 json_t *wgi_json_object(const char *path, const wgi_mapping *file)
 {
     json_error_t error;
-    json_t *root = json_loadb((const char *)file->data, file->bytes, JSON_REJECT_DUPLICATES, &error);
+    json_t *root =
+        json_loadb((const char *)file->data, file->bytes, JSON_REJECT_DUPLICATES, &error);
     if (!root) {
         wg_raise(WG_EFORMAT, "%s: no JSON: %s at byte %d", path, error.text, error.position);
         return NULL;
@@ -53,8 +54,7 @@ static bool flag_of(const json_t *object, const char *key, bool otherwise)
 static wg_status put_normalized(wg_tokenizer *t, wgi_added_token token, const char *path)
 {
     wgi_buffer buffers[2] = { { 0 } };
-    wg_status st =
-        wgi_normalize(&t->normalizer, &t->frozen, &token.bytes, &token.size, buffers);
+    wg_status st = wgi_normalize(&t->normalizer, &t->kept, &token.bytes, &token.size, buffers);
     if (!st) st = wgi_added_put(&t->normalized, token, true);
     free(buffers[0].bytes);
     free(buffers[1].bytes);
@@ -105,8 +105,7 @@ static wg_status add_tokens(wg_tokenizer *t, const json_t *added, const wgi_inde
         const json_t *id = json_object_get(entry, "id");
         if (!json_is_integer(id))
             return wg_raise(WG_EFORMAT, "%s: added token %zu has no id", path, i);
-        const wg_status st =
-            wgi_json_added(t, entry, json_integer_value(id), limit, index, path);
+        const wg_status st = wgi_json_added(t, entry, json_integer_value(id), limit, index, path);
         if (st) return st;
     }
     return WG_OK;
@@ -164,8 +163,8 @@ static wg_status read_model(wg_tokenizer *t, const json_t *root, wgi_merges *m, 
     if (!st) st = add_merges(t, json_object_get(model, "merges"), m, path);
     const json_t *unknown = json_object_get(model, "unk_token");
     if (!st && json_is_string(unknown)) {
-        t->unknown = wgi_index_find(&m->index, json_string_value(unknown),
-                                    json_string_length(unknown));
+        t->unknown =
+            wgi_index_find(&m->index, json_string_value(unknown), json_string_length(unknown));
         if (t->unknown < 0)
             st = wg_raise(WG_EFORMAT, "%s: unk_token \"%.60s\" is no token", path,
                           json_string_value(unknown));

@@ -56,16 +56,17 @@ static wg_status add_words(wg_tokenizer *t, const char *class_name, const char *
     static const char *const qwen2[] = { "Qwen2Tokenizer", "Qwen2TokenizerFast" };
     for (int i = 0; i < 2; i++) {
         if (!class_name || strcmp(class_name, gpt2[i]) == 0)
-            return wgi_words_named(&t->words, "gpt-2", path);
+            return wgi_words_named(&t->words, "gpt-2", &t->whole_words, path);
         if (strcmp(class_name, qwen2[i]) == 0)
             return wgi_normalizer_add(&t->normalizer, WGI_NORM_NFC, NULL, NULL, path)
                        ? wg_error_code()
-                       : wgi_words_named(&t->words, "qwen2", path);
+                       : wgi_words_named(&t->words, "qwen2", &t->whole_words, path);
     }
-    return wg_raise(WG_EFORMAT,
-                    "%s: tokenizer_class \"%.60s\" beside it: only GPT2Tokenizer and Qwen2Tokenizer are "
-                    "known without a tokenizer.json",
-                    path, class_name);
+    return wg_raise(
+        WG_EFORMAT,
+        "%s: tokenizer_class \"%.60s\" beside it: only GPT2Tokenizer and Qwen2Tokenizer are "
+        "known without a tokenizer.json",
+        path, class_name);
 }
 
 wg_status wgi_open_merges(wg_tokenizer *t, const char *vocab, const char *merges)

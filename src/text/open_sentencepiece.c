@@ -40,17 +40,12 @@ static bool next(message *m, field *f)
     case 0:
         if (!varint(m, &f->value)) goto malformed;
         return true;
-    case 1:
-        size = 8;
-        break;
+    case 1: size = 8; break;
     case 2:
         if (!varint(m, &size)) goto malformed;
         break;
-    case 5:
-        size = 4;
-        break;
-    default:
-        goto malformed;
+    case 5: size = 4; break;
+    default: goto malformed;
     }
     if (size > (uint64_t)(m->end - m->at)) goto malformed;
     f->content = (message) { m->at, m->at + size };
@@ -78,29 +73,14 @@ static bool read_trainer(message m, spec *s)
     while (next(&m, &f)) {
         const int64_t v = (int64_t)f.value;
         switch (f.number) {
-        case 3:
-            s->model_type = v;
-            break;
-        case 24:
-            s->suffix = v != 0;
-            break;
-        case 35:
-            s->byte_fallback = v != 0;
-            break;
-        case 40:
-            s->unknown = v;
-            break;
-        case 41:
-            s->bos = v;
-            break;
-        case 42:
-            s->eos = v;
-            break;
-        case 43:
-            s->padding = v;
-            break;
-        default:
-            break;
+        case 3: s->model_type = v; break;
+        case 24: s->suffix = v != 0; break;
+        case 35: s->byte_fallback = v != 0; break;
+        case 40: s->unknown = v; break;
+        case 41: s->bos = v; break;
+        case 42: s->eos = v; break;
+        case 43: s->padding = v; break;
+        default: break;
         }
     }
     return m.at != NULL;
@@ -111,20 +91,11 @@ static bool read_normalizer(message m, spec *s)
     field f;
     while (next(&m, &f)) {
         switch (f.number) {
-        case 2:
-            s->map = f.content;
-            break;
-        case 3:
-            s->dummy_prefix = f.value != 0;
-            break;
-        case 4:
-            s->squeezes = f.value != 0;
-            break;
-        case 5:
-            s->escapes = f.value != 0;
-            break;
-        default:
-            break;
+        case 2: s->map = f.content; break;
+        case 3: s->dummy_prefix = f.value != 0; break;
+        case 4: s->squeezes = f.value != 0; break;
+        case 5: s->escapes = f.value != 0; break;
+        default: break;
         }
     }
     return m.at != NULL;
@@ -147,7 +118,8 @@ static wg_status read_piece(wg_tokenizer *t, message m, const char *path)
         if (f.number == 3) type = f.value;
     }
     const int64_t id = t->vocab.n;
-    if (!m.at || !text.at || text.at == text.end || type < WGI_TOKEN_NORMAL || type > WGI_TOKEN_BYTE)
+    if (!m.at || !text.at || text.at == text.end || type < WGI_TOKEN_NORMAL ||
+        type > WGI_TOKEN_BYTE)
         return wg_raise(WG_EFORMAT, "%s: no SentencePiece model: piece %lld is malformed", path,
                         (long long)id);
     const char *bytes = (const char *)text.at;
@@ -177,7 +149,8 @@ static wg_status read_specs(message m, spec *s, const char *path)
     static const char *const types[] = { "type 0", "Unigram", "BPE", "word", "character" };
     if (s->model_type != 2)
         return wg_raise(WG_EFORMAT, "%s: a SentencePiece model of type %s; only BPE is supported",
-                        path, s->model_type >= 0 && s->model_type < 5 ? types[s->model_type] : "unknown");
+                        path,
+                        s->model_type >= 0 && s->model_type < 5 ? types[s->model_type] : "unknown");
     if (s->suffix)
         return wg_raise(WG_EFORMAT, "%s: treat_whitespace_as_suffix is not supported", path);
     return WG_OK;
@@ -215,8 +188,14 @@ wg_status wgi_open_sentencepiece(wg_tokenizer *t, const char *path, const wgi_ma
 {
     const message all = { file->data, file->data + file->bytes };
     /* The defaults of sentencepiece_model.proto. */
-    spec s = { .model_type = 1, .unknown = 0, .bos = 1, .eos = 2, .padding = -1,
-               .dummy_prefix = true, .squeezes = true, .escapes = true };
+    spec s = { .model_type = 1,
+               .unknown = 0,
+               .bos = 1,
+               .eos = 2,
+               .padding = -1,
+               .dummy_prefix = true,
+               .squeezes = true,
+               .escapes = true };
     wg_status st = read_specs(all, &s, path);
     t->byte_fallback = s.byte_fallback;
     t->marks_spaces = s.escapes;

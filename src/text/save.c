@@ -97,8 +97,8 @@ static json_t *decoder_of(const wg_tokenizer *t)
     if (t->byte_fallback) json_array_append_new(all, named("ByteFallback"));
     json_array_append_new(all, named("Fuse"));
     if (t->strips)
-        json_array_append_new(all, json_pack("{s:s, s:s, s:i, s:i}", "type", "Strip", "content", " ",
-                                             "start", 1, "stop", 0));
+        json_array_append_new(all, json_pack("{s:s, s:s, s:i, s:i}", "type", "Strip", "content",
+                                             " ", "start", 1, "stop", 0));
     return sequence("decoders", all);
 }
 
@@ -110,7 +110,8 @@ static json_t *special_item(const wg_tokenizer *t, int64_t id)
 
 static json_t *template_of(const wg_tokenizer *t)
 {
-    if (!t->adds_bos && !t->adds_eos) return t->byte_level ? byte_level_of(true, true) : json_null();
+    if (!t->adds_bos && !t->adds_eos)
+        return t->byte_level ? byte_level_of(true, true) : json_null();
     json_t *both[2], *tokens = json_object();
     for (int k = 0; k < 2; k++) {
         both[k] = json_array();
@@ -126,11 +127,11 @@ static json_t *template_of(const wg_tokenizer *t)
         if (ids[i] < 0) continue;
         const char *name = t->vocab.tokens[ids[i]].bytes;
         json_object_set_new(tokens, name,
-                            json_pack("{s:s, s:[I], s:[s]}", "id", name, "ids",
-                                      (json_int_t)ids[i], "tokens", name));
+                            json_pack("{s:s, s:[I], s:[s]}", "id", name, "ids", (json_int_t)ids[i],
+                                      "tokens", name));
     }
-    return json_pack("{s:s, s:o, s:o, s:o}", "type", "TemplateProcessing", "single", both[0], "pair",
-                     both[1], "special_tokens", tokens);
+    return json_pack("{s:s, s:o, s:o, s:o}", "type", "TemplateProcessing", "single", both[0],
+                     "pair", both[1], "special_tokens", tokens);
 }
 
 /* ---- the model ------------------------------------------------------------------------------- */
@@ -164,10 +165,11 @@ static wg_status put_vocab(const wg_tokenizer *t, const spellings *s, json_t *vo
         const size_t n = (i + 1 < t->vocab.n ? s->at[i + 1] : s->text.n) - s->at[i] - 1;
         if (strlen(text) != n || json_object_get(vocab, text) ||
             json_object_set_new(vocab, text, json_integer(i)) != 0)
-            return wg_raise(WG_EARG,
-                            "tokenizer_save: token %lld, \"%.60s\": it is spelled as another one, or "
-                            "is no UTF-8, or holds a NUL",
-                            (long long)i, text);
+            return wg_raise(
+                WG_EARG,
+                "tokenizer_save: token %lld, \"%.60s\": it is spelled as another one, or "
+                "is no UTF-8, or holds a NUL",
+                (long long)i, text);
     }
     return WG_OK;
 }
@@ -177,9 +179,9 @@ static wg_status put_merges(const wg_tokenizer *t, const spellings *s, json_t *m
     wgi_pair *all = wgi_pairs_sorted(&t->pairs);
     wg_status st = all ? WG_OK : WG_EMEM;
     for (int64_t i = 0; i < t->pairs.n && !st; i++)
-        st = json_array_append_new(
-                 merges, json_pack("s++", spelling(s, (int64_t)(all[i].key >> 32)), " ",
-                                   spelling(s, (int64_t)(uint32_t)all[i].key)))
+        st = json_array_append_new(merges,
+                                   json_pack("s++", spelling(s, (int64_t)(all[i].key >> 32)), " ",
+                                             spelling(s, (int64_t)(uint32_t)all[i].key)))
                  ? WG_EMEM
                  : WG_OK;
     free(all);
@@ -194,11 +196,11 @@ static wg_status put_model(const wg_tokenizer *t, json_t *root)
     if (!st) st = put_vocab(t, &s, vocab);
     if (!st) st = put_merges(t, &s, merges);
     const char *unknown = st || t->unknown < 0 ? NULL : spelling(&s, t->unknown);
-    json_t *model = json_pack("{s:s, s:n, s:s?, s:n, s:n, s:b, s:b, s:b, s:o, s:o}", "type", "BPE",
-                              "dropout", "unk_token", unknown, "continuing_subword_prefix",
-                              "end_of_word_suffix", "fuse_unk", t->fuses_unknown, "byte_fallback",
-                              t->byte_fallback, "ignore_merges", t->whole_words, "vocab", vocab,
-                              "merges", merges);
+    json_t *model =
+        json_pack("{s:s, s:n, s:s?, s:n, s:n, s:b, s:b, s:b, s:o, s:o}", "type", "BPE", "dropout",
+                  "unk_token", unknown, "continuing_subword_prefix", "end_of_word_suffix",
+                  "fuse_unk", t->fuses_unknown, "byte_fallback", t->byte_fallback, "ignore_merges",
+                  t->whole_words, "vocab", vocab, "merges", merges);
     if (json_object_set_new(root, "model", model) && !st) st = WG_EMEM;
     free(s.text.bytes);
     free(s.at);
@@ -221,11 +223,11 @@ static json_t *added_tokens_of(const wg_tokenizer *t)
         if (!t->is_special[i] && k->type != WGI_TOKEN_USER) continue;
         const wgi_added_token *a = added_of(&t->raw, i), *b = added_of(&t->normalized, i);
         const wgi_added_token *token = a ? a : b;
-        json_array_append_new(
-            all, json_pack("{s:I, s:s, s:b, s:b, s:b, s:b, s:b}", "id", (json_int_t)i, "content",
-                           k->bytes, "single_word", 0, "lstrip", token && token->left, "rstrip",
-                           token && token->right, "normalized", !a && b, "special",
-                           (int)t->is_special[i]));
+        json_array_append_new(all,
+                              json_pack("{s:I, s:s, s:b, s:b, s:b, s:b, s:b}", "id", (json_int_t)i,
+                                        "content", k->bytes, "single_word", 0, "lstrip",
+                                        token && token->left, "rstrip", token && token->right,
+                                        "normalized", !a && b, "special", (int)t->is_special[i]));
     }
     return all;
 }

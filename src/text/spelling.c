@@ -116,7 +116,9 @@ wg_status wgi_merges_put(wgi_merges *m, wg_tokenizer *t, const char *left, size_
         return wg_raise(WG_EFORMAT, "%s: merge %u, \"%.*s\" and \"%.*s\": %s is no token", what,
                         m->rank + 1, (int)(left_size < 60 ? left_size : 60), left,
                         (int)(right_size < 60 ? right_size : 60), right,
-                        a < 0 ? "the first" : b < 0 ? "the second" : "what they make");
+                        a < 0   ? "the first"
+                        : b < 0 ? "the second"
+                                : "what they make");
     if (wgi_pairs_put(&t->pairs, a, b, m->rank, both))
         return wg_raise(WG_EMEM, "%s: out of memory", what);
     m->rank++;

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "spelling.h"
 #include "tensor/internal.h"
 
 wg_tokenizer *wgi_tokenizer_new(const char *what)
@@ -27,6 +28,7 @@ void wg_tokenizer_free(wg_tokenizer *t)
     wgi_added_free(&t->raw);
     wgi_added_free(&t->normalized);
     wgi_added_free(&t->frozen);
+    wgi_added_free(&t->kept);
     free(t->is_end);
     free(t);
 }
@@ -58,11 +60,11 @@ static void find_bytes(wg_tokenizer *t)
 /* Names of tokens that end a text or a turn, in the vocabularies of well-known models. */
 static bool ends_by_name(const char *name)
 {
-    static const char *const names[] = { "<|endoftext|>", "<|im_end|>",    "<|eot_id|>",
-                                         "<|eom_id|>",    "<|eot|>",       "<|end_of_text|>",
-                                         "<|end|>",       "<end_of_turn>", "<|end_of_turn|>",
-                                         "</s>",          "<eos>",         "<EOT>",
-                                         "<|endofmessage|>" };
+    static const char *const names[] = {
+        "<|endoftext|>",   "<|im_end|>", "<|eot_id|>",      "<|eom_id|>",      "<|eot|>",
+        "<|end_of_text|>", "<|end|>",    "<end_of_turn>",   "<|end_of_turn|>", "</s>",
+        "<eos>",           "<EOT>",      "<|endofmessage|>"
+    };
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
         if (strcmp(name, names[i]) == 0) return true;
     return false;
@@ -78,21 +80,35 @@ static wg_status mark_special(wg_tokenizer *t)
         const wgi_token *k = &t->vocab.tokens[i];
         const int64_t id = (int64_t)i;
         t->is_special[i] = k->type == WGI_TOKEN_CONTROL || k->type == WGI_TOKEN_UNKNOWN;
-        t->is_end[i] = id == t->eos || id == t->turn_end ||
-                       (t->is_special[i] && ends_by_name(k->bytes));
+        t->is_end[i] =
+            id == t->eos || id == t->turn_end || (t->is_special[i] && ends_by_name(k->bytes));
     }
     return WG_OK;
 }
 
+/* User-defined pieces are found in texts whose spaces are marked; SentencePiece's normalizer looks
+ * for them as they are spelled, in texts as they come. */
 static wg_status freeze_user_pieces(wg_tokenizer *t)
 {
-    for (int64_t i = 0; i < t->vocab.n && t->order == WGI_BY_SCORE; i++) {
+    const bool normalizes = t->normalizer.map.n || t->normalizer.squeezes;
+    wgi_buffer spelling = { 0 };
+    wg_status st = WG_OK;
+    for (int64_t i = 0; i < t->vocab.n && t->order == WGI_BY_SCORE && !st; i++) {
         const wgi_token *k = &t->vocab.tokens[i];
-        const wgi_added_token a = { .bytes = k->bytes, .size = k->size, .id = (int32_t)i };
-        if (k->type == WGI_TOKEN_USER && wgi_added_put(&t->frozen, a, false)) return WG_EMEM;
+        if (k->type != WGI_TOKEN_USER) continue;
+        wgi_added_token a = { .bytes = k->bytes, .size = k->size, .id = (int32_t)i };
+        if (!k->literal) st = wgi_added_put(&t->frozen, a, false);
+        if (st || !normalizes) continue;
+        spelling.n = 0;
+        st = wgi_spell(t, i, &spelling);
+        a.bytes = spelling.bytes;
+        a.size = spelling.n;
+        if (!st) st = wgi_added_put(&t->kept, a, true);
     }
+    free(spelling.bytes);
     wgi_added_sort(&t->frozen);
-    return WG_OK;
+    wgi_added_sort(&t->kept);
+    return st;
 }
 
 static wg_status check_id(const wg_tokenizer *t, const char *what, const char *name, int64_t id)
@@ -125,7 +141,7 @@ wg_status wgi_tokenizer_finish(wg_tokenizer *t, const char *what)
     for (int64_t i = 0; i < t->vocab.n && t->cuts_spaces; i++) {
         const wgi_token *k = &t->vocab.tokens[i];
         const bool of_texts = k->type == WGI_TOKEN_NORMAL || k->type == WGI_TOKEN_USER;
-        if (of_texts && has_inner_space(k)) t->cuts_spaces = false;
+        if (of_texts && !k->literal && has_inner_space(k)) t->cuts_spaces = false;
     }
     return WG_OK;
 }
@@ -177,7 +193,8 @@ wg_status wgi_pairs_from_scores(wg_tokenizer *t, const char *what)
     }
     if (!st) qsort(all, (size_t)n, sizeof *all, compare_scores);
     uint32_t rank = 0;
-    for (int64_t i = 0; i < n && !st; i++) { /* equal scores: equal ranks, the leftmost pair first */
+    for (int64_t i = 0; i < n && !st;
+         i++) { /* equal scores: equal ranks, the leftmost pair first */
         rank += i > 0 && all[i].score != all[i - 1].score;
         st = put_splits(t, all[i].id, rank);
     }

@@ -23,11 +23,11 @@ struct wg_tokenizer {
     wgi_vocab vocab;
     wgi_pairs pairs;
     wgi_merge_order order;
-    bool byte_level;     /* words are bytes, else characters */
-    bool whole_words;    /* a word that is a token is not cut further (ignore_merges) */
-    bool marks_spaces;   /* not byte_level: spaces are written as U+2581 in files */
-    bool byte_fallback;  /* unknown characters are spelled by tokens of type BYTE */
-    bool fuses_unknown;  /* unknown characters in a row are one unknown token */
+    bool byte_level;    /* words are bytes, else characters */
+    bool whole_words;   /* a word that is a token is not cut further (ignore_merges) */
+    bool marks_spaces;  /* not byte_level: spaces are written as U+2581 in files */
+    bool byte_fallback; /* unknown characters are spelled by tokens of type BYTE */
+    bool fuses_unknown; /* unknown characters in a row are one unknown token */
     wgi_normalizer normalizer;
     wgi_prefix prefix;
     bool metaspace; /* spaces were marked by a pre-tokenizer: tokenizer.json is written so, too */
@@ -36,13 +36,13 @@ struct wg_tokenizer {
     int64_t bos, eos, unknown, padding, turn_end; /* -1: none */
     bool adds_bos, adds_eos;
     bool strips; /* decoding takes one space from the beginning */
-    char pre[32]; /* tokenizer.ggml.pre, where it is known */
 
     /* ---- made by wgi_tokenizer_finish ---- */
-    wgi_added frozen;        /* user-defined pieces inside words of characters */
-    int32_t byte_id[256];    /* the token of a byte; -1: none */
-    int32_t ascii_id[128];   /* the token of a character; -1: none */
-    bool cuts_spaces;        /* no token goes on with a space after another character: such places
+    wgi_added frozen;          /* user-defined pieces inside words of characters */
+    wgi_added kept;            /* what the normalizer leaves as it is */
+    int32_t byte_id[256];      /* the token of a byte; -1: none */
+    int32_t ascii_id[128];     /* the token of a character; -1: none */
+    bool cuts_spaces;          /* no token goes on with a space after another character: such places
                                 cut a text into words without a difference */
     bool *is_end, *is_special; /* (vocab.n) */
 };

@@ -126,11 +126,11 @@ static wg_status merge_in(trainer *r, int64_t w, int32_t left, int32_t right, in
             ids[out++] = ids[i];
             continue;
         }
-        if (out && (change(r, ids[out - 1], left, -count, w) ||
-                    change(r, ids[out - 1], id, count, w)))
+        if (out &&
+            (change(r, ids[out - 1], left, -count, w) || change(r, ids[out - 1], id, count, w)))
             return WG_EMEM;
-        if (i + 2 < word->n && (change(r, right, ids[i + 2], -count, w) ||
-                                change(r, id, ids[i + 2], count, w)))
+        if (i + 2 < word->n &&
+            (change(r, right, ids[i + 2], -count, w) || change(r, id, ids[i + 2], count, w)))
             return WG_EMEM;
         ids[out++] = id;
         i++;
@@ -214,11 +214,11 @@ static wg_status train(trainer *r, const char *text, int64_t bytes)
 {
     wg_tokenizer *t = r->t;
     wgi_cutter cutter = { 0 };
-    wg_status st = wgi_words_named(&t->words, "gpt-2", "tokenizer_train");
+    wg_status st = wgi_words_named(&t->words, "gpt-2", &t->whole_words, "tokenizer_train");
     if (!st && wgi_cutter_make(&cutter, &t->words)) st = WG_EMEM;
     if (!st)
-        st = wgi_words_each(&t->words, &cutter, text, (size_t)bytes, wgi_count_word_once,
-                            &r->words);
+        st =
+            wgi_words_each(&t->words, &cutter, text, (size_t)bytes, wgi_count_word_once, &r->words);
     wgi_cutter_free(&cutter);
     if (!st) st = put_bytes(r);
     if (!st) st = count_pairs(r);
@@ -238,7 +238,6 @@ wg_tokenizer *wg_tokenizer_train(const char *text, int64_t bytes, int64_t vocab)
     if (!r.t) return NULL;
     r.t->byte_level = true;
     r.limit = vocab - 1 < bytes + 256 ? vocab - 1 : bytes + 256; /* a merge needs a byte at least */
-    strcpy(r.t->pre, "gpt-2");
     wg_status st = train(&r, text, bytes);
     if (st == WG_EMEM) wg_raise(WG_EMEM, "tokenizer_train: out of memory");
     if (!st) st = wgi_tokenizer_finish(r.t, "tokenizer_train");

@@ -4,8 +4,8 @@
 #include "tokenizer.h"
 
 typedef struct {
-    int64_t count;  /* how often the text has it */
-    int32_t *ids;   /* (n) what it consists of by now */
+    int64_t count; /* how often the text has it */
+    int32_t *ids;  /* (n) what it consists of by now */
     uint32_t n;
 } wgi_count_word;
 

@@ -104,8 +104,7 @@ wg_status wgi_vocab_put(wgi_vocab *v, int64_t id, const char *bytes, size_t size
     if (!copy) return WG_EMEM;
     if (size) memcpy(copy, bytes, size);
     copy[size] = '\0';
-    v->tokens[id] =
-        (wgi_token) { .bytes = copy, .size = (uint32_t)size, .type = (uint8_t)type };
+    v->tokens[id] = (wgi_token) { .bytes = copy, .size = (uint32_t)size, .type = (uint8_t)type };
     return WG_OK;
 }
 

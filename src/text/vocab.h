@@ -21,7 +21,7 @@ enum {
 typedef struct {
     const char *bytes; /* (size), and a NUL */
     uint32_t size;
-    uint8_t type;  /* 0: no token has this id */
+    uint8_t type; /* 0: no token has this id */
     bool literal; /* spelled as it is where others are spelled otherwise: never found in a text */
     float score;
 } wgi_token;
@@ -32,7 +32,7 @@ typedef struct {
         const char *bytes;
         uint32_t size, hash;
         int32_t id; /* -1: empty */
-    } *slots;
+    } * slots;
     uint64_t room; /* a power of two, at most half full */
     int64_t n;
 } wgi_index;

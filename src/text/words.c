@@ -44,8 +44,8 @@ static int match(const wgi_cut *cut, wgi_cutter *c, int step, const char *text, 
                                        c->match[step], c->context);
         if (rc != PCRE2_ERROR_JIT_STACKLIMIT) return rc;
     }
-    return pcre2_match(cut->code, (PCRE2_SPTR)text, n, from, options | PCRE2_NO_JIT,
-                       c->match[step], c->context);
+    return pcre2_match(cut->code, (PCRE2_SPTR)text, n, from, options | PCRE2_NO_JIT, c->match[step],
+                       c->context);
 }
 
 static wg_status cut_all(const wgi_words *w, wgi_cutter *c, int step, const char *text, size_t n,

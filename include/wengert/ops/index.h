@@ -12,8 +12,8 @@ extern "C" {
  * in PyTorch. Sums are made in the order of the indices, without atomics: the same bits for any
  * number of threads; 16-bit floats add in f32 and are rounded once. */
 
-/** y[..., :] = w[i[...], :]. w: (V, C) any dtype, i: (...) -> (..., C). dw = sum of dy over the
- * places of an index. */
+/** y[..., :] = w[i[...], :]. w: (V, C) any dtype, i: (...) -> (..., C), f32 of w in blocks. dw = sum
+ * of dy over the places of an index. */
 WG_API wg_tensor *wg_embedding(wg_tensor *w, wg_tensor *i);
 /** y[.., k, ..] = x[.., i[k], ..] along axis. x: any dtype, i: (n) -> x's shape with n along axis.
  * dx = sum of dy over the places of an index. */
