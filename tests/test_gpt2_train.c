@@ -1,74 +1,17 @@
 /* The program gpt2_train as its users meet it: options, mistakes, logs, resuming, signals. GPT2_TRAIN is its path. */
-#include <fcntl.h>
 #include <jansson.h>
 #include <math.h>
-#include <signal.h>
-#include <spawn.h>
 #include <stdarg.h>
 #include <stdint.h>
-#include <sys/wait.h>
-#include <time.h>
 
 #include "folder.h"
+#include "program.h"
 #include "suite.h"
 
-extern char **environ;
-
-/* ---- running it ------------------------------------------------------------------------------ */
 /* Small enough for a few milliseconds a step. */
 #define TINY                                                                                       \
     "--layers", "1", "--heads", "2", "--width", "16", "--block", "8", "--batch", "4", "--warmup",  \
         "2", "--sample-length", "8", "--decay-steps", "40"
-#define RUN(...) run_program((const char *[]) { __VA_ARGS__, NULL })
-#define START(...) start_program((const char *[]) { __VA_ARGS__, NULL })
-
-/* Output goes to files in the folder. */
-static pid_t start_program(const char *const *arguments)
-{
-    const char *argv[64] = { getenv("GPT2_TRAIN") };
-    ck_assert_msg(argv[0] != NULL, "GPT2_TRAIN is not set");
-    for (int i = 0; arguments[i]; i++) argv[i + 1] = arguments[i];
-    posix_spawn_file_actions_t files;
-    posix_spawn_file_actions_init(&files);
-    posix_spawn_file_actions_addopen(&files, 0, "/dev/null", O_RDONLY, 0);
-    posix_spawn_file_actions_addopen(&files, 1, in_folder("stdout"), O_CREAT | O_TRUNC | O_WRONLY,
-                                     0666);
-    posix_spawn_file_actions_addopen(&files, 2, in_folder("stderr"), O_CREAT | O_TRUNC | O_WRONLY,
-                                     0666);
-    pid_t pid;
-    ck_assert_int_eq(posix_spawn(&pid, argv[0], &files, NULL, (char **)(uintptr_t)argv, environ),
-                     0);
-    posix_spawn_file_actions_destroy(&files);
-    return pid;
-}
-
-/* The exit status; minus the signal that ended it. */
-static int wait_program(pid_t pid)
-{
-    int status;
-    ck_assert_int_eq(waitpid(pid, &status, 0), pid);
-    return WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status);
-}
-
-static int run_program(const char *const *arguments)
-{
-    return wait_program(start_program(arguments));
-}
-
-/* stdout or stderr of the last run, until the next call. */
-static const char *output(const char *name)
-{
-    static char *text;
-    size_t n;
-    free(text);
-    text = get_file(in_folder(name), &n);
-    return text;
-}
-
-static void expect_success(int status)
-{
-    ck_assert_msg(status == 0, "status %d: %s", status, output("stderr"));
-}
 
 static const char *text_file(void)
 {
@@ -152,15 +95,6 @@ START_TEST(help_lists_the_options_with_their_defaults)
     ck_assert_ptr_nonnull(strstr(output("stdout"), "blocks [12]"));
 }
 END_TEST
-
-static void expect_mistake(int status, int want, const char *message)
-{
-    const char *text = output("stderr");
-    const char *start = format("gpt2_train: %s", message);
-    ck_assert_msg(status == want && !strncmp(text, start, strlen(start)),
-                  "status %d, want %d\ngot  %swant %s\n", status, want, text, start);
-    ck_assert_msg(strchr(text, '\n') == text + strlen(text) - 1, "not one line: %s", text);
-}
 
 START_TEST(mistakes_get_one_line_and_a_status)
 {
@@ -275,20 +209,6 @@ START_TEST(stopping_and_resuming_gives_the_same_bits)
 }
 END_TEST
 
-/* Until the log has n lines. */
-static void wait_for_lines(const char *log, int n)
-{
-    for (int i = 0; i < 60000; i++) {
-        FILE *f = fopen(log, "r");
-        int lines = 0;
-        for (int c; f && (c = fgetc(f)) != EOF;) lines += c == '\n';
-        if (f) fclose(f);
-        if (lines >= n) return;
-        nanosleep(&(struct timespec) { 0, 1000000 }, NULL);
-    }
-    ck_abort_msg("%s never had %d lines", log, n);
-}
-
 START_TEST(an_interrupt_saves_and_leaves)
 {
     const char *text = text_file();
@@ -385,6 +305,7 @@ END_TEST
 int main(void)
 {
     folder_make();
+    program_variable = "GPT2_TRAIN";
     const int failed =
         suite_run("gpt2_train", (const TTest *[]) {
                                     help_lists_the_options_with_their_defaults,

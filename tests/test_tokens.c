@@ -154,7 +154,7 @@ START_TEST(shards_are_read_and_checked)
     ck_assert_int_eq(wg_tokens_decode(t, 5, piece), 0);
     int64_t *ids;
     ck_assert_int_eq(wg_tokens_encode(t, "a", &ids), -1);
-    expect_error(WG_EARG, "tokens_encode: a token shard has no vocabulary of text");
+    expect_error(WG_EARG, "tokens_encode: token ids and shards have no vocabulary of text");
     wg_tokens_free(t);
 
     static const struct {

@@ -3,23 +3,11 @@
 
 #include <ctype.h>
 #include <errno.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "options.h"
-
-bool complain(const char *fmt, ...)
-{
-    va_list a;
-    va_start(a, fmt);
-    fputs("gpt2_train: ", stderr);
-    vfprintf(stderr, fmt, a);
-    fputc('\n', stderr);
-    va_end(a);
-    return false;
-}
 
 /* ---- configuration files --------------------------------------------------------------------- */
 /* Cuts blanks and a comment (from a '#' at the start or after a blank) off; quotes keep both. */
@@ -46,7 +34,7 @@ static bool read_line(settings *s, char *line, const char *where)
     if (!equals) return complain("%s: no `name = value`: %s", where, value_of(line));
     size_t n = (size_t)(equals - line);
     while (n > 0 && isspace((unsigned char)line[n - 1])) n--;
-    const option *o = option_find(line, n);
+    const option *o = option_find(options, line, n);
     if (!o || !strcmp(o->name, "config"))
         return complain("%s: no option '%.*s'", where, (int)n, line);
     char place[TEXT_SIZE + 128];
@@ -91,51 +79,11 @@ static bool read_preset(settings *s, const char *name)
     return complain("no preset '%s' (see --help)", name);
 }
 
-/* ---- flags ----------------------------------------------------------------------------------- */
-/* `--name value`, `--name=value`; of a flag also `--name` and `--no-name`. */
-static bool read_flag(settings *s, int argc, char **argv, int *i)
-{
-    const char *arg = argv[*i];
-    if (strncmp(arg, "--", 2) || !arg[2]) return complain("no option '%s' (see --help)", arg);
-    const char *name = arg + 2, *equals = strchr(name, '='), *value = equals ? equals + 1 : NULL;
-    const size_t n = equals ? (size_t)(equals - name) : strlen(name);
-    const option *o = option_find(name, n);
-    if (!o && !strncmp(name, "no-", 3) && !value) {
-        o = option_find(name + 3, n - 3);
-        if (o && o->type == OPTION_FLAG)
-            value = "false";
-        else
-            o = NULL;
-    }
-    if (!o) return complain("no option '%.*s' (see --help)", (int)n + 2, arg);
-    const char *next = *i + 1 < argc ? argv[*i + 1] : NULL;
-    if (!value && o->type == OPTION_FLAG) {
-        const bool given = next && (!strcmp(next, "true") || !strcmp(next, "false"));
-        value = given ? next : "true";
-        *i += given;
-    } else if (!value) {
-        if (!next) return complain("--%s: a value is missing", o->name);
-        value = next;
-        ++*i;
-    }
-    char where[64];
-    snprintf(where, sizeof where, "--%s", o->name);
-    return option_set(s, o, value, where);
-}
-
-static bool read_flags(settings *s, int argc, char **argv)
-{
-    for (int i = 1; i < argc; i++)
-        if (!read_flag(s, argc, argv, &i)) return false;
-    return true;
-}
-
 /* ---- all of it ------------------------------------------------------------------------------- */
 static void set_defaults(settings *s)
 {
     memset(s, 0, sizeof *s);
-    for (const option *o = options; o->name; o++)
-        if (o->type != OPTION_SECTION) option_set(s, o, o->fallback, o->name);
+    options_default(s, options);
 }
 
 static void print_help(const settings *s)
@@ -145,39 +93,17 @@ static void print_help(const settings *s)
         "usage: gpt2_train [--NAME VALUE]...\n\n"
         "Ctrl-C ends the step, saves a checkpoint and leaves with status 130; a second one leaves at\n"
         "once. Other endings: 0 done, 1 failed, 2 a mistake in the options.");
-    for (const option *o = options; o->name; o++) {
-        if (o->type == OPTION_SECTION) {
-            printf("\n%s\n", o->name);
-            continue;
-        }
-        printf("  --%-17s %s", o->name, o->help);
-        for (int i = 0; o->choices && o->choices[i]; i++)
-            printf("%s%s", i ? ", " : *o->help ? ": " : "", o->choices[i]);
-        const bool empty = o->type == OPTION_TEXT && !*((const char *)s + o->offset);
-        if (!empty) {
-            fputs(" [", stdout);
-            option_print_value(stdout, s, o);
-            fputs("]", stdout);
-        }
-        putchar('\n');
-    }
+    options_help(s, options);
     puts("\nPresets");
     for (const preset *p = presets; p->name; p++) printf("  %-17s   %s\n", p->name, p->what);
     puts("\nIn brackets: the defaults; `--preset NAME --help` shows a preset's.");
-}
-
-static bool wants_help(int argc, char **argv)
-{
-    for (int i = 1; i < argc; i++)
-        if (!strcmp(argv[i], "--help") || !strcmp(argv[i], "-h")) return true;
-    return false;
 }
 
 /* `--help` among other flags: only a preset beside it counts. */
 static int help(settings *s, int argc, char **argv)
 {
     for (int i = 1; i + 1 < argc; i++)
-        if (!strcmp(argv[i], "--preset") && !read_preset(s, argv[i + 1])) return 2;
+        if (!strcmp(argv[i], "--preset") && !read_preset(s, argv[i + 1])) return MISTAKE;
     print_help(s);
     return 0;
 }
@@ -185,18 +111,18 @@ static int help(settings *s, int argc, char **argv)
 int settings_parse(settings *s, int argc, char **argv)
 {
     set_defaults(s);
-    if (wants_help(argc, argv)) return help(s, argc, argv);
+    if (options_want_help(argc, argv)) return help(s, argc, argv);
     /* Once to learn which preset and file are wanted, then in the order in which they count. */
-    if (!read_flags(s, argc, argv)) return 2;
+    if (!options_read(s, options, argc, argv)) return MISTAKE;
     char config[TEXT_SIZE], chosen[TEXT_SIZE];
     strcpy(config, s->config);
-    if (*config && (!read_config(s, config) || !read_flags(s, argc, argv))) return 2;
+    if (*config && (!read_config(s, config) || !options_read(s, options, argc, argv))) return MISTAKE;
     strcpy(chosen, s->preset);
     set_defaults(s);
-    if (!read_preset(s, chosen)) return 2;
+    if (!read_preset(s, chosen)) return MISTAKE;
     strcpy(s->preset, chosen);
-    if (*config && !read_config(s, config)) return 2;
-    return read_flags(s, argc, argv) ? -1 : 2;
+    if (*config && !read_config(s, config)) return MISTAKE;
+    return options_read(s, options, argc, argv) ? -1 : MISTAKE;
 }
 
 void settings_print(const settings *s)

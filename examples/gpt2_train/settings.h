@@ -4,7 +4,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-enum { TEXT_SIZE = 4096 };
+#include "../common/options.h"
+#include "../common/program.h"
 
 /* Choices, in the order of their names in options.c. The model's four are the library's enumerators. */
 enum { VOCABULARY_CHARS, VOCABULARY_BYTES };
@@ -47,10 +48,4 @@ typedef struct {
 int settings_parse(settings *s, int argc, char **argv);
 /* All of it as a configuration file. */
 void settings_print(const settings *s);
-
-/* Prints "gpt2_train: ..." on stderr; returns false. */
-#if defined(__GNUC__)
-__attribute__((format(printf, 1, 2)))
-#endif
-bool complain(const char *fmt, ...);
 #endif

@@ -3,13 +3,12 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include <wengert/wengert.h>
 
+#include "../common/report.h"
 #include "corpus.h"
 #include "model.h"
-#include "report.h"
 #include "sample.h"
 
 typedef struct {
@@ -24,18 +23,6 @@ typedef struct {
     report report;
     int64_t step; /* steps done */
 } trainer;
-
-/* The pending error as the one line that this program owes, without this program's own file and line; false. */
-static bool failed(void)
-{
-    const wg_error *e = wg_error_get();
-    if (e) {
-        const char *place = e->file ? strstr(e->message, "; at ") : NULL;
-        complain("%.*s", place ? (int)(place - e->message) : (int)strlen(e->message), e->message);
-    }
-    wg_error_clear();
-    return false;
-}
 
 /* Whether something that happens every n steps (0: only at the end, -1: never) happens after this one. */
 static bool due(const trainer *t, int64_t n)
@@ -196,21 +183,6 @@ static bool resume(trainer *t)
         printf("resumed from %s at step %lld\n", t->s->out, (long long)t->step);
     }
     return true;
-}
-
-/* The folder, with those above it. */
-static void make_folder(const char *path)
-{
-    char p[TEXT_SIZE];
-    strcpy(p, path);
-    for (char *end = p + 1; *p; end++) {
-        const char c = *end;
-        if (c != '/' && c != '\0') continue;
-        *end = '\0';
-        mkdir(p, 0777); /* one that cannot be made shows when a file is opened in it */
-        *end = c;
-        if (c == '\0') break;
-    }
 }
 
 static bool open_report(trainer *t)

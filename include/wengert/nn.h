@@ -166,6 +166,8 @@ WG_API wg_module *wg_transformer_new(const wg_transformer_config *c);
 WG_API wg_tensor *wg_transformer_step(wg_module *m, wg_tensor *tokens, const wg_step *step);
 /** The stream before the output projection, (B, T, C), for losses that project in chunks. */
 WG_API wg_tensor *wg_transformer_hidden(wg_module *m, wg_tensor *tokens, const wg_step *step);
+/** The output projection of such a stream, (..., C) -> (..., V). */
+WG_API wg_tensor *wg_transformer_logits(wg_module *m, wg_tensor *x);
 /** Mean cross-entropy of tokens -> targets (B, T) i64, ignoring targets of -1. Logits of more than
  * 64 MiB are made and used in chunks. */
 WG_API wg_tensor *wg_transformer_loss(wg_module *m, wg_tensor *tokens, wg_tensor *targets);

@@ -10,6 +10,8 @@
 #include "autograd.h"
 #include "module.h"
 #include "nn.h"
+#include "lora.h"
+#include "evaluate.h"
 #include "generate.h"
 #include "optim.h"
 #include "data.h"

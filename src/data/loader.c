@@ -4,6 +4,7 @@
 
 #include <stdlib.h>
 
+#include "examples.h"
 #include "tensor/internal.h"
 #include "tensor/philox.h"
 #include "tokens.h"
@@ -11,7 +12,8 @@
 
 struct wg_loader {
     wgi_token_data *data;
-    int64_t first, count; /* the part of data */
+    wg_examples *examples; /* NULL: tokens */
+    int64_t first, count;  /* the part of data; all examples */
     int64_t batch, block;
     bool sequential, shuffle;
     uint64_t seed;
@@ -56,13 +58,14 @@ static int64_t shuffled(int64_t i, int64_t n, uint64_t key)
     return (int64_t)v;
 }
 
+/* Samples of a sequential pass that can be shuffled. */
 static int64_t full_blocks(const wg_loader *l)
 {
-    return (l->count - 1) / l->block;
+    return l->examples ? l->count : (l->count - 1) / l->block;
 }
 static int64_t rest(const wg_loader *l)
 {
-    return (l->count - 1) % l->block;
+    return l->examples ? 0 : (l->count - 1) % l->block;
 }
 /* Samples of a sequential pass, the last and shorter one with them. */
 static int64_t pass_samples(const wg_loader *l)
@@ -70,21 +73,24 @@ static int64_t pass_samples(const wg_loader *l)
     return full_blocks(l) + (rest(l) > 0);
 }
 
-/* Where sample i begins. */
+/* Where sample i begins; the example that it is. */
 static int64_t offset_of(const wg_loader *l, int64_t i)
 {
     const uint64_t key = l->seed ^ STREAM;
-    if (!l->sequential) return random_below(key, (uint64_t)i, l->count - l->block);
-    if (!l->shuffle || i >= full_blocks(l)) return i * l->block;
+    const int64_t unit = l->examples ? 1 : l->block, places = l->count - (l->examples ? 0 : unit);
+    if (!l->sequential) return random_below(key, (uint64_t)i, places);
+    if (!l->shuffle || i >= full_blocks(l)) return i * unit;
     const wgi_philox4 r = wgi_philox(key, (uint64_t)l->pass);
-    return shuffled(i, full_blocks(l), (uint64_t)r.v[0] << 32 | r.v[1]) * l->block;
+    return shuffled(i, full_blocks(l), (uint64_t)r.v[0] << 32 | r.v[1]) * unit;
 }
 
 /* ---- making and freeing ---------------------------------------------------------------------- */
 static wg_status check_arguments(const wg_loader_args *a)
 {
-    if (!a->tokens) return wg_raise(WG_EARG, "loader_new: no tokens given");
-    if (a->batch < 1 || a->block < 1)
+    if (!a->tokens && !a->examples) return wg_raise(WG_EARG, "loader_new: no tokens given");
+    if (a->examples && (a->tokens || a->block))
+        return wg_raise(WG_EARG, "loader_new: with .examples there are no .tokens and no .block");
+    if (a->batch < 1 || (a->block < 1 && !a->examples))
         return wg_raise(WG_EARG,
                         "loader_new: batch and block must be at least 1, are %lld and %lld",
                         (long long)a->batch, (long long)a->block);
@@ -92,6 +98,7 @@ static wg_status check_arguments(const wg_loader_args *a)
         return wg_raise(WG_EARG, "loader_new: batch or block is above 2^31");
     if (a->shuffle && !a->sequential)
         return wg_raise(WG_EARG, "loader_new: .shuffle orders blocks, it needs .sequential");
+    if (a->examples) return WG_OK;
     const int64_t least = a->sequential ? 2 : a->block + 1, count = wg_tokens_count(a->tokens);
     if (count < least)
         return wg_raise(
@@ -109,9 +116,10 @@ wg_loader *wg_loader_call(wg_loader_args a)
         wg_raise(WG_EMEM, "loader_new: out of memory");
         return NULL;
     }
-    *l = (wg_loader) { .data = wgi_token_data_ref(a.tokens->data),
-                       .first = a.tokens->first,
-                       .count = a.tokens->count,
+    *l = (wg_loader) { .data = a.tokens ? wgi_token_data_ref(a.tokens->data) : NULL,
+                       .examples = a.examples ? wgi_examples_ref(a.examples) : NULL,
+                       .first = a.tokens ? a.tokens->first : 0,
+                       .count = a.tokens ? a.tokens->count : wg_examples_count(a.examples),
                        .batch = a.batch,
                        .block = a.block,
                        .sequential = a.sequential,
@@ -124,6 +132,7 @@ void wg_loader_free(wg_loader *l)
 {
     if (!l) return;
     wgi_token_data_unref(l->data);
+    wg_examples_free(l->examples);
     free(l);
 }
 
@@ -135,6 +144,10 @@ static wg_status fill(const wg_loader *l, int64_t rows, int64_t T, int64_t *x, i
 {
     for (int64_t b = 0; b < rows; b++) {
         const int64_t at = l->first + offset_of(l, l->sample + b);
+        if (l->examples) {
+            wgi_examples_fill(l->examples, at, T, x + b * T, y + b * T);
+            continue;
+        }
         for (int64_t t = 0; t <= T; t++) {
             const int64_t id = wgi_token(l->data, at + t);
             if (id >= l->data->vocab)
@@ -146,6 +159,17 @@ static wg_status fill(const wg_loader *l, int64_t rows, int64_t T, int64_t *x, i
         }
     }
     return WG_OK;
+}
+
+/* The inputs of the longest of the next `rows` examples. */
+static int64_t longest(const wg_loader *l, int64_t rows)
+{
+    int64_t T = 0;
+    for (int64_t b = 0; b < rows; b++) {
+        const int64_t n = wgi_examples_inputs(l->examples, offset_of(l, l->sample + b));
+        T = n > T ? n : T;
+    }
+    return T;
 }
 
 static wg_tensor *moved(wg_tensor *t)
@@ -169,6 +193,7 @@ static bool next_batch(wg_loader *l, wg_tensor **x, wg_tensor **y)
             return false;
         }
     }
+    if (l->examples) T = longest(l, rows);
     wgi_context *c = wgi_ctx();
     const int64_t shape[2] = { rows, T };
     wg_tensor *a = wgi_tensor_new(c, WG_I64, wg_cpu(), wgi_dims(2, shape)); /* (B, T) */
@@ -217,8 +242,8 @@ wg_status wgi_loader_check(const wg_loader *l, const int64_t at[4])
 {
     if (!l || !at) return wg_raise(WG_EARG, "loader_seek: no loader or no position given");
     if (at[3] != l->count)
-        return wg_raise(WG_EARG, "loader_seek: the position is one in %lld tokens, these are %lld",
-                        (long long)at[3], (long long)l->count);
+        return wg_raise(WG_EARG, "loader_seek: the position is one in %lld %s, these are %lld",
+                        (long long)at[3], l->examples ? "examples" : "tokens", (long long)l->count);
     /* Far from overflow, even of a file that lies. */
     const int64_t most = l->sequential ? pass_samples(l) : INT64_MAX / 2;
     if (at[0] < 0 || at[0] > INT64_MAX / 2 || at[1] < 0 || at[1] > most)

@@ -40,22 +40,12 @@ static uint32_t *number(uint32_t *ids, int64_t *vocab)
     return chars;
 }
 
-static void store(void *ids, int width, int64_t i, uint32_t id)
-{
-    if (width == 1)
-        ((uint8_t *)ids)[i] = (uint8_t)id;
-    else if (width == 2)
-        ((uint16_t *)ids)[i] = (uint16_t)id;
-    else
-        ((uint32_t *)ids)[i] = id;
-}
-
 static wg_tokens *number_chars(const char *path, const wgi_mapping *m, uint32_t *id_of)
 {
     wgi_token_data d = { .count = survey(path, m, id_of) };
     if (d.count < 0) return NULL;
     d.chars = number(id_of, &d.vocab);
-    d.width = d.vocab <= 1 << 8 ? 1 : d.vocab <= 1 << 16 ? 2 : 4;
+    d.width = wgi_token_width(d.vocab);
     void *ids = malloc((size_t)d.count * (size_t)d.width);
     if (!d.chars || !ids) {
         free(d.chars);
@@ -67,7 +57,7 @@ static wg_tokens *number_chars(const char *path, const wgi_mapping *m, uint32_t 
     for (int64_t i = 0; i < d.count; i++) {
         uint32_t c = 0;
         at += (size_t)wgi_utf8_decode(m->data + at, m->bytes - at, &c);
-        store(ids, d.width, i, id_of[c]);
+        wgi_token_store(ids, d.width, i, id_of[c]);
     }
     d.ids = ids;
     return wgi_tokens_new(d);
@@ -169,7 +159,7 @@ int64_t wg_tokens_encode(const wg_tokens *t, const char *text, int64_t **ids)
         return -1;
     }
     if (!t->data->chars && !t->data->bytes) {
-        wg_raise(WG_EARG, "tokens_encode: a token shard has no vocabulary of text");
+        wg_raise(WG_EARG, "tokens_encode: token ids and shards have no vocabulary of text");
         return -1;
     }
     const size_t bytes = strlen(text);

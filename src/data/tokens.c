@@ -50,6 +50,49 @@ wg_tokens *wgi_tokens_new(wgi_token_data d)
     return handle(data, 0, d.count);
 }
 
+void wgi_token_store(void *ids, int width, int64_t i, uint32_t id)
+{
+    if (width == 1)
+        ((uint8_t *)ids)[i] = (uint8_t)id;
+    else if (width == 2)
+        ((uint16_t *)ids)[i] = (uint16_t)id;
+    else
+        ((uint32_t *)ids)[i] = id;
+}
+
+int wgi_token_width(int64_t vocab)
+{
+    return vocab <= 1 << 8 ? 1 : vocab <= 1 << 16 ? 2 : 4;
+}
+
+wg_tokens *(wg_tokens_ids)(const int64_t *ids, int64_t n, int64_t vocab)
+{
+    if (wg_error_code()) return NULL;
+    if (n < 0 || (n && !ids) || vocab < 1 || vocab > (int64_t)1 << 32) {
+        wg_raise(WG_EARG, "tokens_ids: %lld ids of a vocabulary of %lld%s", (long long)n,
+                 (long long)vocab, n > 0 && !ids ? ", NULL" : "");
+        return NULL;
+    }
+    const int width = wgi_token_width(vocab);
+    void *copy = n < INT64_MAX / 4 ? malloc((size_t)n * (size_t)width + 1) : NULL;
+    if (!copy) {
+        wg_raise(WG_EMEM, "tokens_ids: out of memory");
+        return NULL;
+    }
+    for (int64_t i = 0; i < n; i++) {
+        if (ids[i] >= 0 && ids[i] < vocab) {
+            wgi_token_store(copy, width, i, (uint32_t)ids[i]);
+            continue;
+        }
+        wg_raise(WG_EINDEX, "tokens_ids: id %lld at %lld, the vocabulary has %lld",
+                 (long long)ids[i], (long long)i, (long long)vocab);
+        free(copy);
+        return NULL;
+    }
+    return wgi_tokens_new(
+        (wgi_token_data) { .width = width, .ids = copy, .count = n, .vocab = vocab });
+}
+
 wg_tokens *wg_tokens_part(wg_tokens *t, int64_t first, int64_t last)
 {
     if (!t) {

@@ -26,6 +26,11 @@ wg_tokens *wgi_tokens_new(wgi_token_data d);
 wgi_token_data *wgi_token_data_ref(wgi_token_data *d);
 void wgi_token_data_unref(wgi_token_data *d);
 
+/* Bytes of an id below vocab. */
+int wgi_token_width(int64_t vocab);
+/* ids[i] = id, unchecked. */
+void wgi_token_store(void *ids, int width, int64_t i, uint32_t id);
+
 /* Id i of the whole data, unchecked. */
 static inline int64_t wgi_token(const wgi_token_data *d, int64_t i)
 {

@@ -43,6 +43,11 @@ const wg_module_type wg_linear_type = {
     .name = "linear", .size = sizeof(linear), .init = linear_init, .forward = linear_forward
 };
 
+bool wgi_linear_in_out(const wg_module *m)
+{
+    return ((const linear *)m)->in_out;
+}
+
 wg_module *wg_linear_call(wg_linear_args a)
 {
     return wg_module_new(&wg_linear_type, &a);

@@ -15,6 +15,9 @@ bool wgi_divides(const wg_module *m, const char *divisor, int64_t d, const char 
 /* U(-bound, bound) of this shape: linear.c */
 wg_tensor *wgi_uniform_weight(wg_dims shape, double bound);
 
+/* m, a linear, keeps its weight as (in, out): linear.c */
+bool wgi_linear_in_out(const wg_module *m);
+
 /* Runs x through step 0 .. n-1 and lets go of each result once the next is made, so that without a
  * tape only two live at a time: sequence.c. The result is the innermost scope's. */
 typedef wg_tensor *(*wgi_step)(void *self, int64_t i, wg_tensor *x);

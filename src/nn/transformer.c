@@ -176,6 +176,13 @@ wg_tensor *wg_transformer_hidden(wg_module *m, wg_tensor *tokens, const wg_step 
     return wg_scope_return(s, hidden(m, tokens, step));
 }
 
+wg_tensor *wg_transformer_logits(wg_module *m, wg_tensor *x)
+{
+    if (!ready(m, x)) return wg_fail(WG_EARG, "transformer_logits: failed");
+    wg_scope s = wg_module_enter(m);
+    return wg_scope_return(s, wg_forward(((transformer *)m)->head, x));
+}
+
 /* From this many bytes of f32 logits on they are made in chunks. */
 enum { LARGE_LOGITS = 64 << 20 };
 

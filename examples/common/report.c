@@ -8,7 +8,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "settings.h"
+#include "program.h"
 
 double seconds_now(void)
 {
@@ -94,6 +94,7 @@ bool report_open(report *r, const char *log, bool resume, int64_t first, int64_t
                     .every = every,
                     .started = seconds_now(),
                     .val_loss = NAN };
+    if (!*log) return true;
     r->log = open_log(log, resume, first);
     return r->log || complain("%s: %s", log, strerror(errno));
 }
@@ -104,7 +105,7 @@ bool report_step(report *r, const step_report *s)
     if (evaluated) r->val_loss = s->val_loss;
     if (r->terminal || evaluated || s->step % r->every == 0 || s->step == r->last) print_line(r, s);
     if (evaluated) report_break(r); /* on a terminal these lines stay */
-    return write_log(r, s);
+    return !r->log || write_log(r, s);
 }
 
 void report_break(report *r)
@@ -115,8 +116,7 @@ void report_break(report *r)
 
 void report_close(report *r)
 {
-    if (!r->log) return;
     report_break(r);
-    fclose(r->log);
+    if (r->log) fclose(r->log);
     r->log = NULL;
 }

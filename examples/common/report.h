@@ -1,6 +1,6 @@
 /* What people and other programs see of a run: a progress line, and a log of JSON objects. */
-#ifndef GPT2_TRAIN_REPORT_H
-#define GPT2_TRAIN_REPORT_H
+#ifndef COMMON_REPORT_H
+#define COMMON_REPORT_H
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -25,7 +25,7 @@ typedef struct {
 
 /* Seconds of the monotonic clock. */
 double seconds_now(void);
-/* Opens the log; on a resume its lines after step `first` go. False when it complained. */
+/* Opens the log (an empty name: none); on a resume its lines after step `first` go. False when it complained. */
 bool report_open(report *r, const char *log, bool resume, int64_t first, int64_t last,
                  int64_t every);
 bool report_step(report *r, const step_report *s);
