@@ -226,18 +226,18 @@ static char *sample_file(size_t *bytes)
 
 static void read_keys(wg_gguf *f)
 {
-    double sum = 0;
+    volatile double sum = 0;
     int64_t n = 0;
     for (int64_t i = 0; i < wg_gguf_key_count(f); i++) {
         const char *key = wg_gguf_key(f, i);
         for (int64_t j = wg_gguf_array_size(f, key) - 1; j >= 0; j--) {
             const char *text = wg_gguf_array_string(f, key, j, &n);
             if (text) ck_assert_int_eq(text[n], 0);
-            sum += wg_gguf_array_double(f, key, j) + (double)wg_gguf_array_int(f, key, j);
+            sum = sum + wg_gguf_array_double(f, key, j) + (double)wg_gguf_array_int(f, key, j);
         }
         const char *text = wg_gguf_string(f, key, &n);
         if (text) ck_assert_int_eq(text[n], 0);
-        sum += wg_gguf_double(f, key, 0) + (double)wg_gguf_int(f, key, 0);
+        sum = sum + wg_gguf_double(f, key, 0) + (double)wg_gguf_int(f, key, 0);
     }
     wg_error_clear(); /* values of another type */
 }
@@ -250,12 +250,12 @@ static bool try_file(const char *path)
     const bool opened = f != NULL;
     if (!opened && !wg_error_code()) ck_abort_msg("refused without an error");
     if (opened) read_keys(f);
-    unsigned sum = 0;
+    volatile unsigned sum = 0;
     for (int64_t i = 0; i < wg_gguf_count(f); i++) {
         wg_tensor *t = wg_gguf_get(f, wg_gguf_name(f, i));
         if (!t) ck_abort_msg("a tensor with a name and without data");
         const unsigned char *data = wg_is_error(t) ? NULL : wg_data(t);
-        for (size_t j = 0; data && j < bytes_of(t); j++) sum += data[j];
+        for (size_t j = 0; data && j < bytes_of(t); j++) sum = sum + data[j];
     }
     wg_gguf_close(f);
     wg_scope_return(s, NULL);

@@ -1,5 +1,5 @@
-/* Damaged models: cut at any byte and changed at random, every format gives an error or a model that
- * runs. */
+/* Damaged models: cut at any byte and changed at random, every format gives an error or a model
+ * that runs. */
 #include "damage.h"
 #include "model_sample.h"
 #include "tensor/internal.h"
