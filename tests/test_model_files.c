@@ -1,5 +1,5 @@
-/* Hugging Face folders and llm.c's files made here by hand, as their own programs write them; what
- * contradicts itself is refused by name; saving is whole or not at all. */
+/* Hugging Face folders made here by hand, as transformers writes them; what contradicts itself is
+ * refused by name; saving is whole or not at all. */
 #include "model_sample.h"
 
 /* ---- folders --------------------------------------------------------------------------------- */
@@ -295,67 +295,6 @@ START_TEST(chat_templates_are_found)
 }
 END_TEST
 
-/* ---- llm.c ----------------------------------------------------------------------------------- */
-/* As train_gpt2.py's write_model does: kinds stacked over layers, a padded vocabulary. */
-static void write_llmc(const char *path, wg_module *m, wg_dtype d)
-{
-    static const char *const kinds[] = { "wte",
-                                         "wpe",
-                                         "h.#.ln_1.weight",
-                                         "h.#.ln_1.bias",
-                                         "h.#.attn.c_attn.weight",
-                                         "h.#.attn.c_attn.bias",
-                                         "h.#.attn.c_proj.weight",
-                                         "h.#.attn.c_proj.bias",
-                                         "h.#.ln_2.weight",
-                                         "h.#.ln_2.bias",
-                                         "h.#.mlp.c_fc.weight",
-                                         "h.#.mlp.c_fc.bias",
-                                         "h.#.mlp.c_proj.weight",
-                                         "h.#.mlp.c_proj.bias",
-                                         "ln_f.weight",
-                                         "ln_f.bias" };
-    const int32_t header[256] = { 20240326, d == WG_F32 ? 3 : 5, 24, 19, 2, 4, 32, 24 };
-    FILE *f = fopen(path, "wb");
-    fwrite(header, sizeof header, 1, f);
-    for (size_t k = 0; k < sizeof kinds / sizeof *kinds; k++)
-        for (int layer = 0; layer < 2; layer++) {
-            const char *hash = strchr(kinds[k], '#');
-            const char *name = hash    ? format("transformer.h.%d%s", layer, hash + 1)
-                               : k < 2 ? format("transformer.%s.weight", kinds[k])
-                                       : format("transformer.%s", kinds[k]);
-            if (!hash && layer) continue;
-            wg_tensor *t = wg_module_tensor(m, name);
-            const size_t bytes = (size_t)wg_numel(t) * wg_dtype_size(d);
-            void *data = malloc(bytes);
-            ck_assert_int_eq(wg_read(t, data, bytes, d), WG_OK);
-            fwrite(data, 1, bytes, f);
-            memset(data, 0x40, bytes < 5 * 32 * 4 ? bytes : 5 * 32 * 4); /* the padding's rows */
-            if (k == 0) fwrite(data, 1, 5 * 32 * wg_dtype_size(d), f);
-            free(data);
-        }
-    fclose(f);
-}
-
-START_TEST(llm_c_files_open_to_the_same_bits)
-{
-    static const wg_dtype dtypes[] = { WG_F32, WG_BF16 };
-    const wg_transformer_config c = small_gpt2();
-    for (int i = 0; i < 2; i++) {
-        wg_module *m = random_transformer(&c);
-        wg_module_cast(m, dtypes[i]);
-        wg_module_cast(m, WG_F32);
-        write_llmc(in_folder("llmc.bin"), m, dtypes[i]);
-        wg_model *back = wg_model_open(in_folder("llmc.bin"), .dtype = WG_F32);
-        expect_no_error();
-        ck_assert_int_eq(wg_model_kind(back), WG_FILE_LLMC);
-        ck_assert(apart(wg_model_module(back), m) == 0);
-        wg_model_free(back);
-        wg_module_free(m);
-    }
-}
-END_TEST
-
 /* ---- saving ---------------------------------------------------------------------------------- */
 START_TEST(a_folder_keeps_its_other_files_and_a_failure_leaves_nothing)
 {
@@ -435,15 +374,14 @@ END_TEST
 int main(void)
 {
     folder_make();
-    const int failed =
-        suite_run("model_files",
-                  (const TTest *[]) {
-                      folders_of_every_form_open_to_the_same_bits,
-                      a_configuration_that_contradicts_its_tensors_is_refused_by_name,
-                      wrong_folders_are_refused_by_name, fields_of_mistral_and_qwen2_are_honoured,
-                      chat_templates_are_found, llm_c_files_open_to_the_same_bits,
-                      a_folder_keeps_its_other_files_and_a_failure_leaves_nothing,
-                      what_no_format_can_say_is_refused, NULL });
+    const int failed = suite_run(
+        "model_files",
+        (const TTest *[]) { folders_of_every_form_open_to_the_same_bits,
+                            a_configuration_that_contradicts_its_tensors_is_refused_by_name,
+                            wrong_folders_are_refused_by_name,
+                            fields_of_mistral_and_qwen2_are_honoured, chat_templates_are_found,
+                            a_folder_keeps_its_other_files_and_a_failure_leaves_nothing,
+                            what_no_format_can_say_is_refused, NULL });
     folder_remove();
     return failed;
 }

@@ -26,8 +26,8 @@ static bool folder_has_one(const char *folder)
 static char *beside(const char *path)
 {
     const char *slash = strrchr(path, '/');
-    char *folder = slash ? strndup(path, (size_t)(slash - path) + 1) : strdup("./");
-    DIR *d = folder ? opendir(folder) : NULL;
+    char *folder = slash ? strndup(path, (size_t)(slash - path)) : strdup(".");
+    DIR *d = folder ? opendir(*folder ? folder : "/") : NULL;
     char *found = NULL;
     int n = 0;
     if (!folder) wg_raise(WG_EMEM, "%s: out of memory", path);
