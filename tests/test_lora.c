@@ -256,6 +256,94 @@ START_TEST(sixteen_bit_streams_stay_so)
 }
 END_TEST
 
+START_TEST(a_large_head_with_an_adapter_is_used_in_chunks)
+{
+    enum { LARGE_V = 20000, ROWS = 1000 };
+    wg_scope s = begin();
+    wg_transformer_config c = wg_gpt2_config(1, 1, 4, LARGE_V, 250);
+    wg_module *m = wg_transformer_new(&c);
+    ck_assert_int_eq(wg_lora_add(m, .rank = 2, .pattern = "lm_head,*.c_attn"), WG_OK);
+    fill(m);
+    static int64_t ids[2][ROWS];
+    for (int i = 0; i < ROWS; i++) {
+        ids[0][i] = i * 101 % LARGE_V;
+        ids[1][i] = i % 3 ? i * 7 % LARGE_V : -1;
+    }
+    wg_tensor *x = wg_from(ids[0], sizeof ids[0], WG_I64, WG_DIMS(4, 250)),
+              *y = wg_from(ids[1], sizeof ids[1], WG_I64, WG_DIMS(4, 250));
+    double loss[2];
+    int64_t peak[2];
+    wg_list g[2];
+    for (int whole = 0; whole < 2; whole++) {
+        const int64_t before = wg_memory_stats(wg_cpu()).current;
+        wg_memory_reset_peak(wg_cpu());
+        wg_scope inner = wg_scope_push();
+        wg_tensor *l = whole ? wg_cross_entropy(wg_forward(m, x), y, .ignore_index = WG_JUST(-1))
+                             : wg_transformer_loss(m, x, y);
+        wg_backward(l);
+        loss[whole] = wg_item(l);
+        pop(inner);
+        peak[whole] = wg_memory_stats(wg_cpu()).peak - before;
+        const wg_params p = wg_module_params(m);
+        g[whole] = wg_list_new(p.n);
+        for (int64_t i = 0; i < p.n; i++) {
+            if (!wg_requires_grad(p.p[i].tensor)) continue;
+            g[whole].t[i] = wg_affine(wg_grad_of(p.p[i].tensor), 1, 0);
+            wg_drop_grad(p.p[i].tensor);
+        }
+    }
+    ck_assert_double_eq_tol(loss[0], loss[1], 1e-6 * loss[1]);
+    int learned = 0;
+    for (int64_t i = 0; i < g[0].n; i++) {
+        if (!g[0].t[i]) continue;
+        learned++;
+        ck_assert_double_lt(distance(g[0].t[i], g[1].t[i]), 1e-5);
+    }
+    ck_assert_int_eq(learned, 4);
+    ck_assert_msg(peak[0] < peak[1], "%lld bytes, whole: %lld", (long long)peak[0],
+                  (long long)peak[1]);
+    wg_module_free(m);
+    pop(s);
+}
+END_TEST
+
+START_TEST(quantised_weights_stay_so_beside_adapters_and_merge_to_f32)
+{
+    wg_scope s = begin();
+    wg_transformer_config c = wg_llama_config(2, 4, 2, 32, 64, V, T);
+    c.names = WG_NAMES_HF_LLAMA;
+    wg_module *m = wg_transformer_new(&c);
+    {
+        const wg_scope inner = wg_scope_push();
+        const wg_params p = wg_module_params(m);
+        for (int64_t i = 0; i < p.n; i++)
+            if (wg_match("*_proj.weight", p.p[i].name))
+                wg_module_put(m, p.p[i].name, wg_cast(wg_detach(p.p[i].tensor), WG_Q8_0));
+        pop(inner);
+    }
+    wg_tensor *before = logits(m);
+    ck_assert_int_eq(wg_lora_add(m, .rank = 4, .pattern = "*_proj"), WG_OK);
+    ck_assert(same_bits(before, logits(m)));
+    wg_tensor *weight = wg_module_tensor(m, "model.layers.0.mlp.up_proj.weight");
+    ck_assert_int_eq(wg_dtype_of(weight), WG_Q8_0);
+    ck_assert_int_eq(wg_dtype_of(wg_module_tensor(m, "model.layers.0.mlp.up_proj.lora_A.weight")),
+                     WG_F32);
+    double loss[2];
+    train(m, 20, loss);
+    ck_assert_double_lt(loss[1], loss[0] - 0.1);
+    ck_assert_int_eq(wg_dtype_of(weight), WG_Q8_0);
+    wg_tensor *adapted = logits(m);
+    ck_assert_int_eq(wg_lora_save(m, in_folder("adapter")), WG_OK);
+    ck_assert_int_eq(wg_lora_merge(m), WG_OK);
+    ck_assert_int_eq(wg_dtype_of(weight), WG_F32); /* the handle is the same */
+    ck_assert(!wg_requires_grad(weight));
+    /* As many rows meet the dequantised weights in the quantised product, too. */
+    ck_assert_double_lt(distance(logits(m), adapted), 1e-5);
+    wg_module_free(m);
+    pop(s);
+}
+END_TEST
+
 /* ---- merging and removing -------------------------------------------------------------------- */
 
 START_TEST(merged_weights_give_the_same_logits)
@@ -628,6 +716,8 @@ int main(void)
                               gradients_are_right_in_f64_and_merging_is_exact,
                               dropout_acts_only_while_training_and_only_on_the_adapter,
                               sixteen_bit_streams_stay_so,
+                              a_large_head_with_an_adapter_is_used_in_chunks,
+                              quantised_weights_stay_so_beside_adapters_and_merge_to_f32,
                               merged_weights_give_the_same_logits,
                               a_tied_weight_is_adapted_but_not_merged,
                               removing_restores,
