@@ -133,8 +133,9 @@ static wg_status add_to_leaf(wgi_run *r, wgi_node *leaf, wg_tensor *d)
 /* Undoes broadcasting and promotion: d in the shape and dtype of the operand. */
 static wg_tensor *fit(wg_tensor *d, const wgi_meta *m)
 {
-    wg_dims want = wgi_dims(m->ndim, m->shape), is = wgi_shape(d);
-    if (!wgi_dims_equal(&want, &is)) d = wg_sum_to(d, want);
+    bool fits = d->ndim == m->ndim;
+    for (int i = 0; fits && i < m->ndim; i++) fits = d->shape[i] == m->shape[i];
+    if (!fits) d = wg_sum_to(d, wgi_dims(m->ndim, m->shape));
     if (!wgi_bad(d) && d->dtype != m->dtype) d = wg_cast(d, (wg_dtype)m->dtype);
     return d;
 }

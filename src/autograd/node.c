@@ -53,15 +53,15 @@ static size_t round16(size_t n)
 }
 
 /* One block: the struct, then edges, metas, saved, cotangents, dims, attr. NULL and WG_EMEM on failure. */
-static wgi_node *node_alloc(wgi_context *c, counts k)
+static wgi_node *node_alloc(wgi_context *c, const counts *k)
 {
-    size_t n_in = (size_t)k.in, n_out = (size_t)k.out;
+    size_t n_in = (size_t)k->in, n_out = (size_t)k->out;
     size_t edges = round16(sizeof(wgi_node)), metas = edges + round16(n_in * sizeof(wgi_edge));
     size_t saved = metas + round16((n_in + n_out) * sizeof(wgi_meta));
-    size_t cts = saved + round16((size_t)k.saved * sizeof(wgi_saved));
+    size_t cts = saved + round16((size_t)k->saved * sizeof(wgi_saved));
     size_t dims = cts + round16(n_out * sizeof(wg_tensor *));
-    size_t attr = dims + round16((size_t)k.dims * sizeof(int64_t));
-    size_t bytes = attr + round16(k.attr);
+    size_t attr = dims + round16((size_t)k->dims * sizeof(int64_t));
+    size_t bytes = attr + round16(k->attr);
     char *p = wgi_cpu_alloc(bytes);
     if (!p) {
         wg_raise(WG_EMEM, "out of memory for the tape");
@@ -72,13 +72,13 @@ static wgi_node *node_alloc(wgi_context *c, counts k)
     atomic_init(&n->refs, 1);
     atomic_flag_clear(&n->busy);
     n->bytes = bytes;
-    n->n_in = (int)k.in;
-    n->n_out = (int)k.out;
+    n->n_in = (int)k->in;
+    n->n_out = (int)k->out;
     n->edges = (wgi_edge *)(p + edges);
     n->meta = (wgi_meta *)(p + metas);
     n->saved = (wgi_saved *)(p + saved);
     n->cotangent = (wg_tensor **)(p + cts);
-    n->attr = k.attr ? p + attr : NULL;
+    n->attr = k->attr ? p + attr : NULL;
     n->file = c->file;
     n->line = c->line;
     n->meta[0].shape = (int64_t *)(p + dims); /* where the first one goes */
@@ -87,7 +87,7 @@ static wgi_node *node_alloc(wgi_context *c, counts k)
 
 wgi_node *wgi_leaf_new(wgi_context *c, const wg_tensor *t)
 {
-    wgi_node *n = node_alloc(c, (counts) { .out = 1, .dims = t->ndim });
+    wgi_node *n = node_alloc(c, &(counts) { .out = 1, .dims = t->ndim });
     if (!n) return NULL;
     n->flags = WGI_NODE_LEAF;
     n->cotangent[0] = NULL;
@@ -194,7 +194,8 @@ static counts count(const wg_op *op, wg_list in, wg_tensor **y, int n_out)
 wg_status wgi_record(wgi_context *c, const wg_op *op, wg_list in, const void *attr, wg_tensor **y,
                      int n_out, const uint64_t random[2])
 {
-    wgi_node *n = node_alloc(c, count(op, in, y, n_out));
+    const counts k = count(op, in, y, n_out);
+    wgi_node *n = node_alloc(c, &k);
     if (!n) return WG_EMEM;
     n->op = op;
     n->sequence = atomic_fetch_add_explicit(&sequence, 1, memory_order_relaxed);

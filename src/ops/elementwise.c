@@ -36,10 +36,16 @@ wg_status wgi_infer_float(wg_infer *c)
 
 static wg_status infer_broadcast(wg_infer *c, wg_dtype t)
 {
-    wg_dims x = wgi_shape(c->in.t[0]), y = wgi_shape(c->in.t[1]);
+    const wg_tensor *a = c->in.t[0], *b = c->in.t[1];
+    wg_dims *out = &c->out[0].shape;
     c->out[0].dtype = t;
     c->out[0].device = wgi_infer_device(c);
-    return wgi_broadcast(&x, &y, &c->out[0].shape);
+    bool same = a->ndim == b->ndim; /* the usual case without copies of wg_dims */
+    for (int i = 0; same && i < a->ndim; i++) same = (out->d[i] = a->shape[i]) == b->shape[i];
+    out->n = a->ndim;
+    if (same) return WG_OK;
+    const wg_dims x = wgi_shape(a), y = wgi_shape(b);
+    return wgi_broadcast(&x, &y, out);
 }
 
 wg_status wgi_infer_binary(wg_infer *c)
