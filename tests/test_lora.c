@@ -657,6 +657,19 @@ START_TEST(missing_and_superfluous_tensors_are_named)
     (void)!wg_lora_load(m, folder);
     fails(WG_ENOTFOUND, "there are no tensors in it");
     ck_assert_int_eq(wg_lora_count(m), 0);
+    p[2].name = AT ".base_layer.weight"; /* as PEFT saves it of an lm_head */
+    p[2].tensor = wg_affine(wg_module_tensor(m, "transformer.h.0.attn.c_attn.weight"), 1.1, 0);
+    ck_assert_int_eq(wg_safetensors_write(path, (wg_params) { 3, p }, NULL, 0), WG_OK);
+    (void)!wg_lora_load(m, folder);
+    fails(WG_EFORMAT, "is not the model's transformer.h.0.attn.c_attn.weight: another base");
+    p[2].tensor = wg_transpose(p[2].tensor, 0, 1);
+    ck_assert_int_eq(wg_safetensors_write(path, (wg_params) { 3, p }, NULL, 0), WG_OK);
+    (void)!wg_lora_load(m, folder);
+    fails(WG_ESHAPE, "has another shape than the model's");
+    p[2].tensor = wg_cast(wg_module_tensor(m, "transformer.h.0.attn.c_attn.weight"), WG_BF16);
+    ck_assert_int_eq(wg_safetensors_write(path, (wg_params) { 3, p }, NULL, 0), WG_OK);
+    ck_assert_int_eq(wg_lora_load(m, folder), WG_OK);
+    wg_lora_remove(m);
     p[0].tensor = wg_cast(p[0].tensor, WG_BF16); /* as 16-bit training saves them */
     ck_assert_int_eq(wg_safetensors_write(path, (wg_params) { 2, p }, NULL, 0), WG_OK);
     ck_assert_int_eq(wg_lora_load(m, folder), WG_OK);
