@@ -16,7 +16,7 @@ static wg_module *gpt2(void)
 
 static wg_module *llama(wg_name_table names, bool adjacent)
 {
-    wg_transformer_config c = wg_llama_config(2, 4, 2, 16, 24, V, T);
+    wg_transformer_config c = wg_llama_config(2, 4, 2, 32, 24, V, T);
     c.names = names;
     c.rope_adjacent = adjacent;
     wg_module *m = wg_transformer_new(&c);
@@ -497,9 +497,9 @@ START_TEST(names_in_the_file_are_those_of_peft)
     ck_assert_int_eq(wg_safetensors_count(f), 10);
     wg_tensor *t =
         wg_safetensors_get(f, "base_model.model.model.layers.1.self_attn.q_proj.lora_A.weight");
-    ck_assert(t && wg_size(t, 0) == 8 && wg_size(t, 1) == 16);
+    ck_assert(t && wg_size(t, 0) == 8 && wg_size(t, 1) == 32);
     t = wg_safetensors_get(f, "base_model.model.model.layers.1.mlp.down_proj.lora_B.weight");
-    ck_assert(t && wg_size(t, 0) == 16 && wg_size(t, 1) == 8);
+    ck_assert(t && wg_size(t, 0) == 32 && wg_size(t, 1) == 8);
     ck_assert(wg_safetensors_get(f, "base_model.model.model.layers.0.mlp.up_proj.lora_A.weight"));
     wg_safetensors_close(f);
     ck_assert(file_says(config, "\"target_modules\": [\n    \"q_proj\",\n"
@@ -520,7 +520,8 @@ START_TEST(names_in_the_file_are_those_of_peft)
 }
 END_TEST
 
-/* The rows of q and k as another convention of rope has them. */
+/* The rows of q and k as another convention of rope has them; heads of 8, so that the way there is not the
+ * way back. */
 static void copy_to_halves(wg_module *from, wg_module *to)
 {
     const wg_scope s = wg_scope_push();
@@ -534,7 +535,7 @@ static void copy_to_halves(wg_module *from, wg_module *to)
                                                                      : 0;
         const wg_dims shape = wg_shape(t);
         if (heads)
-            t = wg_reshape(wg_transpose(wg_reshape(t, WG_DIMS(heads, 2, 2, 16)), 1, 2), shape);
+            t = wg_reshape(wg_transpose(wg_reshape(t, WG_DIMS(heads, 4, 2, 32)), 1, 2), shape);
         ck_assert_int_eq(wg_assign(b.p[i].tensor, t), WG_OK);
     }
     pop(s);
