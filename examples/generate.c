@@ -4,192 +4,86 @@
  *     generate --model llama.gguf --chat --system "Be brief." --prompt "Why is the sky blue?"
  *
  * The text alone goes to standard output as it comes; rates go to standard error. */
-#include <errno.h>
-#include <getopt.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
-#include <wengert/wengert.h>
 
-enum { MAX_STOPS = 16 };
+#include "common/encode.h"
+#include "common/options.h"
+#include "common/program.h"
+#include "common/report.h"
 
-typedef struct {
-    const char *model, *tokenizer, *draft, *prompt, *system;
-    const char *stop[MAX_STOPS + 1];
-    int stops, threads;
-    int64_t tokens, context, drafted, beams;
-    wg_sampling sampling;
-    bool chat, ignore_end, no_echo;
-} options;
+const char program_name[] = "generate";
 
 typedef struct {
-    wg_generation *g;
-    double start, first;         /* seconds; first: of the first text, 0 before */
-    int64_t tokens_before_first; /* generated when it came */
-} progress;
+    const char *prompt, *system, *stop[STRINGS + 1];
+    char model[TEXT_SIZE], tokenizer[TEXT_SIZE], draft[TEXT_SIZE];
+    int64_t tokens, top_k, penalty_last, seed, context, drafted, beams, threads;
+    double temperature, top_p, min_p, repetition_penalty;
+    bool chat, echo, ignore_end;
+} settings;
 
-static double now(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
-
-/* ---- options --------------------------------------------------------------------------------- */
-
-static const char help[] =
-    "usage: generate --model PATH --prompt TEXT [options]\n"
-    "  --model PATH           a Hugging Face folder, a GGUF file, llama2.c's or llm.c's .bin\n"
-    "  --tokenizer PATH       where the model brings none, or another one\n"
-    "  --prompt TEXT          what to continue; empty: from the beginning-of-text token\n"
-    "  --no-echo              do not print the prompt before the text\n"
-    "  --chat                 the prompt is a message to the model, put into its chat template\n"
-    "  --system TEXT          the system's message of a chat\n"
-    "  --tokens N             at most so many tokens (256); 0: until the text ends\n"
-    "  --temperature T        0: always the most probable token (0.8)\n"
-    "  --top-k K              only the K most probable; 0: all (0)\n"
-    "  --top-p P              only the most probable that make up P; 1: all (0.95)\n"
-    "  --min-p P              only those of at least P times the most probable (0)\n"
-    "  --repetition-penalty R divides logits of tokens that stand in the text; 1: none (1)\n"
-    "  --penalty-last N       looks back so many tokens; 0: all (64)\n"
-    "  --seed N               of the random numbers (0)\n"
-    "  --stop TEXT            ends the text; may be given up to 16 times\n"
-    "  --ignore-end           goes on after end-of-text tokens\n"
-    "  --context N            positions at most; 0: as many as the model has (0)\n"
-    "  --draft PATH           a smaller model of the same vocabulary that proposes tokens\n"
-    "  --drafted N            so many at a time (4)\n"
-    "  --beams N              the most probable text that N beams find, instead of sampling\n"
-    "  --threads N            0: all cores (0)\n";
-
-static int fail(const char *message, const char *what)
-{
-    fprintf(stderr, "generate: %s%s\n", message, what);
-    return 1;
-}
-
-static bool read_int(const char *name, const char *text, int64_t least, int64_t most, int64_t *out)
-{
-    char *end;
-    errno = 0;
-    const long long v = strtoll(text, &end, 10);
-    if (!*text || *end || errno || v < least || v > most) {
-        fprintf(stderr, "generate: --%s takes a whole number from %lld to %lld, not '%s'\n", name,
-                (long long)least, (long long)most, text);
-        return false;
-    }
-    *out = v;
-    return true;
-}
-
-static bool read_real(const char *name, const char *text, double most, double *out)
-{
-    char *end;
-    const double v = strtod(text, &end);
-    if (!*text || *end || !(v >= 0 && v <= most)) {
-        fprintf(stderr, "generate: --%s takes a number from 0 to %g, not '%s'\n", name, most, text);
-        return false;
-    }
-    *out = v;
-    return true;
-}
-
+#define AT(field) offsetof(settings, field)
+#define ANY -1e300, 1e300
 /* clang-format off */
-static const struct option names[] = {
-    { "model", 1, NULL, 'm' }, { "tokenizer", 1, NULL, 'z' }, { "prompt", 1, NULL, 'p' },
-    { "no-echo", 0, NULL, 'e' }, { "chat", 0, NULL, 'c' }, { "system", 1, NULL, 'y' },
-    { "tokens", 1, NULL, 'n' }, { "temperature", 1, NULL, 't' }, { "top-k", 1, NULL, 'k' },
-    { "top-p", 1, NULL, 'q' }, { "min-p", 1, NULL, 'i' }, { "repetition-penalty", 1, NULL, 'r' },
-    { "penalty-last", 1, NULL, 'l' }, { "seed", 1, NULL, 's' }, { "stop", 1, NULL, 'S' },
-    { "ignore-end", 0, NULL, 'E' }, { "context", 1, NULL, 'C' }, { "draft", 1, NULL, 'd' },
-    { "drafted", 1, NULL, 'D' }, { "beams", 1, NULL, 'b' }, { "threads", 1, NULL, 'T' },
-    { "help", 0, NULL, 'h' }, { NULL, 0, NULL, 0 },
+static const option options[] = {
+    { "Files", .type = OPTION_SECTION },
+    { "model", OPTION_TEXT, AT(model), "", "a Hugging Face folder, a GGUF file, llama2.c's or llm.c's .bin", ANY, NULL },
+    { "tokenizer", OPTION_TEXT, AT(tokenizer), "", "a tokenizer; default: the model's own", ANY, NULL },
+    { "draft", OPTION_TEXT, AT(draft), "", "a smaller model of the same vocabulary, which proposes tokens", ANY, NULL },
+
+    { "Text", .type = OPTION_SECTION },
+    { "prompt", OPTION_STRING, AT(prompt), "", "what to continue; empty: from the beginning-of-text token", ANY, NULL },
+    { "echo", OPTION_FLAG, AT(echo), "true", "print the prompt before the text (not of a chat)", ANY, NULL },
+    { "chat", OPTION_FLAG, AT(chat), "false", "the prompt is a message, put into the model's chat template", ANY, NULL },
+    { "system", OPTION_STRING, AT(system), "", "the system's message of a chat", ANY, NULL },
+    { "tokens", OPTION_INT, AT(tokens), "256", "at most so many; 0: until the text ends", 0, 1e9, NULL },
+    { "stop", OPTION_STRINGS, AT(stop), "", "ends the text before it; may be given 16 times", ANY, NULL },
+    { "ignore-end", OPTION_FLAG, AT(ignore_end), "false", "goes on after end-of-text tokens", ANY, NULL },
+
+    { "Sampling", .type = OPTION_SECTION },
+    { "temperature", OPTION_REAL, AT(temperature), "0.8", "0: always the most probable token", 0, 1e6, NULL },
+    { "top-k", OPTION_INT, AT(top_k), "0", "only the k most probable; 0: all", 0, 1e9, NULL },
+    { "top-p", OPTION_REAL, AT(top_p), "0.95", "only the most probable that make up p; 1: all", 0, 1, NULL },
+    { "min-p", OPTION_REAL, AT(min_p), "0", "only those of at least p times the most probable", 0, 1, NULL },
+    { "repetition-penalty", OPTION_REAL, AT(repetition_penalty), "1", "divides the logits of tokens in the text", 0, 1e6, NULL },
+    { "penalty-last", OPTION_INT, AT(penalty_last), "64", "looks back so many tokens; 0: all", 0, 1e9, NULL },
+    { "seed", OPTION_INT, AT(seed), "0", "of the random numbers", 0, 9e18, NULL },
+    { "beams", OPTION_INT, AT(beams), "0", "the most probable text that so many beams find, unsampled; 0: off", 0, 256, NULL },
+
+    { "Running", .type = OPTION_SECTION },
+    { "context", OPTION_INT, AT(context), "0", "positions at most; 0: as many as the model has", 0, 1e9, NULL },
+    { "drafted", OPTION_INT, AT(drafted), "4", "tokens that --draft proposes at a time", 1, 64, NULL },
+    { "threads", OPTION_INT, AT(threads), "0", "0: all; the text is the same", 0, 4096, NULL },
+    { .name = NULL },
 };
 /* clang-format on */
 
-static bool take_sampling(options *o, int key, const char *name)
-{
-    int64_t seed = 0;
-    switch (key) {
-    case 't': return read_real(name, optarg, 1e6, &o->sampling.temperature);
-    case 'k': return read_int(name, optarg, 0, INT32_MAX, &o->sampling.top_k);
-    case 'q': return read_real(name, optarg, 1, &o->sampling.top_p);
-    case 'i': return read_real(name, optarg, 1, &o->sampling.min_p);
-    case 'r': return read_real(name, optarg, 1e6, &o->sampling.repetition_penalty);
-    case 'l': return read_int(name, optarg, 0, INT32_MAX, &o->sampling.penalty_last);
-    case 's':
-        if (!read_int(name, optarg, 0, INT64_MAX, &seed)) return false;
-        o->sampling.seed = (uint64_t)seed;
-        return true;
-    default: return false;
-    }
-}
-
-static bool take_option(options *o, int key, const char *name)
-{
-    int64_t threads = 0;
-    switch (key) {
-    case 'm': o->model = optarg; return true;
-    case 'z': o->tokenizer = optarg; return true;
-    case 'p': o->prompt = optarg; return true;
-    case 'e': return o->no_echo = true;
-    case 'c': return o->chat = true;
-    case 'y': o->system = optarg; return true;
-    case 'n': return read_int(name, optarg, 0, INT32_MAX, &o->tokens);
-    case 'S':
-        if (o->stops == MAX_STOPS) return !fail("more than 16 times ", "--stop");
-        o->stop[o->stops++] = optarg;
-        return true;
-    case 'E': return o->ignore_end = true;
-    case 'C': return read_int(name, optarg, 0, INT32_MAX, &o->context);
-    case 'd': o->draft = optarg; return true;
-    case 'D': return read_int(name, optarg, 1, 64, &o->drafted);
-    case 'b': return read_int(name, optarg, 1, 1024, &o->beams);
-    case 'T':
-        if (!read_int(name, optarg, 0, 4096, &threads)) return false;
-        o->threads = (int)threads;
-        return true;
-    default: return take_sampling(o, key, name);
-    }
-}
-
-/* 0: go on; else the exit status and one more. */
-static int parse(options *o, int argc, char **argv)
-{
-    int key, at = 0;
-    while ((key = getopt_long(argc, argv, "", names, &at)) != -1) {
-        if (key == 'h') {
-            fputs(help, stdout);
-            return 1;
-        }
-        if (key == '?' || !take_option(o, key, names[at].name)) return 2;
-    }
-    if (optind < argc) return 1 + fail("what is ", argv[optind]);
-    if (!o->model) return 1 + fail("no --model; --help lists the options", "");
-    if (o->beams && (o->draft || o->tokens == 0))
-        return 1 + fail("--beams takes no --draft, and a number of --tokens", "");
-    return 0;
-}
-
-/* ---- running --------------------------------------------------------------------------------- */
+typedef struct {
+    const settings *s;
+    const volatile int *stop;
+    wg_generation *g;
+    double start, first;         /* seconds; first: of the first text, 0 before */
+    int64_t tokens_before_first; /* generated when it came */
+} run;
 
 static bool write_text(void *self, const char *text, int64_t bytes)
 {
-    progress *p = self;
-    if (p->first == 0) {
-        p->first = now();
-        p->tokens_before_first = wg_generation_count(p->g).generated;
+    run *r = self;
+    if (r->first == 0) {
+        r->first = seconds_now();
+        r->tokens_before_first = wg_generation_count(r->g).generated;
     }
     fwrite(text, 1, (size_t)bytes, stdout);
-    return fflush(stdout) == 0; /* nobody reads any more */
+    return fflush(stdout) == 0 && !*r->stop; /* unless nobody reads any more */
 }
 
-static void report(const progress *p)
+static void report_rates(const run *r)
 {
-    const wg_generation_counts n = wg_generation_count(p->g);
-    const double end = now(), first = p->first ? p->first : end;
+    const wg_generation_counts n = wg_generation_count(r->g);
+    const double end = seconds_now(), first = r->first ? r->first : end;
     fprintf(stderr, "prompt: %lld tokens in %.3f s, %.1f tokens/s\n", (long long)n.read,
-            first - p->start, (double)n.read / (first - p->start));
-    const int64_t came = n.generated - p->tokens_before_first;
+            first - r->start, (double)n.read / (first - r->start));
+    const int64_t came = n.generated - r->tokens_before_first;
     if (came > 0)
         fprintf(stderr, "text: %lld tokens, %.1f tokens/s\n", (long long)n.generated,
                 (double)came / (end - first));
@@ -198,80 +92,96 @@ static void report(const progress *p)
                 (long long)n.accepted);
 }
 
-/* The prompt as it is, or as a chat (to be freed); NULL on errors. */
-static char *make_prompt(const options *o, const wg_model *m)
+/* The prompt as it is, or as a chat (to be freed); NULL when it complained or an error is pending. */
+static char *make_prompt(const settings *s, const wg_model *m)
 {
-    if (!o->chat) return strdup(o->prompt);
-    const wg_message messages[] = { { "system", o->system }, { "user", o->prompt } };
+    if (!s->chat) return strdup(s->prompt);
+    const wg_message messages[] = { { "system", s->system }, { "user", s->prompt } };
     const char *form = wg_model_chat_template(m);
-    if (!form) {
-        fail("the model has no chat template: ", o->model);
-        return NULL;
-    }
-    return wg_chat_prompt(form, messages + !o->system, 1 + (o->system != NULL));
+    if (form) return wg_chat_prompt(form, messages + !*s->system, 1 + (*s->system != 0));
+    complain("%s has no chat template", s->model);
+    return NULL;
 }
 
-static void search(const options *o, wg_generation *g, const wg_tokenizer *t, const char *prompt)
+/* The best continuation that beams find. */
+static void search(run *r, const wg_tokenizer *t, const char *prompt)
 {
-    int64_t *ids = NULL, n, *best[1024] = { 0 }, counts[1024], eos = wg_tokenizer_eos(t);
-    n = wg_tokenizer_encode(t, prompt, (int64_t)strlen(prompt), &ids,
-                            .bos =
-                                wg_tokenizer_bos(t) >= 0 && (!*prompt || wg_tokenizer_adds_bos(t)),
-                            .special = o->chat);
-    if (n >= 0 && wg_beam_search(g, { ids, n }, best, counts, NULL, .beams = o->beams,
-                                 .max_tokens = o->tokens, .stop = { &eos, eos >= 0 }) == WG_OK) {
-        char *text = wg_tokenizer_decode(t, best[0], counts[0], &n, .skip_special = true);
-        if (text) fwrite(text, 1, (size_t)n, stdout);
+    const settings *s = r->s;
+    int64_t *ids = NULL, *best[256] = { 0 }, counts[256], bytes = 0, eos = wg_tokenizer_eos(t);
+    const bool bos = wg_tokenizer_bos(t) >= 0 && (!*prompt || wg_tokenizer_adds_bos(t));
+    const int64_t n = wg_tokenizer_encode(t, prompt, (int64_t)strlen(prompt), &ids, .bos = bos,
+                                          .special = s->chat);
+    if (n >= 0 && wg_beam_search(r->g, { ids, n }, best, counts, NULL, .beams = s->beams,
+                                 .max_tokens = s->tokens, .stop = { &eos, eos >= 0 }) == WG_OK) {
+        char *text = wg_tokenizer_decode(t, best[0], counts[0], &bytes, .skip_special = true);
+        if (text) fwrite(text, 1, (size_t)bytes, stdout);
         free(text);
     }
-    for (int64_t i = 0; i < o->beams; i++) free(best[i]);
+    for (int64_t i = 0; i < s->beams; i++) free(best[i]);
     free(ids);
 }
 
-static void run(const options *o, const wg_model *m, const wg_model *draft, const wg_tokenizer *t)
+static void write_all(run *r, const wg_model *m, const wg_tokenizer *t)
 {
-    char *prompt = make_prompt(o, m);
-    progress p = { .g = wg_generation_new(wg_model_module(m), wg_model_module(draft),
-                                          .context = o->context, .drafted = o->drafted) };
-    if (prompt && p.g) {
-        if (!o->chat && !o->no_echo) fputs(prompt, stdout);
-        p.start = now();
-        if (o->beams)
-            search(o, p.g, t, prompt);
-        else
-            wg_generate_text(p.g, t, prompt, .special = o->chat, .max_tokens = o->tokens,
-                             .sampling = o->sampling, .stop = o->stop, .ignore_end = o->ignore_end,
-                             .on_text = write_text, .self = &p);
-        putchar('\n');
-        fflush(stdout);
-        report(&p);
-    }
-    wg_generation_free(p.g);
+    const settings *s = r->s;
+    char *prompt = make_prompt(s, m);
+    if (!prompt) return;
+    if (!s->chat && s->echo) fputs(prompt, stdout);
+    r->start = seconds_now();
+    if (s->beams)
+        search(r, t, prompt);
+    else
+        wg_generate_text(r->g, t, prompt, .special = s->chat, .max_tokens = s->tokens,
+                         .sampling = { .temperature = s->temperature,
+                                       .top_k = s->top_k,
+                                       .top_p = s->top_p,
+                                       .min_p = s->min_p,
+                                       .repetition_penalty = s->repetition_penalty,
+                                       .penalty_last = s->penalty_last,
+                                       .seed = (uint64_t)s->seed },
+                         .stop = s->stop, .ignore_end = s->ignore_end, .on_text = write_text,
+                         .self = r);
+    putchar('\n');
+    fflush(stdout);
+    report_rates(r);
     free(prompt);
+}
+
+static bool generate(const settings *s)
+{
+    run r = { .s = s, .stop = stop_flag() };
+    wg_tokenizer *own = NULL;
+    wg_model *m = wg_model_open(s->model, .no_tokenizer = *s->tokenizer != 0),
+             *draft = *s->draft ? wg_model_open(s->draft, .no_tokenizer = true) : NULL;
+    const wg_tokenizer *t = m ? tokenizer_of(m, s->model, s->tokenizer, &own) : NULL;
+    if (t && wg_error_code() == WG_OK)
+        r.g = wg_generation_new(wg_model_module(m), wg_model_module(draft), .context = s->context,
+                                .drafted = s->drafted);
+    if (r.g) write_all(&r, m, t);
+    const bool fine = r.g && wg_error_code() == WG_OK;
+    wg_generation_free(r.g);
+    wg_tokenizer_free(own);
+    wg_model_free(draft);
+    wg_model_free(m);
+    return fine || failed();
 }
 
 int main(int argc, char **argv)
 {
-    options o = { .prompt = "",
-                  .tokens = 256,
-                  .drafted = 4,
-                  .sampling = { .temperature = 0.8, .top_p = 0.95, .penalty_last = 64 } };
-    const int stop = parse(&o, argc, argv);
-    if (stop) return stop - 1;
-    wg_use_threads(o.threads);
-    const wg_scope s = wg_scope_push();
-    wg_model *m = wg_model_open(o.model, .no_tokenizer = o.tokenizer != NULL),
-             *draft = o.draft ? wg_model_open(o.draft, .no_tokenizer = true) : NULL;
-    wg_tokenizer *given = o.tokenizer ? wg_tokenizer_open(o.tokenizer) : NULL;
-    const wg_tokenizer *t = given ? given : wg_model_tokenizer(m);
-    int status = 0;
-    if (m && !t && wg_error_code() == WG_OK)
-        status = fail("the model brings no tokenizer: give one with --tokenizer: ", o.model);
-    if (status == 0 && wg_error_code() == WG_OK) run(&o, m, draft, t);
-    if (wg_error_code() != WG_OK) status = wg_error_print(stderr);
-    wg_tokenizer_free(given);
-    wg_model_free(draft);
-    wg_model_free(m);
-    (void)!wg_scope_pop(s);
-    return status;
+    static settings s;
+    options_default(&s, options);
+    if (options_want_help(argc, argv)) {
+        puts("usage: generate --model PATH --prompt TEXT [--NAME VALUE ...]\n"
+             "Writes text with a model from a file.");
+        options_help(&s, options);
+        return 0;
+    }
+    if (!options_read(&s, options, argc, argv)) return MISTAKE;
+    if (!*s.model) return complain("no --model; --help lists the options"), MISTAKE;
+    if (s.beams && (*s.draft || s.tokens == 0))
+        return complain("--beams goes with a number of --tokens and without --draft"), MISTAKE;
+    wg_use_threads((int)s.threads);
+    const wg_scope scope = wg_scope_push();
+    const bool fine = generate(&s);
+    return wg_scope_pop(scope) == WG_OK && fine ? 0 : FAILED;
 }

@@ -76,6 +76,15 @@ static bool set_text(char out[TEXT_SIZE], const char *text, const char *where)
     return true;
 }
 
+static bool add_string(const char **strings, const char *text, const char *where)
+{
+    int n = 0;
+    while (strings[n]) n++;
+    if (n == STRINGS) return complain("%s: given more than %d times", where, STRINGS);
+    strings[n] = text;
+    return true;
+}
+
 bool option_set(void *settings, const option *o, const char *text, const char *where)
 {
     void *field = (char *)settings + o->offset;
@@ -85,6 +94,8 @@ bool option_set(void *settings, const option *o, const char *text, const char *w
     case OPTION_FLAG: return set_flag(field, text, where);
     case OPTION_TEXT: return set_text(field, text, where);
     case OPTION_CHOICE: return set_choice(field, o, text, where);
+    case OPTION_STRING: *(const char **)field = text; return true;
+    case OPTION_STRINGS: return add_string(field, text, where);
     case OPTION_SECTION: break;
     }
     return false;
@@ -106,6 +117,8 @@ void option_print_value(FILE *f, const void *settings, const option *o)
         else
             fputs(text, f);
         break;
+    case OPTION_STRING: fputs(*(const char *const *)field, f); break;
+    case OPTION_STRINGS:
     case OPTION_SECTION: break;
     }
 }
@@ -115,7 +128,8 @@ void option_print_value(FILE *f, const void *settings, const option *o)
 void options_default(void *settings, const option *table)
 {
     for (const option *o = table; o->name; o++)
-        if (o->type != OPTION_SECTION) option_set(settings, o, o->fallback, o->name);
+        if (o->type != OPTION_SECTION && o->type != OPTION_STRINGS)
+            option_set(settings, o, o->fallback, o->name);
 }
 
 static bool read_flag(void *settings, const option *table, int argc, char **argv, int *i)
@@ -172,7 +186,9 @@ void options_help(const void *settings, const option *table)
         printf("  --%-17s %s", o->name, o->help);
         for (int i = 0; o->choices && o->choices[i]; i++)
             printf("%s%s", i ? ", " : *o->help ? ": " : "", o->choices[i]);
-        const bool empty = o->type == OPTION_TEXT && !*((const char *)settings + o->offset);
+        const char *field = (const char *)settings + o->offset;
+        const bool empty = (o->type == OPTION_TEXT && !*field) || o->type == OPTION_STRINGS ||
+                           (o->type == OPTION_STRING && !**(const char *const *)field);
         if (!empty) {
             fputs(" [", stdout);
             option_print_value(stdout, settings, o);

@@ -6,7 +6,7 @@
 #include <stddef.h>
 #include <stdio.h>
 
-enum { TEXT_SIZE = 4096 };
+enum { TEXT_SIZE = 4096, STRINGS = 16 };
 
 typedef enum {
     OPTION_SECTION,
@@ -14,7 +14,9 @@ typedef enum {
     OPTION_REAL,
     OPTION_FLAG,
     OPTION_TEXT,
-    OPTION_CHOICE
+    OPTION_CHOICE,
+    OPTION_STRING, /* of any length; the field points to the argument */
+    OPTION_STRINGS /* may be given STRINGS times; the field ends with NULL */
 } option_type;
 
 typedef struct {
@@ -27,7 +29,8 @@ typedef struct {
     const char *const *choices; /* NULL at the end */
 } option;
 
-/* Tables end with name NULL. Fields are int64_t, double, bool, char[TEXT_SIZE], int (of a choice). */
+/* Tables end with name NULL. Fields are int64_t, double, bool, char[TEXT_SIZE], int (of a choice),
+ * const char *, const char *[STRINGS + 1]. */
 
 /* NULL if there is none. '_' and '-' count as the same. */
 const option *option_find(const option *table, const char *name, size_t length);
