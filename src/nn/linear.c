@@ -43,6 +43,12 @@ const wg_module_type wg_linear_type = {
     .name = "linear", .size = sizeof(linear), .init = linear_init, .forward = linear_forward
 };
 
+wg_tensor *wgi_linear_rows(wg_module *m)
+{
+    linear *self = (linear *)m;
+    return self->in_out ? NULL : self->weight;
+}
+
 wg_module *wg_linear_call(wg_linear_args a)
 {
     return wg_module_new(&wg_linear_type, &a);
