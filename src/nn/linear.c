@@ -43,10 +43,9 @@ const wg_module_type wg_linear_type = {
     .name = "linear", .size = sizeof(linear), .init = linear_init, .forward = linear_forward
 };
 
-wg_tensor *wgi_linear_rows(wg_module *m)
+bool wgi_linear_in_out(const wg_module *m)
 {
-    linear *self = (linear *)m;
-    return self->in_out ? NULL : self->weight;
+    return ((const linear *)m)->in_out;
 }
 
 wg_module *wg_linear_call(wg_linear_args a)

@@ -14,8 +14,9 @@ bool wgi_divides(const wg_module *m, const char *divisor, int64_t d, const char 
 
 /* U(-bound, bound) of this shape: linear.c */
 wg_tensor *wgi_uniform_weight(wg_dims shape, double bound);
-/* A Linear's weight if it is kept as (out, in), NULL otherwise: linear.c */
-wg_tensor *wgi_linear_rows(wg_module *m);
+
+/* m, a linear, keeps its weight as (in, out): linear.c */
+bool wgi_linear_in_out(const wg_module *m);
 
 /* Runs x through step 0 .. n-1 and lets go of each result once the next is made, so that without a
  * tape only two live at a time: sequence.c. The result is the innermost scope's. */

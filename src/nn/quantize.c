@@ -17,8 +17,9 @@ static wg_tensor *meant(const wg_named_module *l, const char *pattern, wg_dtype 
     snprintf(name, 512, "%s%sweight", l->name, *l->name ? "." : "");
     if (pattern && !wg_match(pattern, name)) return NULL;
     *matches = true;
-    wg_tensor *w = wgi_linear_rows(l->module);
-    return w && wg_dtype_of(w) != t && wg_size(w, -1) % wg_dtype_block(t) == 0 ? w : NULL;
+    if (wgi_linear_in_out(l->module)) return NULL;
+    wg_tensor *w = wg_module_tensor(l->module, "weight");
+    return wg_dtype_of(w) != t && wg_size(w, -1) % wg_dtype_block(t) == 0 ? w : NULL;
 }
 
 void wg_module_quantize(wg_module *m, const char *pattern, wg_dtype t)
