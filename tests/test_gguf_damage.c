@@ -4,6 +4,7 @@
 #include "damage.h"
 #include "folder.h"
 #include "gguf_sample.h"
+#include "tensor/internal.h"
 
 /* ---- what must be refused -------------------------------------------------------------------- */
 /* A file made by hand. */
@@ -225,18 +226,18 @@ static char *sample_file(size_t *bytes)
 
 static void read_keys(wg_gguf *f)
 {
-    double sum = 0;
+    volatile double sum = 0;
     int64_t n = 0;
     for (int64_t i = 0; i < wg_gguf_key_count(f); i++) {
         const char *key = wg_gguf_key(f, i);
         for (int64_t j = wg_gguf_array_size(f, key) - 1; j >= 0; j--) {
             const char *text = wg_gguf_array_string(f, key, j, &n);
             if (text) ck_assert_int_eq(text[n], 0);
-            sum += wg_gguf_array_double(f, key, j) + (double)wg_gguf_array_int(f, key, j);
+            sum = sum + wg_gguf_array_double(f, key, j) + (double)wg_gguf_array_int(f, key, j);
         }
         const char *text = wg_gguf_string(f, key, &n);
         if (text) ck_assert_int_eq(text[n], 0);
-        sum += wg_gguf_double(f, key, 0) + (double)wg_gguf_int(f, key, 0);
+        sum = sum + wg_gguf_double(f, key, 0) + (double)wg_gguf_int(f, key, 0);
     }
     wg_error_clear(); /* values of another type */
 }
@@ -249,12 +250,12 @@ static bool try_file(const char *path)
     const bool opened = f != NULL;
     if (!opened && !wg_error_code()) ck_abort_msg("refused without an error");
     if (opened) read_keys(f);
-    unsigned sum = 0;
+    volatile unsigned sum = 0;
     for (int64_t i = 0; i < wg_gguf_count(f); i++) {
         wg_tensor *t = wg_gguf_get(f, wg_gguf_name(f, i));
         if (!t) ck_abort_msg("a tensor with a name and without data");
         const unsigned char *data = wg_is_error(t) ? NULL : wg_data(t);
-        for (size_t j = 0; data && j < bytes_of(t); j++) sum += data[j];
+        for (size_t j = 0; data && j < bytes_of(t); j++) sum = sum + data[j];
     }
     wg_gguf_close(f);
     wg_scope_return(s, NULL);
@@ -302,15 +303,41 @@ START_TEST(random_damage_neither_crashes_nor_leaks)
 }
 END_TEST
 
+START_TEST(every_failed_allocation_is_an_error)
+{
+    size_t bytes;
+    free(sample_file(&bytes));
+    bool struck = true;
+    for (int64_t n = 1; struck; n++) {
+        const wg_scope s = wg_scope_push();
+        wg_tensor *x = wg_ones(WG_DIMS(3));
+        wgi_fail_alloc_after(n);
+        wg_gguf *f = wg_gguf_open(in_folder("sample"));
+        wg_gguf_writer *w = wg_gguf_writer_new();
+        wg_gguf_put_from(w, f, NULL);
+        wg_gguf_put_string(w, "s", "text", -1);
+        wg_gguf_put_tensor(w, "x", x);
+        const wg_status st = wg_gguf_write(w, in_folder("short"));
+        struck = wgi_fail_alloc_left() == 0;
+        wgi_fail_alloc_after(0);
+        ck_assert_int_eq(st, struck ? WG_EMEM : WG_OK);
+        wg_gguf_writer_free(w);
+        wg_gguf_close(f);
+        wg_scope_return(s, NULL);
+        wg_error_clear();
+    }
+}
+END_TEST
+
 int main(void)
 {
     folder_make();
     const int failed = suite_run(
-        "gguf_damage", (const TTest *[]) { wrong_heads_are_refused, wrong_keys_are_refused,
-                                           wrong_tensors_are_refused,
-                                           tensors_of_other_types_leave_the_rest_readable,
-                                           a_file_cut_at_any_byte_is_refused,
-                                           random_damage_neither_crashes_nor_leaks, NULL });
+        "gguf_damage",
+        (const TTest *[]) {
+            wrong_heads_are_refused, wrong_keys_are_refused, wrong_tensors_are_refused,
+            tensors_of_other_types_leave_the_rest_readable, a_file_cut_at_any_byte_is_refused,
+            random_damage_neither_crashes_nor_leaks, every_failed_allocation_is_an_error, NULL });
     folder_remove();
     return failed;
 }

@@ -75,8 +75,8 @@ START_TEST(llama2c_and_gguf_give_the_same_bits_and_llama2cs_logits)
 }
 END_TEST
 
-/* How many of the 200 next tokens are llama2.c's; dequantised, so that the bits of the file are what
- * is tested. Only 16-bit and 8-bit weights promise the first sentence. */
+/* How many of the 200 next tokens are llama2.c's; dequantised, so that the bits of the file are
+ * what is tested. Only 16-bit and 8-bit weights promise the first sentence. */
 START_TEST(shortened_weights_open_and_follow_the_story)
 {
     static const struct {

@@ -1,7 +1,8 @@
-/* Damaged models: cut at any byte and changed at random, every format gives an error or a model that
- * runs. */
+/* Damaged models: cut at any byte and changed at random, every format gives an error or a model
+ * that runs. */
 #include "damage.h"
 #include "model_sample.h"
+#include "tensor/internal.h"
 
 /* Opens it and runs three tokens; whether it opened. */
 static bool try_model(const char *path)
@@ -165,12 +166,36 @@ START_TEST(what_is_no_model_is_refused)
 }
 END_TEST
 
+/* Every 7th of the library's allocations: opening and saving make many. */
+START_TEST(a_failed_allocation_is_an_error)
+{
+    const wg_transformer_config c[] = { small_llama(), small_gpt2() };
+    for (int i = 0; i < 4; i++) {
+        const char *path = in_folder(i & 1 ? "memory.gguf" : "memory");
+        save_sample(&c[i / 2], path);
+        bool struck = true;
+        for (int64_t n = 1; struck; n += 7) {
+            wgi_fail_alloc_after(n);
+            wg_model *m = wg_model_open(path, .trainable = i & 1);
+            const wg_status st = wg_model_save(m, in_folder(i & 1 ? "again" : "again.gguf"));
+            struck = wgi_fail_alloc_left() == 0;
+            wgi_fail_alloc_after(0);
+            ck_assert_msg(struck ? st != WG_OK : st == WG_OK, "allocation %d: %s", (int)n,
+                          wg_error_get() ? wg_error_get()->message : "no error");
+            wg_model_free(m);
+            wg_error_clear();
+        }
+    }
+}
+END_TEST
+
 int main(void)
 {
     folder_make();
     const int failed =
         suite_run("model_damage", (const TTest *[]) { llama2c_and_llmc_files, gguf_files, folders,
-                                                      what_is_no_model_is_refused, NULL });
+                                                      what_is_no_model_is_refused,
+                                                      a_failed_allocation_is_an_error, NULL });
     folder_remove();
     return failed;
 }

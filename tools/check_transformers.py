@@ -92,7 +92,7 @@ def randomise(model):
 
 
 def theirs(path, kind=None, **more):
-    """Computed in f32 of what is in the folder; a cast of the model would round rope's table too."""
+    """Of what is in the folder, in f32; a model cast to it would have a rounded rope table."""
     model = transformers.AutoModelForCausalLM.from_pretrained(
         path, dtype=torch.float32, **more).eval()
     if kind and type(model) is not kind:

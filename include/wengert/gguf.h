@@ -1,6 +1,6 @@
 /* GGUF, the file format of llama.cpp and ggml: metadata of named values, tensors in ggml's types.
- * Versions 2 and 3, little-endian. Source: https://github.com/ggml-org/ggml/blob/master/docs/gguf.md
- */
+ * Versions 2 and 3, little-endian.
+ * Source: https://github.com/ggml-org/ggml/blob/master/docs/gguf.md */
 #ifndef WENGERT_GGUF_H
 #define WENGERT_GGUF_H
 #include "base.h"

@@ -35,9 +35,9 @@ typedef struct {
 /** wg_model_open(path, .trainable = true): the model in a file or folder, whose kind is told by its
  * content. Weights are mapped and frozen where their layout allows it (all but GPT-2's matrices in
  * Hugging Face's order, which are transposed, and 16-bit vectors); norms and biases become f32, and
- * the stream runs in f32 (all f64 with .dtype = WG_F64). The module is in eval mode. The tokenizer is
- * the folder's or the file's; beside a llama2.c file tokenizer.bin, or the only tok*.bin, beside an
- * llm.c file none.
+ * the stream runs in f32 (all f64 with .dtype = WG_F64). The module is in eval mode, without
+ * dropout. The tokenizer is the folder's or the file's; of a llama2.c file tokenizer.bin beside it,
+ * or the only tok*.bin; an llm.c file has none.
  *
  * Everything is checked before it is made: every tensor of the model must be in the file with the
  * shape that the configuration says, and every tensor of the file must be used (save buffers such
@@ -49,8 +49,9 @@ typedef struct {
  * Sources: transformers' configuration and modeling files; llama.cpp's docs/gguf.md and
  * src/llama-model.cpp; llama2.c's export.py (version 0); llm.c's train_gpt2.py (write_model). */
 WG_API wg_model *wg_model_call(wg_model_args a);
-/** A model of a transformer made here; takes transformer and tokenizer (may be NULL) over, and frees
- * them at once if it fails: NULL and WG_EARG (no transformer, or one that has a parent), WG_EMEM. */
+/** A model of a transformer made here; takes transformer and tokenizer (may be NULL) over, and
+ * frees them at once if it fails: NULL and WG_EARG (no transformer, or one that has a parent),
+ * WG_EMEM. */
 WG_API wg_model *wg_model_wrap(wg_module *transformer, wg_tokenizer *tokenizer);
 /** NULL is fine. */
 WG_API void wg_model_free(wg_model *m);
@@ -74,8 +75,10 @@ typedef struct {
 /** wg_model_save(m, path, .kind = WG_FILE_GGUF, .dtype = WG_Q8_0): the model as transformers or
  * llama.cpp load it. Hugging Face: config.json, model.safetensors, tokenizer.json and the chat
  * template, every tensor in one floating dtype; an existing folder keeps its other files. GGUF:
- * metadata, tokenizer and tensors; norms, biases, positions and rows whose length the block does not
- * divide are f32, as llama.cpp's are. Written whole or not at all.
+ * metadata, tokenizer and tensors; norms, biases, positions and rows whose length the block does
+ * not divide are f32, as llama.cpp's are; what a GGUF file said beyond that goes along. A GPT-2
+ * without biases gets zeros, a window alone makes a Llama a Mistral (llama.cpp reads no window of
+ * architecture llama). Written whole or not at all.
  *
  * Errors: WG_EARG for a transformer that the format cannot say (by name), WG_EDTYPE, WG_EIO,
  * WG_EMEM; a pending error is returned and nothing is written. */

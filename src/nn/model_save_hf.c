@@ -257,8 +257,8 @@ static void remove_folder(const char *folder)
 /* The new folder takes the name; where there is one already, its files are replaced, each whole. */
 static void take_place(const char *temporary, const char *path)
 {
-    if (rename(temporary, path) == 0) return; /* also of an empty folder */
-    if (errno != ENOTEMPTY && errno != EEXIST) {
+    if (rename(temporary, path) == 0) return;                      /* also of an empty folder */
+    if (errno != ENOTEMPTY && errno != EEXIST && errno != EBUSY) { /* busy: "." */
         failed(path);
         return;
     }
