@@ -8,8 +8,8 @@
 #include "tokenizer_check.h"
 
 /* ---- the published texts --------------------------------------------------------------------- */
-/* Texts are apart by a line `__ggml_vocab_test__`, whose line ends belong to it; the ids of each are a
- * line. */
+/* Texts are apart by a line `__ggml_vocab_test__`, whose line ends belong to it; the ids of each
+ * are a line. */
 static void expect_published(const char *tokenizer, const char *texts)
 {
     static const char line[] = "\n__ggml_vocab_test__\n";

@@ -54,7 +54,7 @@ wg_status wgi_tokenizer_finish(wg_tokenizer *t, const char *what);
 /* Merges from scores: any two pieces that make a third, by its score. */
 wg_status wgi_pairs_from_scores(wg_tokenizer *t, const char *what);
 
-/* ---- the formats: each fills t, which its caller frees and finishes ----------------------------- */
+/* ---- the formats: each fills t, which its caller frees and finishes -------------------------- */
 wg_status wgi_open_json(wg_tokenizer *t, const char *path, const wgi_mapping *file);
 wg_status wgi_open_merges(wg_tokenizer *t, const char *vocab, const char *merges);
 wg_status wgi_open_sentencepiece(wg_tokenizer *t, const char *path, const wgi_mapping *file);
