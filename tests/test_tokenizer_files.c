@@ -194,6 +194,9 @@ static const struct {
     { "\"pre_tokenizer\":{\"type\":\"Split\",\"pattern\":{\"Regex\":\"a\"},\"behavior\":"
       "\"MergedWithNext\"}",
       "", "", "pre-tokenizer Split: behavior \"MergedWithNext\" is not supported" },
+    { "\"pre_tokenizer\":{\"type\":\"Sequence\",\"pretokenizers\":[{\"type\":\"ByteLevel\"},"
+      "{\"type\":\"Digits\"}]}",
+      "", "", "pre-tokenizer \"Digits\" after ByteLevel is not supported" },
     { BYTE_LEVEL, "\"dropout\":0.1,", "", "dropout of merges is not supported" },
     { BYTE_LEVEL, "\"end_of_word_suffix\":\"</w>\",", "", "end_of_word_suffix is not supported" },
     { BYTE_LEVEL, "\"unk_token\":\"none\",", "", "unk_token \"none\" is no token" },

@@ -32,6 +32,7 @@ struct wg_tokenizer {
     wgi_prefix prefix;
     bool metaspace; /* spaces were marked by a pre-tokenizer: tokenizer.json is written so, too */
     wgi_words words;
+    bool cuts_spellings;       /* while tokenizer.json is read: its ByteLevel has come */
     wgi_added raw, normalized; /* tokens looked for before and after normalising */
     int64_t bos, eos, unknown, padding, turn_end; /* -1: none */
     bool adds_bos, adds_eos;
