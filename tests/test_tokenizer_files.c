@@ -164,6 +164,17 @@ START_TEST(parts_of_tokenizer_json_mean_what_they_say)
 }
 END_TEST
 
+START_TEST(the_unknown_in_a_row_are_one_token_where_spaces_are_unknown_too)
+{
+    wg_tokenizer *t = open_text(
+        "t.json", "{\"normalizer\":{\"type\":\"Replace\",\"pattern\":{\"String\":\" \"},"
+                  "\"content\":\"" MARK "\"},\"model\":{\"unk_token\":\"?\",\"fuse_unk\":true,"
+                  "\"vocab\":{\"a\":0,\"?\":1},\"merges\":[]}}");
+    ck_assert_str_eq(encoded(t, "axy z  a ya", false), "0 1 0 1 0");
+    wg_tokenizer_free(t);
+}
+END_TEST
+
 START_TEST(special_tokens_are_told_from_added_ones_that_begin_alike)
 {
     wg_tokenizer *t = open_text(
@@ -466,6 +477,7 @@ int main(void)
                       sentencepiece_merges_by_score, sentencepiece_without_bytes_fuses_the_unknown,
                       sentencepiece_maps_characters, other_sentencepiece_models_are_refused_by_name,
                       llama2c_files_are_read, parts_of_tokenizer_json_mean_what_they_say,
+                      the_unknown_in_a_row_are_one_token_where_spaces_are_unknown_too,
                       special_tokens_are_told_from_added_ones_that_begin_alike,
                       what_a_vocabulary_lacks_is_an_error, what_is_not_supported_is_refused_by_name,
                       a_config_beside_names_the_ends, vocabulary_and_merges_find_each_other,
