@@ -16,7 +16,7 @@ static wg_module *gpt2(void)
 
 static wg_module *llama(wg_name_table names, bool adjacent)
 {
-    wg_transformer_config c = wg_llama_config(2, 4, 2, 16, 24, V, T);
+    wg_transformer_config c = wg_llama_config(2, 4, 2, 32, 24, V, T);
     c.names = names;
     c.rope_adjacent = adjacent;
     wg_module *m = wg_transformer_new(&c);
@@ -256,6 +256,94 @@ START_TEST(sixteen_bit_streams_stay_so)
 }
 END_TEST
 
+START_TEST(a_large_head_with_an_adapter_is_used_in_chunks)
+{
+    enum { LARGE_V = 20000, ROWS = 1000 };
+    wg_scope s = begin();
+    wg_transformer_config c = wg_gpt2_config(1, 1, 4, LARGE_V, 250);
+    wg_module *m = wg_transformer_new(&c);
+    ck_assert_int_eq(wg_lora_add(m, .rank = 2, .pattern = "lm_head,*.c_attn"), WG_OK);
+    fill(m);
+    static int64_t ids[2][ROWS];
+    for (int i = 0; i < ROWS; i++) {
+        ids[0][i] = i * 101 % LARGE_V;
+        ids[1][i] = i % 3 ? i * 7 % LARGE_V : -1;
+    }
+    wg_tensor *x = wg_from(ids[0], sizeof ids[0], WG_I64, WG_DIMS(4, 250)),
+              *y = wg_from(ids[1], sizeof ids[1], WG_I64, WG_DIMS(4, 250));
+    double loss[2];
+    int64_t peak[2];
+    wg_list g[2];
+    for (int whole = 0; whole < 2; whole++) {
+        const int64_t before = wg_memory_stats(wg_cpu()).current;
+        wg_memory_reset_peak(wg_cpu());
+        wg_scope inner = wg_scope_push();
+        wg_tensor *l = whole ? wg_cross_entropy(wg_forward(m, x), y, .ignore_index = WG_JUST(-1))
+                             : wg_transformer_loss(m, x, y);
+        wg_backward(l);
+        loss[whole] = wg_item(l);
+        pop(inner);
+        peak[whole] = wg_memory_stats(wg_cpu()).peak - before;
+        const wg_params p = wg_module_params(m);
+        g[whole] = wg_list_new(p.n);
+        for (int64_t i = 0; i < p.n; i++) {
+            if (!wg_requires_grad(p.p[i].tensor)) continue;
+            g[whole].t[i] = wg_affine(wg_grad_of(p.p[i].tensor), 1, 0);
+            wg_drop_grad(p.p[i].tensor);
+        }
+    }
+    ck_assert_double_eq_tol(loss[0], loss[1], 1e-6 * loss[1]);
+    int learned = 0;
+    for (int64_t i = 0; i < g[0].n; i++) {
+        if (!g[0].t[i]) continue;
+        learned++;
+        ck_assert_double_lt(distance(g[0].t[i], g[1].t[i]), 1e-5);
+    }
+    ck_assert_int_eq(learned, 4);
+    ck_assert_msg(peak[0] < peak[1], "%lld bytes, whole: %lld", (long long)peak[0],
+                  (long long)peak[1]);
+    wg_module_free(m);
+    pop(s);
+}
+END_TEST
+
+START_TEST(quantised_weights_stay_so_beside_adapters_and_merge_to_f32)
+{
+    wg_scope s = begin();
+    wg_transformer_config c = wg_llama_config(2, 4, 2, 32, 64, V, T);
+    c.names = WG_NAMES_HF_LLAMA;
+    wg_module *m = wg_transformer_new(&c);
+    {
+        const wg_scope inner = wg_scope_push();
+        const wg_params p = wg_module_params(m);
+        for (int64_t i = 0; i < p.n; i++)
+            if (wg_match("*_proj.weight", p.p[i].name))
+                wg_module_put(m, p.p[i].name, wg_cast(wg_detach(p.p[i].tensor), WG_Q8_0));
+        pop(inner);
+    }
+    wg_tensor *before = logits(m);
+    ck_assert_int_eq(wg_lora_add(m, .rank = 4, .pattern = "*_proj"), WG_OK);
+    ck_assert(same_bits(before, logits(m)));
+    wg_tensor *weight = wg_module_tensor(m, "model.layers.0.mlp.up_proj.weight");
+    ck_assert_int_eq(wg_dtype_of(weight), WG_Q8_0);
+    ck_assert_int_eq(wg_dtype_of(wg_module_tensor(m, "model.layers.0.mlp.up_proj.lora_A.weight")),
+                     WG_F32);
+    double loss[2];
+    train(m, 20, loss);
+    ck_assert_double_lt(loss[1], loss[0] - 0.1);
+    ck_assert_int_eq(wg_dtype_of(weight), WG_Q8_0);
+    wg_tensor *adapted = logits(m);
+    ck_assert_int_eq(wg_lora_save(m, in_folder("adapter")), WG_OK);
+    ck_assert_int_eq(wg_lora_merge(m), WG_OK);
+    ck_assert_int_eq(wg_dtype_of(weight), WG_F32); /* the handle is the same */
+    ck_assert(!wg_requires_grad(weight));
+    /* As many rows meet the dequantised weights in the quantised product, too. */
+    ck_assert_double_lt(distance(logits(m), adapted), 1e-5);
+    wg_module_free(m);
+    pop(s);
+}
+END_TEST
+
 /* ---- merging and removing -------------------------------------------------------------------- */
 
 START_TEST(merged_weights_give_the_same_logits)
@@ -409,9 +497,9 @@ START_TEST(names_in_the_file_are_those_of_peft)
     ck_assert_int_eq(wg_safetensors_count(f), 10);
     wg_tensor *t =
         wg_safetensors_get(f, "base_model.model.model.layers.1.self_attn.q_proj.lora_A.weight");
-    ck_assert(t && wg_size(t, 0) == 8 && wg_size(t, 1) == 16);
+    ck_assert(t && wg_size(t, 0) == 8 && wg_size(t, 1) == 32);
     t = wg_safetensors_get(f, "base_model.model.model.layers.1.mlp.down_proj.lora_B.weight");
-    ck_assert(t && wg_size(t, 0) == 16 && wg_size(t, 1) == 8);
+    ck_assert(t && wg_size(t, 0) == 32 && wg_size(t, 1) == 8);
     ck_assert(wg_safetensors_get(f, "base_model.model.model.layers.0.mlp.up_proj.lora_A.weight"));
     wg_safetensors_close(f);
     ck_assert(file_says(config, "\"target_modules\": [\n    \"q_proj\",\n"
@@ -432,7 +520,8 @@ START_TEST(names_in_the_file_are_those_of_peft)
 }
 END_TEST
 
-/* The rows of q and k as another convention of rope has them. */
+/* The rows of q and k as another convention of rope has them; heads of 8, so that the way there is not the
+ * way back. */
 static void copy_to_halves(wg_module *from, wg_module *to)
 {
     const wg_scope s = wg_scope_push();
@@ -446,7 +535,7 @@ static void copy_to_halves(wg_module *from, wg_module *to)
                                                                      : 0;
         const wg_dims shape = wg_shape(t);
         if (heads)
-            t = wg_reshape(wg_transpose(wg_reshape(t, WG_DIMS(heads, 2, 2, 16)), 1, 2), shape);
+            t = wg_reshape(wg_transpose(wg_reshape(t, WG_DIMS(heads, 4, 2, 32)), 1, 2), shape);
         ck_assert_int_eq(wg_assign(b.p[i].tensor, t), WG_OK);
     }
     pop(s);
@@ -569,6 +658,19 @@ START_TEST(missing_and_superfluous_tensors_are_named)
     (void)!wg_lora_load(m, folder);
     fails(WG_ENOTFOUND, "there are no tensors in it");
     ck_assert_int_eq(wg_lora_count(m), 0);
+    p[2].name = AT ".base_layer.weight"; /* as PEFT saves it of an lm_head */
+    p[2].tensor = wg_affine(wg_module_tensor(m, "transformer.h.0.attn.c_attn.weight"), 1.1, 0);
+    ck_assert_int_eq(wg_safetensors_write(path, (wg_params) { 3, p }, NULL, 0), WG_OK);
+    (void)!wg_lora_load(m, folder);
+    fails(WG_EFORMAT, "is not the model's transformer.h.0.attn.c_attn.weight: another base");
+    p[2].tensor = wg_transpose(p[2].tensor, 0, 1);
+    ck_assert_int_eq(wg_safetensors_write(path, (wg_params) { 3, p }, NULL, 0), WG_OK);
+    (void)!wg_lora_load(m, folder);
+    fails(WG_ESHAPE, "has another shape than the model's");
+    p[2].tensor = wg_cast(wg_module_tensor(m, "transformer.h.0.attn.c_attn.weight"), WG_BF16);
+    ck_assert_int_eq(wg_safetensors_write(path, (wg_params) { 3, p }, NULL, 0), WG_OK);
+    ck_assert_int_eq(wg_lora_load(m, folder), WG_OK);
+    wg_lora_remove(m);
     p[0].tensor = wg_cast(p[0].tensor, WG_BF16); /* as 16-bit training saves them */
     ck_assert_int_eq(wg_safetensors_write(path, (wg_params) { 2, p }, NULL, 0), WG_OK);
     ck_assert_int_eq(wg_lora_load(m, folder), WG_OK);
@@ -628,6 +730,8 @@ int main(void)
                               gradients_are_right_in_f64_and_merging_is_exact,
                               dropout_acts_only_while_training_and_only_on_the_adapter,
                               sixteen_bit_streams_stay_so,
+                              a_large_head_with_an_adapter_is_used_in_chunks,
+                              quantised_weights_stay_so_beside_adapters_and_merge_to_f32,
                               merged_weights_give_the_same_logits,
                               a_tied_weight_is_adapted_but_not_merged,
                               removing_restores,

@@ -1,4 +1,6 @@
 /* Modules whose weights are mapped or in blocks: put, frozen, cast, loaded, saved. */
+#include <math.h>
+
 #include "folder.h"
 #include "suite.h"
 #include "tensor/internal.h"
@@ -173,18 +175,165 @@ START_TEST(loads_replace_mappings_and_refuse_blocks)
 }
 END_TEST
 
+/* ---- wg_module_quantize ---------------------------------------------------------------------- */
+/* |a - b| / |b| */
+static double distance_of(wg_tensor *a, wg_tensor *b)
+{
+    const double far = wg_item(wg_sum(wg_square(wg_sub(a, b)), WG_ALL, false));
+    return sqrt(far / wg_item(wg_sum(wg_square(b), WG_ALL, false)));
+}
+
+START_TEST(a_quantised_llama_says_nearly_the_same)
+{
+    wg_scope s = wg_scope_push();
+    wg_seed(3);
+    wg_transformer_config c = wg_llama_config(2, 4, 2, 128, 352, 96, 32);
+    c.untied = true;
+    wg_module *m = wg_transformer_new(&c);
+    wg_tensor *tokens = wg_randint(0, 96, WG_DIMS(2, 20));
+    wg_use_grad(false);
+    wg_tensor *want = wg_forward(m, tokens);
+    static const struct {
+        wg_dtype t;
+        double most;
+    } steps[] = { { WG_Q8_0, 0.02 }, { WG_Q5_1, 0.1 }, { WG_Q4_0, 0.25 } };
+    for (int i = 0; i < 3; i++) {
+        wg_module *q = wg_transformer_new(&c);
+        wg_params from = wg_module_params(m);
+        for (int64_t k = 0; k < from.n; k++) wg_module_put(q, from.p[k].name, from.p[k].tensor);
+        wg_module_quantize(q, NULL, steps[i].t);
+        expect_no_error();
+        ck_assert_int_eq(wg_dtype_of(at(q, "model.layers.1.self_attn.k_proj.weight")), steps[i].t);
+        ck_assert_int_eq(wg_dtype_of(at(q, "lm_head.weight")), steps[i].t);
+        ck_assert_int_eq(wg_dtype_of(at(q, "model.embed_tokens.weight")), WG_F32);
+        ck_assert_int_eq(wg_dtype_of(at(m, "lm_head.weight")), WG_F32); /* was only shared */
+        const double far = distance_of(wg_forward(q, tokens), want);
+        expect_no_error();
+        ck_assert_msg(far > 0 && far < steps[i].most, "%s: %g", wg_dtype_name(steps[i].t), far);
+        wg_tensor *few = wg_forward(q, wg_narrow(tokens, 0, 0, 1)); /* 20 rows: in 8 bits */
+        ck_assert_double_lt(distance_of(few, wg_narrow(want, 0, 0, 1)), steps[i].most);
+        wg_module_free(q);
+    }
+    wg_module_free(m);
+    pop(s);
+}
+END_TEST
+
+START_TEST(quantising_chooses_by_name_and_leaves_what_has_no_blocks)
+{
+    wg_scope s = wg_scope_push();
+    wg_module *m = pair();
+    wg_sequential_add(m, wg_linear_new(32, 40));
+    wg_sequential_add(m, wg_linear_new(40, 8));
+    wg_sequential_add(m, wg_linear_new(64, 8, .in_out = true));
+    wg_module_quantize(m, "5.*", WG_Q4_0);
+    expect_error(WG_ENOTFOUND, "module_quantize: no Linear's weight is called \"5.*\"");
+    wg_module_quantize(m, "?.bias", WG_Q4_0);
+    expect_error(WG_ENOTFOUND, "module_quantize: ");
+    wg_module_quantize(m, NULL, WG_F16);
+    expect_error(WG_EDTYPE, "module_quantize: f16 has no blocks");
+    wg_module_quantize(m, "0.*", WG_Q4_0);
+    ck_assert_int_eq(wg_dtype_of(at(m, "0.weight")), WG_Q4_0);
+    ck_assert_int_eq(wg_dtype_of(at(m, "1.weight")), WG_F32);
+    wg_module_quantize(m, NULL, WG_Q8_0);
+    ck_assert_int_eq(wg_dtype_of(at(m, "0.weight")), WG_Q8_0);
+    ck_assert_int_eq(wg_dtype_of(at(m, "1.weight")), WG_Q8_0);
+    ck_assert_int_eq(wg_dtype_of(at(m, "2.weight")), WG_Q8_0);
+    ck_assert_int_eq(wg_dtype_of(at(m, "3.weight")), WG_F32);
+    ck_assert_int_eq(wg_dtype_of(at(m, "4.weight")), WG_F32);
+    ck_assert(!wg_requires_grad(at(m, "0.weight")) && wg_requires_grad(at(m, "0.bias")));
+    wg_module_quantize(m, NULL, WG_Q6_K); /* 256 divides none of these rows */
+    expect_no_error();
+    wg_module_free(m);
+    m = wg_linear_new(256, 2);
+    wg_module_quantize(m, "weight", WG_Q6_K);
+    expect_error(WG_EDTYPE, "cast: q6_k is only read");
+    ck_assert_int_eq(wg_dtype_of(at(m, "weight")), WG_F32);
+    wg_tensor *y = wg_forward(m, wg_require_grad(wg_randn(WG_DIMS(2, 256))));
+    wg_module_quantize(m, NULL, WG_Q8_0);
+    expect_error(WG_EGRAD, "weight is held by a graph");
+    ck_assert(wg_backward(wg_sum(y, WG_ALL, false)) == WG_OK);
+    wg_module_free(m);
+    pop(s);
+}
+END_TEST
+
+/* A frozen layer in blocks above one that learns: backward goes through it. */
+START_TEST(training_reaches_through_a_quantised_layer)
+{
+    wg_scope s = wg_scope_push();
+    wg_seed(5);
+    wg_module *m = pair();
+    wg_tensor *x = wg_randn(WG_DIMS(48, 64)), *goal = wg_randn(WG_DIMS(48, 32));
+    wg_module_quantize(m, "1.*", WG_Q4_0);
+    wg_optim *opt = wg_adamw_new(.model = m, .lr = 1e-2);
+    expect_no_error();
+    double first = 0, last = 0;
+    for (int i = 0; i < 40; i++) {
+        wg_scope step = wg_scope_push();
+        wg_tensor *loss = wg_mse_loss(.x = wg_forward(m, x), .target = goal);
+        last = wg_item(loss);
+        if (i == 0) first = last;
+        ck_assert(wg_backward(loss) == WG_OK);
+        wg_optim_step(opt);
+        pop(step);
+    }
+    ck_assert_msg(last < 0.6 * first, "%g to %g", first, last);
+    ck_assert_int_eq(wg_dtype_of(at(m, "1.weight")), WG_Q4_0);
+    wg_optim_free(opt);
+    wg_module_free(m);
+    pop(s);
+}
+END_TEST
+
+START_TEST(a_quantised_model_summarises_and_recomputes)
+{
+    wg_scope s = wg_scope_push();
+    wg_module *m = pair(), *alone = wg_linear_new(64, 32, .no_bias = true);
+    wg_module_quantize(m, NULL, WG_Q8_0);
+    wg_module_quantize(alone, NULL, WG_Q8_0);
+    char *text = NULL;
+    size_t size = 0;
+    FILE *f = open_memstream(&text, &size);
+    wg_module_summary(f, m, wg_randn(WG_DIMS(2, 64)));
+    fclose(f);
+    expect_no_error();
+    ck_assert_ptr_nonnull(strstr(text, "9,312 parameters, 96 trainable"));
+    free(text);
+    ck_assert_int_eq(wg_dtype_of(at(m, "0.weight")), WG_Q8_0);
+    wg_tensor *x = wg_require_grad(wg_randn(WG_DIMS(40, 64))), *dx[2];
+    for (int i = 0; i < 2; i++) {
+        wg_module_recompute(m, i == 1);
+        wg_tensor *loss = wg_sum(wg_square(wg_forward(m, x)), WG_ALL, false);
+        ck_assert(wg_grad(WG_LIST(loss), WG_LIST(x), WG_NO_LIST, 0, (wg_list) { 1, &dx[i] }) ==
+                  WG_OK);
+    }
+    ck_assert(same(dx[0], dx[1]));
+    ck_assert_int_eq(wg_numel(wg_forward(alone, x)), 40 * 32);
+    expect_no_error();
+    wg_module_free(m);
+    wg_module_free(alone);
+    pop(s);
+}
+END_TEST
+
 int main(void)
 {
     folder_make();
-    const int failed = suite_run("quant_module", (const TTest *[]) {
-                                                     a_put_value_is_shared_under_the_same_handle,
-                                                     mapped_and_quantised_parameters_are_frozen,
-                                                     put_says_what_does_not_fit_and_changes_nothing,
-                                                     a_tied_parameter_is_put_under_any_name,
-                                                     a_cast_gives_ordinary_memory_that_stays_frozen,
-                                                     loads_replace_mappings_and_refuse_blocks,
-                                                     NULL,
-                                                 });
+    const int failed =
+        suite_run("quant_module", (const TTest *[]) {
+                                      a_put_value_is_shared_under_the_same_handle,
+                                      mapped_and_quantised_parameters_are_frozen,
+                                      put_says_what_does_not_fit_and_changes_nothing,
+                                      a_tied_parameter_is_put_under_any_name,
+                                      a_cast_gives_ordinary_memory_that_stays_frozen,
+                                      loads_replace_mappings_and_refuse_blocks,
+                                      a_quantised_llama_says_nearly_the_same,
+                                      quantising_chooses_by_name_and_leaves_what_has_no_blocks,
+                                      training_reaches_through_a_quantised_layer,
+                                      a_quantised_model_summarises_and_recomputes,
+                                      NULL,
+                                  });
     folder_remove();
     return failed;
 }

@@ -8,8 +8,8 @@
 #include "tokenizer_check.h"
 
 /* ---- the published texts --------------------------------------------------------------------- */
-/* Texts are apart by a line `__ggml_vocab_test__`, whose line ends belong to it; the ids of each are a
- * line. */
+/* Texts are apart by a line `__ggml_vocab_test__`, whose line ends belong to it; the ids of each
+ * are a line. */
 static void expect_published(const char *tokenizer, const char *texts)
 {
     static const char line[] = "\n__ggml_vocab_test__\n";
@@ -195,6 +195,30 @@ START_TEST(long_runs_reach_no_limit_of_the_patterns)
 }
 END_TEST
 
+START_TEST(long_backtracking_reaches_no_limit_of_the_patterns)
+{
+    enum { N = 11 << 20 }; /* above PCRE2's limit of 10 million steps */
+    wgi_words w = { 0 };
+    wgi_cutter c;
+    bool whole;
+    char *text = malloc(N);
+    memset(text, ' ', N);
+    wgi_words_named(&w, "llama-bpe", &whole, "test");
+    ck_assert_int_eq(wgi_cutter_make(&c, &w), WG_OK);
+    const bool compiled = c.jit;
+    for (int jit = 0; jit < 2; jit++) {
+        int64_t counts[2] = { 0, 0 };
+        c.jit = jit && compiled;
+        ck_assert_int_eq(wgi_words_each(&w, &c, text, N, count_word, counts), WG_OK);
+        ck_assert_int_eq(counts[0], 1);
+    }
+    expect_no_error();
+    wgi_cutter_free(&c);
+    wgi_words_free(&w);
+    free(text);
+}
+END_TEST
+
 /* ---- there and back -------------------------------------------------------------------------- */
 static size_t random_bytes(char *text)
 {
@@ -252,6 +276,31 @@ START_TEST(any_bytes_and_any_unicode_come_back)
         expect_round_trips(t, names[i]);
         wg_tokenizer_free(t);
     }
+}
+END_TEST
+
+START_TEST(words_met_again_give_the_same_ids)
+{
+    enum { WORDS = 40000, LENGTH = 11 };
+    wg_tokenizer *t = wg_tokenizer_train(few_words, sizeof few_words - 1, 280);
+    char *text = malloc(WORDS * LENGTH + 1), *end = text;
+    int64_t *ids, k = 0;
+    /* 17576 words, alike in their first 8 bytes. */
+    for (int i = 0; i < WORDS; i++)
+        end += sprintf(end, " thethea%c%c%c", 'a' + i % 26, 'a' + i / 26 % 26, 'a' + i / 676 % 26);
+    const int64_t n = wg_tokenizer_encode(t, text, end - text, &ids);
+    for (const char *word = text; word < end; word += LENGTH) {
+        int64_t *alone;
+        const int64_t m = wg_tokenizer_encode(t, word, LENGTH, &alone);
+        ck_assert_int_le(k + m, n);
+        ck_assert_msg(memcmp(alone, ids + k, (size_t)m * sizeof *ids) == 0, "%.11s", word);
+        k += m;
+        free(alone);
+    }
+    ck_assert_int_eq(k, n);
+    free(ids);
+    free(text);
+    wg_tokenizer_free(t);
 }
 END_TEST
 
@@ -470,17 +519,17 @@ END_TEST
 int main(void)
 {
     folder_make();
-    const int failed =
-        suite_run("tokenizer",
-                  (const TTest *[]) {
-                      gpt2_gives_the_published_ids, llama_gives_the_published_ids,
-                      qwen2_gives_the_published_ids, llama2c_gives_the_published_story,
-                      patterns_cut_words_with_the_jit_and_without,
-                      long_runs_reach_no_limit_of_the_patterns, any_bytes_and_any_unicode_come_back,
-                      a_megabyte_of_one_letter_is_merged_like_a_short_word,
-                      special_tokens_are_text_unless_asked_for, wrong_arguments_are_refused,
-                      a_stream_gives_whole_characters_and_the_same_text,
-                      many_threads_encode_with_one_tokenizer, every_allocation_may_fail, NULL });
+    const int failed = suite_run(
+        "tokenizer",
+        (const TTest *[]) {
+            gpt2_gives_the_published_ids, llama_gives_the_published_ids,
+            qwen2_gives_the_published_ids, llama2c_gives_the_published_story,
+            patterns_cut_words_with_the_jit_and_without, long_runs_reach_no_limit_of_the_patterns,
+            long_backtracking_reaches_no_limit_of_the_patterns, any_bytes_and_any_unicode_come_back,
+            words_met_again_give_the_same_ids, a_megabyte_of_one_letter_is_merged_like_a_short_word,
+            special_tokens_are_text_unless_asked_for, wrong_arguments_are_refused,
+            a_stream_gives_whole_characters_and_the_same_text,
+            many_threads_encode_with_one_tokenizer, every_allocation_may_fail, NULL });
     folder_remove();
     return failed;
 }

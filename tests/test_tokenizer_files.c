@@ -29,6 +29,8 @@ START_TEST(sentencepiece_merges_by_score)
     ck_assert_str_eq(pieces(t, "ababab", false), " abab|ab");
     ck_assert_str_eq(pieces(t, " abab  a", false), " | abab| | |a");
     ck_assert_str_eq(pieces(t, "babab", false), " |b|abab");
+    ck_assert_str_eq(pieces(t, "cdcdc", false), " |cd|cd|c"); /* equal scores: the leftmost */
+    ck_assert_str_eq(pieces(t, "dcdcd", false), " |dc|dc|d");
     ck_assert_str_eq(pieces(t, "aof itb", false), " |a|of it|b");
     ck_assert_str_eq(pieces(t, "\xC3\xA9", false), " |\xC3\xA9");
     ck_assert_str_eq(encoded(t, "\n\xC3", false), "264 13 198"); /* as bytes: 3 + the byte */
@@ -146,6 +148,10 @@ START_TEST(parts_of_tokenizer_json_mean_what_they_say)
         { BYTE_LEVEL, "", "{\"id\":6,\"content\":\"ba\",\"special\":false,\"normalized\":false}",
           "abab", "a|ba|b" },
         { BYTE_LEVEL, "\"ignore_merges\":true,", "", "ab", "ab" },
+        { "\"pre_tokenizer\":null,\"normalizer\":{\"type\":\"NFC\"}", UNKNOWN, "",
+          "aG\xCC\x87\xFF"
+          "b",
+          "a|\xC4\xA0|<unk>|b" }, /* G and a dot above are one character */
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         wg_tokenizer *t =
@@ -155,6 +161,31 @@ START_TEST(parts_of_tokenizer_json_mean_what_they_say)
                       cases[i].pieces);
         wg_tokenizer_free(t);
     }
+}
+END_TEST
+
+START_TEST(the_unknown_in_a_row_are_one_token_where_spaces_are_unknown_too)
+{
+    wg_tokenizer *t = open_text(
+        "t.json", "{\"normalizer\":{\"type\":\"Replace\",\"pattern\":{\"String\":\" \"},"
+                  "\"content\":\"" MARK "\"},\"model\":{\"unk_token\":\"?\",\"fuse_unk\":true,"
+                  "\"vocab\":{\"a\":0,\"?\":1},\"merges\":[]}}");
+    ck_assert_str_eq(encoded(t, "axy z  a ya", false), "0 1 0 1 0");
+    wg_tokenizer_free(t);
+}
+END_TEST
+
+START_TEST(special_tokens_are_told_from_added_ones_that_begin_alike)
+{
+    wg_tokenizer *t = open_text(
+        "t.json",
+        small_json(BYTE_LEVEL, UNKNOWN,
+                   "{\"id\":6,\"content\":\"<x>\",\"special\":true},"
+                   "{\"id\":7,\"content\":\"<x>y\",\"special\":false,\"normalized\":false},"
+                   "{\"id\":8,\"content\":\"<z>\",\"special\":false}"));
+    ck_assert_str_eq(encoded(t, "<x>a<x>y<z>", true), "6 0 7 8");
+    ck_assert_str_eq(encoded(t, "<x>a<x>y<z>", false), "5 5 5 0 7 8");
+    wg_tokenizer_free(t);
 }
 END_TEST
 
@@ -194,6 +225,9 @@ static const struct {
     { "\"pre_tokenizer\":{\"type\":\"Split\",\"pattern\":{\"Regex\":\"a\"},\"behavior\":"
       "\"MergedWithNext\"}",
       "", "", "pre-tokenizer Split: behavior \"MergedWithNext\" is not supported" },
+    { "\"pre_tokenizer\":{\"type\":\"Sequence\",\"pretokenizers\":[{\"type\":\"ByteLevel\"},"
+      "{\"type\":\"Digits\"}]}",
+      "", "", "pre-tokenizer \"Digits\" after ByteLevel is not supported" },
     { BYTE_LEVEL, "\"dropout\":0.1,", "", "dropout of merges is not supported" },
     { BYTE_LEVEL, "\"end_of_word_suffix\":\"</w>\",", "", "end_of_word_suffix is not supported" },
     { BYTE_LEVEL, "\"unk_token\":\"none\",", "", "unk_token \"none\" is no token" },
@@ -443,6 +477,8 @@ int main(void)
                       sentencepiece_merges_by_score, sentencepiece_without_bytes_fuses_the_unknown,
                       sentencepiece_maps_characters, other_sentencepiece_models_are_refused_by_name,
                       llama2c_files_are_read, parts_of_tokenizer_json_mean_what_they_say,
+                      the_unknown_in_a_row_are_one_token_where_spaces_are_unknown_too,
+                      special_tokens_are_told_from_added_ones_that_begin_alike,
                       what_a_vocabulary_lacks_is_an_error, what_is_not_supported_is_refused_by_name,
                       a_config_beside_names_the_ends, vocabulary_and_merges_find_each_other,
                       what_is_no_tokenizer_is_said_so, gguf_metadata_are_checked,

@@ -5,8 +5,8 @@
 
 START_TEST(merges_are_those_of_the_definition)
 {
-    /* Pairs of aaabdaaabac: aa comes 4 times; then (a, b) and (aa, a) twice, of which (a, b) has the
-     * smaller ids; then (aa, ab). */
+    /* Pairs of aaabdaaabac: aa comes 4 times; then (a, b) and (aa, a) twice, of which (a, b) has
+     * the smaller ids; then (aa, ab). */
     wg_tokenizer *t = wg_tokenizer_train("aaabdaaabac", 11, 300);
     expect_no_error();
     ck_assert_int_eq(wg_tokenizer_size(t), 260);

@@ -56,17 +56,18 @@ typedef struct {
 } sentencepiece_options;
 
 #define MARK "\xE2\x96\x81"
-/* Merges by score: ab, then _ab, abab, _abab; `the` cannot be reached, "of it" is user-defined. */
+/* Merges by score: _abab, ab, _ab, abab, and cd as well as dc; "of it" is user-defined. */
 static inline void add_sentencepiece(sample *s, sentencepiece_options o)
 {
     static const struct {
         const char *text;
         float score;
         int type;
-    } words[] = { { "ab", -1, 1 },       { MARK "ab", -2, 1 },     { "abab", -3, 1 },
-                  { MARK "abab", 0, 1 }, { "of" MARK "it", 0, 4 }, { MARK, -10, 1 },
-                  { "a", -11, 1 },       { "b", -12, 1 },          { "i", -13, 1 },
-                  { "\xC3\xA9", -14, 1 } };
+    } words[] = { { "ab", -1, 1 },        { MARK "ab", -2, 1 },     { "abab", -3, 1 },
+                  { MARK "abab", 0, 1 },  { "of" MARK "it", 0, 4 }, { MARK, -10, 1 },
+                  { "a", -11, 1 },        { "b", -12, 1 },          { "i", -13, 1 },
+                  { "\xC3\xA9", -14, 1 }, { "cd", -5, 1 },          { "dc", -5, 1 },
+                  { "c", -15, 1 },        { "d", -15, 1 } };
     add_piece(s, "<unk>", 0, 2);
     add_piece(s, "<s>", 0, 3);
     add_piece(s, "</s>", 0, 3);

@@ -116,7 +116,8 @@ int settings_parse(settings *s, int argc, char **argv)
     if (!options_read(s, options, argc, argv)) return MISTAKE;
     char config[TEXT_SIZE], chosen[TEXT_SIZE];
     strcpy(config, s->config);
-    if (*config && (!read_config(s, config) || !options_read(s, options, argc, argv))) return MISTAKE;
+    if (*config && (!read_config(s, config) || !options_read(s, options, argc, argv)))
+        return MISTAKE;
     strcpy(chosen, s->preset);
     set_defaults(s);
     if (!read_preset(s, chosen)) return MISTAKE;

@@ -134,6 +134,12 @@ WG_API void wg_module_cast(wg_module *m, wg_dtype t);
  * read-only (mapped) is frozen from then on; the gradient of the old value is dropped. WG_ENOTFOUND; WG_ESHAPE names both
  * shapes; WG_EDTYPE for a parameter that would be neither floating nor in blocks; WG_EGRAD while a graph holds it. */
 WG_API void wg_module_put(wg_module *m, const char *path, wg_tensor *value);
+/** The weights of all Linears here and below, those whose full name matches the glob (NULL: every one), become blocks of
+ * t: q4_0, q4_1, q5_0, q5_1 or q8_0; they are frozen from then on. Left as they are: weights whose rows the block does not
+ * divide, those kept as (in, out), and embeddings, unless they are tied to such a weight. Weights in other blocks are
+ * quantised anew. WG_EDTYPE for another t, WG_ENOTFOUND if no name matches, WG_EGRAD (and nothing is changed) while a graph
+ * holds one. */
+WG_API void wg_module_quantize(wg_module *m, const char *pattern, wg_dtype t);
 /** Sets `training` here and below. */
 WG_API void wg_module_train(wg_module *m, bool on);
 /** Frozen parameters require no gradient (and lose the one they have), here and below; a tied one

@@ -1,4 +1,5 @@
-/* Texts as tokens: byte-level BPE (GPT-2, Llama-3, Qwen2), SentencePiece BPE (Llama-2), llama2.c's. */
+/* Texts as tokens: byte-level BPE (GPT-2, Llama-3, Qwen2), SentencePiece BPE (Llama-2),
+ * llama2.c's. */
 #ifndef WENGERT_TEXT_H
 #define WENGERT_TEXT_H
 #include "base.h"
@@ -12,16 +13,17 @@ extern "C" {
 typedef struct wg_tokenizer wg_tokenizer;
 /** Opens a folder (its tokenizer.json, else vocab.json + merges.txt, else encoder.json + vocab.bpe,
  * else tokenizer.model), or a file:
- * - Hugging Face's tokenizer.json with a BPE model: byte-level, or of characters with byte fallback;
- *   its pre-tokenizer's patterns go to PCRE2. tokenizer_config.json beside it names bos and eos;
- * - GPT-2's encoder.json or vocab.bpe, Hugging Face's vocab.json or merges.txt: each finds the other
- *   beside it (Sennrich et al. 2016, arXiv:1508.07909; Radford et al. 2019);
+ * - Hugging Face's tokenizer.json with a BPE model: byte-level, or of characters with byte
+ *   fallback; its pre-tokenizer's patterns go to PCRE2. tokenizer_config.json beside it names bos
+ *   and eos;
+ * - GPT-2's encoder.json or vocab.bpe, Hugging Face's vocab.json or merges.txt: each finds the
+ *   other beside it (Sennrich et al. 2016, arXiv:1508.07909; Radford et al. 2019);
  * - SentencePiece's tokenizer.model of the BPE kind (Kudo & Richardson 2018, arXiv:1808.06226);
  * - a GGUF file whose tokenizer.ggml.model is gpt2 or llama;
  * - llama2.c's tokenizer.bin.
- * What a file is is told by its content. Yours, to be freed; NULL and WG_ENOTFOUND, WG_EIO, WG_EMEM
- * or WG_EFORMAT: malformed, or it asks for what is not supported here (a Unigram or WordPiece model,
- * an unknown normalizer or pre-tokenizer), by name. */
+ * What a file is is told by its content. Yours, to be freed; NULL and WG_ENOTFOUND, WG_EIO,
+ * WG_EMEM or WG_EFORMAT: malformed, or it asks for what is not supported here (a Unigram or
+ * WordPiece model, an unknown normalizer or pre-tokenizer), by name. */
 WG_API wg_tokenizer *wg_tokenizer_open(const char *path);
 /** NULL is fine. */
 WG_API void wg_tokenizer_free(wg_tokenizer *t);
@@ -39,8 +41,9 @@ WG_API bool wg_tokenizer_adds_eos(const wg_tokenizer *t);
 WG_API bool wg_tokenizer_is_end(const wg_tokenizer *t, int64_t id);
 /** Whether id is a special token: one that stands for no text. */
 WG_API bool wg_tokenizer_is_special(const wg_tokenizer *t, int64_t id);
-/** The id of the token with exactly this text: a special token by its name ("<|im_end|>"), another by
- * the bytes it stands for (" the"), a byte token of SentencePiece as "<0x0A>"; -1 if there is none. */
+/** The id of the token with exactly this text: a special token by its name ("<|im_end|>"), another
+ * by the bytes it stands for (" the"), a byte token of SentencePiece as "<0x0A>"; -1 if there is
+ * none. */
 WG_API int64_t wg_tokenizer_find(const wg_tokenizer *t, const char *token);
 /** What id stands for, NUL-terminated: a special token's name, another's bytes. It lives as long as
  * t; *bytes (may be NULL) is its length. NULL out of range (no error). */
@@ -104,14 +107,14 @@ WG_API const char *wg_decoder_end(wg_decoder *d, int64_t *bytes);
 
 /* ---- making one ------------------------------------------------------------------------------ */
 /** Trains a byte-level BPE vocabulary on a text: the 256 bytes, merges of the most frequent pair of
- * neighbours within words (GPT-2's pattern; of equally frequent ones the pair with the smaller ids),
- * and <|endoftext|> as the last id, `vocab` (at least 257) in all; fewer if no pair is left that
- * comes twice. The same text gives the same vocabulary. Source: Sennrich et al. 2016,
+ * neighbours within words (GPT-2's pattern; of equally frequent ones the pair with the smaller
+ * ids), and <|endoftext|> as the last id, `vocab` (at least 257) in all; fewer if no pair is left
+ * that comes twice. The same text gives the same vocabulary. Source: Sennrich et al. 2016,
  * arXiv:1508.07909. Yours, to be freed; NULL and WG_EARG or WG_EMEM. */
 WG_API wg_tokenizer *wg_tokenizer_train(const char *text, int64_t bytes, int64_t vocab);
 /** Writes Hugging Face's tokenizer.json, whole or not at all. It gives the same ids here and there,
- * but for SentencePiece's (and llama2.c's) tokenizers: their scores become ranks of merges, as Hugging
- * Face converts them. WG_EARG for one that the format cannot hold, WG_EIO, WG_EMEM. */
+ * but for SentencePiece's (and llama2.c's) tokenizers: their scores become ranks of merges, as
+ * Hugging Face converts them. WG_EARG for one that the format cannot hold, WG_EIO, WG_EMEM. */
 WG_API WG_MUST_CHECK wg_status wg_tokenizer_save(const wg_tokenizer *t, const char *path);
 struct wg_gguf_writer;
 /** Puts the keys tokenizer.ggml.* of a GGUF file: model gpt2 with the name of its pre-tokenizer, or

@@ -1,7 +1,9 @@
 /* Blocks to f32; compiled once per level. The layouts are those of ggml-common.h: x is a block's
- * bytes, y its elements; d and m are its f16 scale and minimum. */
+ * bytes, y its elements; d and m are its f16 scale and minimum. Codes are handled as vectors of
+ * 16 bytes: left to themselves, compilers make slow loops of these. */
 #include "cpu/quant.h"
 
+#include "cpu/vec.h"
 #include "tensor/half.h"
 
 static inline float f16_at(const uint8_t *x)
@@ -11,6 +13,58 @@ static inline float f16_at(const uint8_t *x)
     return wgi_f16_to_f32(h);
 }
 
+typedef uint8_t codes __attribute__((vector_size(16)));
+typedef uint64_t words __attribute__((vector_size(16)));
+
+static inline codes codes_at(const void *x)
+{
+    codes q;
+    memcpy(&q, x, sizeof q);
+    return q;
+}
+
+/* y = q d, q signed */
+static inline void scale16(float *restrict y, codes q, float d)
+{
+#if defined(__AVX2__)
+    const __m128i low = (__m128i)q, high = _mm_srli_si128(low, 8);
+    const __m256 by = _mm256_set1_ps(d);
+    _mm256_storeu_ps(y, _mm256_mul_ps(_mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(low)), by));
+    _mm256_storeu_ps(y + 8, _mm256_mul_ps(_mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(high)), by));
+#else
+    int8_t c[16];
+    memcpy(c, &q, sizeof c);
+    for (int i = 0; i < 16; i++) y[i] = (float)c[i] * d;
+#endif
+}
+
+/* y = q d + m, each rounded */
+static inline void scale_and_shift16(float *restrict y, codes q, float d, float m)
+{
+    scale16(y, q, d);
+    for (int i = 0; i < 16; i++) y[i] += m;
+}
+
+static inline void scale(float *restrict y, const int8_t *q, int n, float d)
+{
+    for (int i = 0; i < n; i += 16) scale16(y + i, codes_at(q + i), d);
+}
+
+static inline void scale_and_shift(float *restrict y, const int8_t *q, int n, float d, float m)
+{
+    for (int i = 0; i < n; i += 16) scale_and_shift16(y + i, codes_at(q + i), d, m);
+}
+
+/* q = the nibbles of n bytes: the low ones of all, then the high ones, less `middle`. */
+static inline void nibbles(int8_t *q, const uint8_t *x, int n, uint8_t middle)
+{
+    for (int i = 0; i < n; i += 16) {
+        const codes low = (codes_at(x + i) & 15) - middle, high = (codes_at(x + i) >> 4) - middle;
+        memcpy(q + i, &low, sizeof low);
+        memcpy(q + n + i, &high, sizeof high);
+    }
+}
+
 /* ---- 32 elements ----------------------------------------------------------------------------- */
 
 /* d, 16 bytes of two elements: the first half's in the low nibbles. */
@@ -18,9 +72,10 @@ static void q4_0(float *restrict y, const void *from, int64_t blocks)
 {
     const uint8_t *x = from;
     for (int64_t b = 0; b < blocks; b++, x += 18, y += 32) {
+        const codes q = codes_at(x + 2);
         const float d = f16_at(x);
-        for (int i = 0; i < 16; i++) y[i] = (float)((x[2 + i] & 15) - 8) * d;
-        for (int i = 0; i < 16; i++) y[16 + i] = (float)((x[2 + i] >> 4) - 8) * d;
+        scale16(y, (q & 15) - 8, d);
+        scale16(y + 16, (q >> 4) - 8, d);
     }
 }
 
@@ -29,17 +84,19 @@ static void q4_1(float *restrict y, const void *from, int64_t blocks)
 {
     const uint8_t *x = from;
     for (int64_t b = 0; b < blocks; b++, x += 20, y += 32) {
+        const codes q = codes_at(x + 4);
         const float d = f16_at(x), m = f16_at(x + 2);
-        for (int i = 0; i < 16; i++) y[i] = (float)(x[4 + i] & 15) * d + m;
-        for (int i = 0; i < 16; i++) y[16 + i] = (float)(x[4 + i] >> 4) * d + m;
+        scale_and_shift16(y, q & 15, d, m);
+        scale_and_shift16(y + 16, q >> 4, d, m);
     }
 }
 
-static inline uint32_t u32_at(const uint8_t *x)
+/* 16 where the element's bit is set: bit i % 8 of byte i / 8. */
+static inline codes sixteens(const uint8_t *x)
 {
-    uint32_t u;
-    memcpy(&u, x, sizeof u);
-    return u;
+    const codes bit = { 1, 2, 4, 8, 16, 32, 64, 128, 1, 2, 4, 8, 16, 32, 64, 128 };
+    const words bytes = { x[0] * 0x0101010101010101u, x[1] * 0x0101010101010101u };
+    return (codes)(((codes)bytes & bit) == bit) & 16;
 }
 
 /* d, the fifth bits of all elements, 16 bytes of two elements. */
@@ -47,12 +104,10 @@ static void q5_0(float *restrict y, const void *from, int64_t blocks)
 {
     const uint8_t *x = from;
     for (int64_t b = 0; b < blocks; b++, x += 22, y += 32) {
+        const codes q = codes_at(x + 6);
         const float d = f16_at(x);
-        const uint32_t high = u32_at(x + 2);
-        for (int i = 0; i < 16; i++)
-            y[i] = (float)((int)((x[6 + i] & 15u) | (high >> i & 1) << 4) - 16) * d;
-        for (int i = 0; i < 16; i++)
-            y[16 + i] = (float)((int)(x[6 + i] >> 4 | (high >> (16 + i) & 1) << 4) - 16) * d;
+        scale16(y, ((q & 15) | sixteens(x + 2)) - 16, d);
+        scale16(y + 16, (q >> 4 | sixteens(x + 4)) - 16, d);
     }
 }
 
@@ -61,12 +116,10 @@ static void q5_1(float *restrict y, const void *from, int64_t blocks)
 {
     const uint8_t *x = from;
     for (int64_t b = 0; b < blocks; b++, x += 24, y += 32) {
+        const codes q = codes_at(x + 8);
         const float d = f16_at(x), m = f16_at(x + 2);
-        const uint32_t high = u32_at(x + 4);
-        for (int i = 0; i < 16; i++)
-            y[i] = (float)(int)((x[8 + i] & 15u) | (high >> i & 1) << 4) * d + m;
-        for (int i = 0; i < 16; i++)
-            y[16 + i] = (float)(int)(x[8 + i] >> 4 | (high >> (16 + i) & 1) << 4) * d + m;
+        scale_and_shift16(y, (q & 15) | sixteens(x + 4), d, m);
+        scale_and_shift16(y + 16, q >> 4 | sixteens(x + 6), d, m);
     }
 }
 
@@ -74,26 +127,42 @@ static void q5_1(float *restrict y, const void *from, int64_t blocks)
 static void q8_0(float *restrict y, const void *from, int64_t blocks)
 {
     const uint8_t *x = from;
-    for (int64_t b = 0; b < blocks; b++, x += 34, y += 32) {
-        const float d = f16_at(x);
-        for (int i = 0; i < 32; i++) y[i] = (float)(int8_t)x[2 + i] * d;
-    }
+    for (int64_t b = 0; b < blocks; b++, x += 34, y += 32)
+        scale(y, (const int8_t *)x + 2, 32, f16_at(x));
 }
 
 /* ---- 256 elements: parts of 16 or 32 with small integer scales of their own ------------------ */
+
+/* q = the pairs of bits of 32 bytes: the lowest of all first. */
+static inline void bit_pairs(int8_t *q, const uint8_t *x)
+{
+    for (int i = 0; i < 32; i += 16) {
+        const codes v = codes_at(x + i), pair[4] = { v & 3, v >> 2 & 3, v >> 4 & 3, v >> 6 };
+        for (int k = 0; k < 4; k++) memcpy(q + 32 * k + i, &pair[k], sizeof v);
+    }
+}
+
+/* q (256) += `add` where a bit is set: bit k of 32 bytes for elements 32 k .. */
+static inline void add_bits(int8_t *q, const uint8_t *x, uint8_t add)
+{
+    for (int i = 0; i < 256; i += 16) {
+        const codes bit = (codes_at(x + i % 32) >> i / 32 & 1) * add, v = codes_at(q + i) + bit;
+        memcpy(q + i, &v, sizeof v);
+    }
+}
 
 /* 16 bytes of scale (low nibble) and minimum, 64 of four elements, d, dmin. */
 static void q2_k(float *restrict y, const void *from, int64_t blocks)
 {
     const uint8_t *x = from;
+    int8_t q[256];
     for (int64_t b = 0; b < blocks; b++, x += 84) {
         const float d = f16_at(x + 80), dmin = f16_at(x + 82);
-        for (int part = 0; part < 16; part++, y += 16) {
-            const uint8_t *q = x + 16 + part / 8 * 32 + part % 2 * 16;
-            const int shift = part % 8 / 2 * 2;
-            const float scale = d * (float)(x[part] & 15), least = dmin * (float)(x[part] >> 4);
-            for (int i = 0; i < 16; i++) y[i] = scale * (float)(q[i] >> shift & 3) - least;
-        }
+        bit_pairs(q, x + 16);
+        bit_pairs(q + 128, x + 48);
+        for (int part = 0; part < 16; part++, y += 16)
+            scale_and_shift(y, q + 16 * part, 16, d * (float)(x[part] & 15),
+                            -(dmin * (float)(x[part] >> 4)));
     }
 }
 
@@ -107,29 +176,41 @@ static inline int q3_k_scale(const uint8_t *s, int part)
 static void q3_k(float *restrict y, const void *from, int64_t blocks)
 {
     const uint8_t *x = from;
+    int8_t q[256];
     for (int64_t b = 0; b < blocks; b++, x += 110) {
         const float d = f16_at(x + 108);
-        for (int part = 0; part < 16; part++, y += 16) {
-            const uint8_t *high = x + part % 2 * 16, *q = x + 32 + part / 8 * 32 + part % 2 * 16;
-            const int shift = part % 8 / 2 * 2, bit = part / 2;
-            const float scale = d * (float)q3_k_scale(x + 96, part);
-            for (int i = 0; i < 16; i++) {
-                const int v = (q[i] >> shift & 3) - (high[i] >> bit & 1 ? 0 : 4);
-                y[i] = scale * (float)v;
-            }
+        bit_pairs(q, x + 32);
+        bit_pairs(q + 128, x + 64);
+        add_bits(q, x, 4);
+        for (int i = 0; i < 256; i += 16) {
+            const codes v = codes_at(q + i) - 4;
+            memcpy(q + i, &v, sizeof v);
         }
+        for (int part = 0; part < 16; part++, y += 16)
+            scale(y, q + 16 * part, 16, d * (float)q3_k_scale(x + 96, part));
     }
 }
 
 /* The 6-bit scales and minima of q4_k and q5_k: 12 bytes for eight of each. */
-static inline void k_scale(const uint8_t *s, int part, int *scale, int *least)
+static inline void k_scale(const uint8_t *s, int part, int *most, int *least)
 {
     if (part < 4) {
-        *scale = s[part] & 63;
+        *most = s[part] & 63;
         *least = s[part + 4] & 63;
     } else {
-        *scale = (s[part + 4] & 15) | s[part - 4] >> 6 << 4;
+        *most = (s[part + 4] & 15) | s[part - 4] >> 6 << 4;
         *least = s[part + 4] >> 4 | s[part] >> 6 << 4;
+    }
+}
+
+/* x: d, dmin, 12 bytes of scales. */
+static inline void scale_k(float *restrict y, const int8_t *restrict q, const uint8_t *x)
+{
+    const float d = f16_at(x), dmin = f16_at(x + 2);
+    for (int part = 0; part < 8; part++) {
+        int s, m;
+        k_scale(x + 4, part, &s, &m);
+        scale_and_shift(y + 32 * part, q + 32 * part, 32, d * (float)s, -(dmin * (float)m));
     }
 }
 
@@ -137,16 +218,10 @@ static inline void k_scale(const uint8_t *s, int part, int *scale, int *least)
 static void q4_k(float *restrict y, const void *from, int64_t blocks)
 {
     const uint8_t *x = from;
-    for (int64_t b = 0; b < blocks; b++, x += 144) {
-        const float d = f16_at(x), dmin = f16_at(x + 2);
-        for (int part = 0; part < 8; part++, y += 32) {
-            const uint8_t *q = x + 16 + part / 2 * 32;
-            const int shift = part % 2 * 4;
-            int s, l;
-            k_scale(x + 4, part, &s, &l);
-            const float scale = d * (float)s, least = dmin * (float)l;
-            for (int i = 0; i < 32; i++) y[i] = scale * (float)(q[i] >> shift & 15) - least;
-        }
+    int8_t q[256];
+    for (int64_t b = 0; b < blocks; b++, x += 144, y += 256) {
+        for (int part = 0; part < 4; part++) nibbles(q + 64 * part, x + 16 + 32 * part, 32, 0);
+        scale_k(y, q, x);
     }
 }
 
@@ -154,19 +229,11 @@ static void q4_k(float *restrict y, const void *from, int64_t blocks)
 static void q5_k(float *restrict y, const void *from, int64_t blocks)
 {
     const uint8_t *x = from;
-    for (int64_t b = 0; b < blocks; b++, x += 176) {
-        const float d = f16_at(x), dmin = f16_at(x + 2);
-        for (int part = 0; part < 8; part++, y += 32) {
-            const uint8_t *high = x + 16, *q = x + 48 + part / 2 * 32;
-            const int shift = part % 2 * 4;
-            int s, l;
-            k_scale(x + 4, part, &s, &l);
-            const float scale = d * (float)s, least = dmin * (float)l;
-            for (int i = 0; i < 32; i++) {
-                const int v = (q[i] >> shift & 15) | (high[i] >> part & 1) << 4;
-                y[i] = scale * (float)v - least;
-            }
-        }
+    int8_t q[256];
+    for (int64_t b = 0; b < blocks; b++, x += 176, y += 256) {
+        for (int part = 0; part < 4; part++) nibbles(q + 64 * part, x + 48 + 32 * part, 32, 0);
+        add_bits(q, x + 16, 16);
+        scale_k(y, q, x);
     }
 }
 
@@ -174,19 +241,19 @@ static void q5_k(float *restrict y, const void *from, int64_t blocks)
 static void q6_k(float *restrict y, const void *from, int64_t blocks)
 {
     const uint8_t *x = from;
+    int8_t q[256], high[256];
     for (int64_t b = 0; b < blocks; b++, x += 210) {
         const float d = f16_at(x + 208);
-        for (int part = 0; part < 16; part++, y += 16) {
-            const int half = part / 8, in_half = part % 8 * 16; /* elements 16 part .. */
-            const uint8_t *low = x + half * 64 + in_half % 64,
-                          *high = x + 128 + half * 32 + in_half % 32;
-            const int shift = in_half / 64 * 4, pair = in_half / 32 * 2;
-            const float scale = d * (float)(int8_t)x[192 + part];
-            for (int i = 0; i < 16; i++) {
-                const int v = ((low[i] >> shift & 15) | (high[i] >> pair & 3) << 4) - 32;
-                y[i] = scale * (float)v;
-            }
+        nibbles(q, x, 64, 32);
+        nibbles(q + 128, x + 64, 64, 32);
+        bit_pairs(high, x + 128);
+        bit_pairs(high + 128, x + 160);
+        for (int i = 0; i < 256; i += 16) {
+            const codes v = codes_at(q + i) + codes_at(high + i) * 16;
+            memcpy(q + i, &v, sizeof v);
         }
+        for (int part = 0; part < 16; part++, y += 16)
+            scale(y, q + 16 * part, 16, d * (float)(int8_t)x[192 + part]);
     }
 }
 

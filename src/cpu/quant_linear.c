@@ -266,7 +266,8 @@ wg_status wgi_quant_product(const wgi_gemm_args *g)
     if (m == 0 || g->n == 0) return WG_OK;
     if (g->k == 0) return no_sums(g);
     const bool wide = g->a.type == WG_F64 || g->c.type == WG_F64;
-    if (!wide && g->beta == 0 && m <= WGI_QUANT_FEW_ROWS) return few_rows(g, m);
+    const int64_t most = kernel_of(g->b.type) ? WGI_QUANT_FEW_ROWS : WGI_QUANT_FEW_ROWS_F32;
+    if (!wide && g->beta == 0 && m <= most) return few_rows(g, m);
     return tiles(g, false);
 }
 

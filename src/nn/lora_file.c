@@ -133,21 +133,54 @@ typedef struct {
     bool fresh;         /* m has no adapters yet */
 } loading;
 
+/* What a tensor is to its module. */
+typedef enum { TENSOR_A, TENSOR_B, TENSOR_WEIGHT, TENSOR_BIAS } tensor_kind;
+static const char *const suffixes[] = { [TENSOR_A] = A,
+                                        [TENSOR_B] = B,
+                                        [TENSOR_WEIGHT] = ".base_layer.weight",
+                                        [TENSOR_BIAS] = ".base_layer.bias" };
+
 /* The site that a tensor belongs to, -1 and an error: none. */
-static int64_t site_named(const loading *l, const char *name, bool *is_b)
+static int64_t site_named(const loading *l, const char *name, tensor_kind *kind)
 {
-    const size_t n = strlen(name), prefix = sizeof PREFIX - 1, suffix = sizeof A - 1;
-    if (n > prefix + suffix && strncmp(name, PREFIX, prefix) == 0) {
-        const char *end = name + n - suffix, *path = name + prefix;
-        *is_b = strcmp(end, B) == 0;
-        if (*is_b || strcmp(end, A) == 0)
-            for (int64_t i = 0; i < l->sites.n; i++)
-                if (strlen(l->names[i]) == (size_t)(end - path) &&
-                    strncmp(l->names[i], path, (size_t)(end - path)) == 0)
-                    return i;
+    const size_t prefix = sizeof PREFIX - 1;
+    const bool prefixed = strncmp(name, PREFIX, prefix) == 0;
+    for (int k = 0; prefixed && k < (int)(sizeof suffixes / sizeof *suffixes); k++) {
+        const char *path = name + prefix;
+        const size_t n = strlen(path), suffix = strlen(suffixes[k]);
+        if (n <= suffix || strcmp(path + n - suffix, suffixes[k]) != 0) continue;
+        *kind = (tensor_kind)k;
+        for (int64_t i = 0; i < l->sites.n; i++)
+            if (strlen(l->names[i]) == n - suffix && !strncmp(l->names[i], path, n - suffix))
+                return i;
     }
     wg_raise(WG_ENOTFOUND, "%s: \"%.200s\" belongs to no linear of the model", l->path, name);
     return -1;
+}
+
+/* PEFT saves a copy of the base of an adapted lm_head. It has to be the model's weight, but for the
+ * rounding of a 16-bit one; one in blocks is not compared. */
+static wg_status check_base(const loading *l, const char *name, wg_tensor *t,
+                            const wgi_lora_site *s, const char *own)
+{
+    if (wg_is_error(t)) return wg_error_code();
+    wg_tensor *base = wg_module_tensor(s->linear, own);
+    if (!base) return wg_error_code();
+    if (own[0] == 'w' && wgi_linear_in_out(s->linear)) base = wg_transpose(base, 0, 1);
+    const wg_dims a = wg_shape(t), b = wg_shape(base);
+    if (a.n != b.n || memcmp(a.d, b.d, (size_t)a.n * sizeof a.d[0]) != 0)
+        return wg_raise(WG_ESHAPE, "%s: \"%.200s\" has another shape than the model's %s.%s",
+                        l->path, name, s->path, own);
+    if (!wg_dtype_is_float(wg_dtype_of(base)) || !wg_numel(base)) return WG_OK;
+    const wg_scope inner = wg_scope_push();
+    base = wg_cast(base, WG_F32);
+    t = wg_cast(wg_to(t, wg_device_of(base)), WG_F32);
+    const double most = wg_item(wg_max(wg_abs(base), WG_ALL, false)),
+                 far = wg_item(wg_max(wg_abs(wg_sub(t, base)), WG_ALL, false));
+    wg_scope_return(inner, NULL);
+    if (wg_error_code() || far <= most / 128) return wg_error_code(); /* bf16: 2^-8 */
+    return wg_raise(WG_EFORMAT, "%s: \"%.200s\" is not the model's %s.%s: another base model?",
+                    l->path, name, s->path, own);
 }
 
 static wg_status check_shape(const loading *l, const char *name, const wg_tensor *t, int64_t rows,
@@ -170,14 +203,19 @@ static wg_status sort_tensors(loading *l)
     const int64_t rank = l->config.adapter.rank;
     for (int64_t j = 0; j < wg_safetensors_count(l->file); j++) {
         const char *name = wg_safetensors_name(l->file, j);
-        bool is_b;
-        const int64_t i = site_named(l, name, &is_b);
+        tensor_kind kind;
+        const int64_t i = site_named(l, name, &kind);
         if (i < 0) return wg_error_code();
         wg_tensor *t = wg_safetensors_get(l->file, name);
         const wgi_lora_site *s = &l->sites.s[i];
-        if (check_shape(l, name, t, is_b ? s->out : rank, is_b ? rank : s->in) != WG_OK)
-            return wg_error_code();
-        *(is_b ? &l->b[i] : &l->a[i]) = t;
+        wg_status st;
+        if (kind == TENSOR_A)
+            st = check_shape(l, name, l->a[i] = t, rank, s->in);
+        else if (kind == TENSOR_B)
+            st = check_shape(l, name, l->b[i] = t, s->out, rank);
+        else
+            st = check_base(l, name, t, s, kind == TENSOR_WEIGHT ? "weight" : "bias");
+        if (st != WG_OK) return st;
     }
     return WG_OK;
 }

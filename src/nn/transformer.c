@@ -1,6 +1,7 @@
 /* A decoder-only transformer by configuration: GPT-2, Llama and their kin. */
 #include <math.h>
 
+#include "wengert/autograd.h"
 #include "wengert/error.h"
 #include "wengert/ops.h"
 #include "wengert/scope.h"
@@ -186,6 +187,32 @@ wg_tensor *wg_transformer_logits(wg_module *m, wg_tensor *x)
 /* From this many bytes of f32 logits on they are made in chunks. */
 enum { LARGE_LOGITS = 64 << 20 };
 
+/* x (n, C), targets (n) -> (): the sum of the losses */
+static void rows_loss(void *head, wg_list in, wg_list out)
+{
+    out.t[0] = wg_cross_entropy(wg_forward(*(wg_module **)head, in.t[0]), in.t[1],
+                                .ignore_index = WG_JUST(-1), .reduction = WG_SUM);
+}
+
+/* For a head that is no plain Linear (one with an adapter): chunks whose logits backward makes again. */
+static wg_tensor *chunked_loss(transformer *self, wg_tensor *x, wg_tensor *targets)
+{
+    const int64_t rows = wg_numel(targets), most = LARGE_LOGITS / sizeof(float) / self->c.vocab;
+    x = wg_reshape(x, WG_DIMS(rows, self->c.width));
+    targets = wg_reshape(targets, WG_DIMS(rows));
+    wg_tensor *sum = NULL;
+    for (int64_t at = 0; at < rows && wg_error_code() == WG_OK;) {
+        const int64_t left = rows - at, n = most < 1 ? 1 : most < left ? most : left;
+        wg_tensor *part;
+        wg_list in = WG_LIST(wg_narrow(x, 0, at, n), wg_narrow(targets, 0, at, n));
+        wg_recompute(rows_loss, &self->head, sizeof self->head, in, (wg_list) { 1, &part });
+        sum = sum ? wg_add(sum, part) : part;
+        at += n;
+    }
+    wg_tensor *counts = wg_ne(targets, wg_cast(wg_full(WG_DIMS(), -1), WG_I64));
+    return wg_div(sum, wg_sum(wg_cast(counts, wg_dtype_of(sum)), WG_ALL, false));
+}
+
 wg_tensor *wg_transformer_loss(wg_module *m, wg_tensor *tokens, wg_tensor *targets)
 {
     if (!ready(m, tokens)) return wg_fail(WG_EARG, "transformer_loss: failed");
@@ -196,6 +223,8 @@ wg_tensor *wg_transformer_loss(wg_module *m, wg_tensor *tokens, wg_tensor *targe
     if (bytes > LARGE_LOGITS && wg_module_is(self->head, &wg_linear_type))
         loss = wg_linear_cross_entropy(x, wg_module_tensor(self->head, "weight"), targets,
                                        .ignore_index = WG_JUST(-1));
+    else if (bytes > LARGE_LOGITS && wg_numel(targets) == wg_numel(tokens))
+        loss = chunked_loss(self, x, targets);
     else
         loss = wg_cross_entropy(wg_forward(self->head, x), targets, .ignore_index = WG_JUST(-1));
     return wg_scope_return(s, loss);

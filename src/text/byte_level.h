@@ -1,6 +1,6 @@
 /* GPT-2's spelling of bytes as printable characters, in which byte-level vocabularies are stored
- * (Radford et al. 2019, encoder.py, bytes_to_unicode): ! to ~, ¡ to ¬ and ® to ÿ are themselves, the
- * other 68 bytes are U+0100 and on, in their order. */
+ * (Radford et al. 2019, encoder.py, bytes_to_unicode): ! to ~, ¡ to ¬ and ® to ÿ are themselves,
+ * the other 68 bytes are U+0100 and on, in their order. */
 #ifndef WGI_TEXT_BYTE_LEVEL_H
 #define WGI_TEXT_BYTE_LEVEL_H
 #include <stddef.h>

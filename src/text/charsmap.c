@@ -1,7 +1,7 @@
 /* SentencePiece's precompiled_charsmap: 4 bytes size of the double array, the array, the texts.
- * Sources: src/normalizer.cc of SentencePiece; darts.h of Darts-clone, whose units hold a label (low
- * byte), an offset (bits 10 on, shifted by 8 more if bit 9 is set), bit 8: a leaf follows, bit 31: a
- * leaf, whose other bits are its value. All integers are little-endian. */
+ * Sources: src/normalizer.cc of SentencePiece; darts.h of Darts-clone, whose units hold a label
+ * (low byte), an offset (bits 10 on, shifted by 8 more if bit 9 is set), bit 8: a leaf follows,
+ * bit 31: a leaf, whose other bits are its value. All integers are little-endian. */
 #include <stdlib.h>
 #include <string.h>
 

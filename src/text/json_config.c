@@ -31,7 +31,8 @@ static int64_t find(const wg_tokenizer *t, const char *text)
     return -1;
 }
 
-/* "bos_token": a string, or an object with "content". Names a token that must be there, or is null. */
+/* "bos_token": a string, or an object with "content". Names a token that must be there, or is
+ * null. */
 static wg_status read_token(const wg_tokenizer *t, const json_t *config, const char *key,
                             int64_t *id, const char *path)
 {

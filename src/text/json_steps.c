@@ -123,8 +123,27 @@ static wg_status add_metaspace(wg_tokenizer *t, const json_t *object, const char
     return wgi_words_add(&t->words, WGI_CUT_ISOLATED, " [^ ]*|[^ ]+", false, path);
 }
 
+/* Punctuation is Unicode's and all of ASCII's; alone, or runs of it. */
+static wg_status add_punctuation(wg_tokenizer *t, const json_t *object, const char *path)
+{
+    const char *behavior = text_of(object, "behavior");
+    const bool runs = strcmp(behavior, "Contiguous") == 0;
+    if (!runs && *behavior && strcmp(behavior, "Isolated") != 0)
+        return wg_raise(WG_EFORMAT,
+                        "%s: pre-tokenizer Punctuation: behavior \"%.40s\" is not supported", path,
+                        behavior);
+    return wgi_words_add(&t->words, WGI_CUT_ISOLATED,
+                         runs ? "[\\p{P}$+<=>^`|~]+" : "[\\p{P}$+<=>^`|~]", false, path);
+}
+
 static wg_status add_pre_tokenizer(wg_tokenizer *t, const json_t *object, const char *path)
 {
+    /* What follows ByteLevel sees bytes' spellings: to three digits (Falcon's) that is the same. */
+    const char *regex = text_of(json_object_get(object, "pattern"), "Regex");
+    if (t->cuts_spellings && strcmp(regex, "[0-9][0-9][0-9]") != 0)
+        return wg_raise(WG_EFORMAT, "%s: pre-tokenizer \"%.60s\" after ByteLevel is not supported",
+                        path, text_of(object, "type"));
+    if (is(object, "Punctuation")) return add_punctuation(t, object, path);
     if (is(object, "Split")) return add_split(t, object, path);
     if (is(object, "Metaspace")) return add_metaspace(t, object, path);
     if (is(object, "Digits"))
@@ -132,6 +151,7 @@ static wg_status add_pre_tokenizer(wg_tokenizer *t, const json_t *object, const 
                              flag_of(object, "individual_digits", false) ? "\\p{N}" : "\\p{N}+",
                              false, path);
     if (!is(object, "ByteLevel")) return unknown(path, "pre-tokenizer", object);
+    t->cuts_spellings = true;
     wg_status st = WG_OK;
     if (flag_of(object, "add_prefix_space", true))
         st = wgi_words_add(&t->words, WGI_CUT_SPACE, NULL, false, path);

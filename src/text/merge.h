@@ -1,6 +1,7 @@
-/* Byte pair merging of one word: again and again the pair of neighbours of lowest rank, the leftmost
- * of equal ones, until none merges. Short words by scanning an array, long ones by a heap of pairs
- * over a linked list: O(n log n). Source: Sennrich et al. 2016, arXiv:1508.07909, algorithm 1. */
+/* Byte pair merging of one word: again and again the pair of neighbours of lowest rank, the
+ * leftmost of equal ones, until none merges. Short words by scanning an array, long ones by a heap
+ * of pairs over a linked list: O(n log n). Source: Sennrich et al. 2016, arXiv:1508.07909,
+ * algorithm 1. */
 #ifndef WGI_TEXT_MERGE_H
 #define WGI_TEXT_MERGE_H
 #include "vocab.h"

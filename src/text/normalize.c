@@ -83,8 +83,8 @@ static wg_status compose(wgi_norm_kind kind, const char *text, size_t n, wgi_buf
     return st;
 }
 
-/* Unicode's normal forms leave ASCII as it is, and nothing composes across the place before an ASCII
- * character: so only runs of other characters, with the one before, are worked on. */
+/* Unicode's normal forms leave ASCII as it is, and nothing composes across the place before an
+ * ASCII character: so only runs of other characters, with the one before, are worked on. */
 static wg_status normal_form(wgi_norm_kind kind, const char *text, size_t n, wgi_buffer *out)
 {
     size_t done = 0; /* what is in out */

@@ -1,4 +1,5 @@
-/* What happens to a text before it is cut into words: Hugging Face's normalizers, SentencePiece's. */
+/* What happens to a text before it is cut into words: Hugging Face's normalizers, SentencePiece's.
+ */
 #ifndef WGI_TEXT_NORMALIZE_H
 #define WGI_TEXT_NORMALIZE_H
 #include "added.h"

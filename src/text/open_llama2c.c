@@ -1,6 +1,6 @@
-/* llama2.c's tokenizer.bin: int32 longest token, then for each token f32 score, int32 length, bytes,
- * where U+2581 is a space already. Ids 0, 1, 2 are unknown, bos, eos, ids 3 to 258 the bytes.
- * Source: llama2.c, tokenizer.py and run.c. */
+/* llama2.c's tokenizer.bin: int32 longest token, then for each token f32 score, int32 length,
+ * bytes, where U+2581 is a space already. Ids 0, 1, 2 are unknown, bos, eos, ids 3 to 258 the
+ * bytes. Source: llama2.c, tokenizer.py and run.c. */
 #include <stdio.h>
 #include <string.h>
 

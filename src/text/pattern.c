@@ -18,8 +18,8 @@ const char wgi_llama3_pattern[] = CASELESS("\\p{N}{1,3}");
 const char wgi_qwen2_pattern[] = CASELESS("\\p{N}");
 
 /* ---- by name --------------------------------------------------------------------------------- */
-/* llama.cpp's names for pre-tokenizers (src/llama-vocab.cpp), by the patterns that they stand for. The
- * first of a row is the one that is written. */
+/* llama.cpp's names for pre-tokenizers (src/llama-vocab.cpp), by the patterns that they stand for.
+ * The first of a row is the one that is written. */
 static const struct {
     const char *names;
     bool whole_words;

@@ -32,6 +32,7 @@ struct wg_tokenizer {
     wgi_prefix prefix;
     bool metaspace; /* spaces were marked by a pre-tokenizer: tokenizer.json is written so, too */
     wgi_words words;
+    bool cuts_spellings;       /* while tokenizer.json is read: its ByteLevel has come */
     wgi_added raw, normalized; /* tokens looked for before and after normalising */
     int64_t bos, eos, unknown, padding, turn_end; /* -1: none */
     bool adds_bos, adds_eos;
@@ -54,7 +55,7 @@ wg_status wgi_tokenizer_finish(wg_tokenizer *t, const char *what);
 /* Merges from scores: any two pieces that make a third, by its score. */
 wg_status wgi_pairs_from_scores(wg_tokenizer *t, const char *what);
 
-/* ---- the formats: each fills t, which its caller frees and finishes ----------------------------- */
+/* ---- the formats: each fills t, which its caller frees and finishes -------------------------- */
 wg_status wgi_open_json(wg_tokenizer *t, const char *path, const wgi_mapping *file);
 wg_status wgi_open_merges(wg_tokenizer *t, const char *vocab, const char *merges);
 wg_status wgi_open_sentencepiece(wg_tokenizer *t, const char *path, const wgi_mapping *file);

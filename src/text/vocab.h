@@ -37,7 +37,8 @@ typedef struct {
     int64_t n;
 } wgi_index;
 
-/* Every function that can fail returns WG_OK or WG_EMEM without raising: the caller knows the file. */
+/* Every function that can fail returns WG_OK or WG_EMEM without raising: the caller knows the
+ * file. */
 wg_status wgi_index_make(wgi_index *x, int64_t n);
 void wgi_index_free(wgi_index *x);
 /* The first of equal ones stays; false if there was one. Needs room (wgi_index_make's n). */

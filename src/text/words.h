@@ -1,5 +1,6 @@
-/* Pre-tokenizing: a text is cut into words by patterns, one after the other, before anything merges.
- * The patterns are PCRE2's, with Unicode properties, compiled by its JIT where there is one. */
+/* Pre-tokenizing: a text is cut into words by patterns, one after the other, before anything
+ * merges. The patterns are PCRE2's, with Unicode properties, compiled by its JIT where there is
+ * one. */
 #ifndef WGI_TEXT_WORDS_H
 #define WGI_TEXT_WORDS_H
 #include <stdbool.h>
@@ -37,8 +38,8 @@ extern const char wgi_gpt2_pattern[], wgi_llama3_pattern[], wgi_qwen2_pattern[];
  * Oniguruma, for which tokenizer.json's are written; WG_EMEM. what names the file in messages. */
 wg_status wgi_words_add(wgi_words *w, wgi_cut_kind kind, const char *pattern, bool literal,
                         const char *what);
-/* Adds the cuts that llama.cpp makes for a value of tokenizer.ggml.pre, and says whether a word that
- * is a token is cut no further. WG_EFORMAT: unknown. */
+/* Adds the cuts that llama.cpp makes for a value of tokenizer.ggml.pre, and says whether a word
+ * that is a token is cut no further. WG_EFORMAT: unknown. */
 wg_status wgi_words_named(wgi_words *w, const char *name, bool *whole_words, const char *what);
 /* The other way; false: there is no name for these cuts. */
 bool wgi_words_name(const wgi_words *w, bool whole_words, char name[32]);
