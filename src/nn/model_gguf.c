@@ -157,9 +157,11 @@ static const char *name_at(wgi_source *s, int64_t i)
     return wg_gguf_name(((gguf *)s)->file, i);
 }
 
+/* Old files hold rope's frequencies, which llama.cpp skips too. */
 static bool ignored(wgi_source *s, const char *name)
 {
-    return s->rope_factors && !strcmp(name, rope_factors);
+    return (s->rope_factors && !strcmp(name, rope_factors)) ||
+           wg_match("blk.*.attn_rot_embd.weight", name);
 }
 
 void wgi_model_open_gguf(wg_model *m, const wg_model_args *a)
