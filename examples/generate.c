@@ -69,6 +69,7 @@ typedef struct {
 static bool write_text(void *self, const char *text, int64_t bytes)
 {
     run *r = self;
+    if (bytes == 0) return true;
     if (r->first == 0) {
         r->first = seconds_now();
         r->tokens_before_first = wg_generation_count(r->g).generated;
@@ -113,19 +114,22 @@ static void search(run *r, const wg_tokenizer *t, const char *prompt)
                                           .special = s->chat);
     if (n >= 0 && wg_beam_search(r->g, { ids, n }, best, counts, NULL, .beams = s->beams,
                                  .max_tokens = s->tokens, .stop = { &eos, eos >= 0 }) == WG_OK) {
-        char *text = wg_tokenizer_decode(t, best[0], counts[0], &bytes, .skip_special = true);
-        if (text) fwrite(text, 1, (size_t)bytes, stdout);
-        free(text);
+        wg_decoder *d = wg_decoder_new(t, .skip_special = true, .continued = *prompt != 0);
+        for (int64_t i = 0; d && i < counts[0]; i++) {
+            const char *text = wg_decoder_put(d, best[0][i], &bytes);
+            if (text) write_text(r, text, bytes);
+        }
+        wg_decoder_free(d);
     }
     for (int64_t i = 0; i < s->beams; i++) free(best[i]);
     free(ids);
 }
 
-static void write_all(run *r, const wg_model *m, const wg_tokenizer *t)
+static bool write_all(run *r, const wg_model *m, const wg_tokenizer *t)
 {
     const settings *s = r->s;
     char *prompt = make_prompt(s, m);
-    if (!prompt) return;
+    if (!prompt) return false;
     if (!s->chat && s->echo) fputs(prompt, stdout);
     r->start = seconds_now();
     if (s->beams)
@@ -143,8 +147,9 @@ static void write_all(run *r, const wg_model *m, const wg_tokenizer *t)
                          .self = r);
     putchar('\n');
     fflush(stdout);
-    report_rates(r);
+    if (wg_error_code() == WG_OK) report_rates(r);
     free(prompt);
+    return wg_error_code() == WG_OK;
 }
 
 static bool generate(const settings *s)
@@ -157,8 +162,7 @@ static bool generate(const settings *s)
     if (t && wg_error_code() == WG_OK)
         r.g = wg_generation_new(wg_model_module(m), wg_model_module(draft), .context = s->context,
                                 .drafted = s->drafted);
-    if (r.g) write_all(&r, m, t);
-    const bool fine = r.g && wg_error_code() == WG_OK;
+    const bool fine = r.g && write_all(&r, m, t);
     wg_generation_free(r.g);
     wg_tokenizer_free(own);
     wg_model_free(draft);

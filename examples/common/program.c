@@ -24,8 +24,12 @@ bool failed(void)
 {
     const wg_error *e = wg_error_get();
     if (e) {
-        const char *place = e->file ? strstr(e->message, "; at ") : NULL;
-        complain("%.*s", place ? (int)(place - e->message) : (int)strlen(e->message), e->message);
+        /* A function of the library may be called as the program is: once is enough. */
+        const size_t n = strlen(program_name);
+        const bool named = !strncmp(e->message, program_name, n) && e->message[n] == ':';
+        const char *text = e->message + (named ? n + 2 : 0);
+        const char *place = e->file ? strstr(text, "; at ") : NULL;
+        complain("%.*s", place ? (int)(place - text) : (int)strlen(text), text);
     }
     wg_error_clear();
     return false;

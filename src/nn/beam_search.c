@@ -196,6 +196,7 @@ static wg_status read_prompt(search *s)
         if (wg_error_code() != WG_OK) return wg_error_code();
     }
     s->live_count = 1;
+    s->a->g->counts.read += p.n;
     return WG_OK;
 }
 
@@ -220,6 +221,7 @@ static wg_status run(search *s)
         const int64_t n = extend(s);
         if (n < 0) return wg_error_code();
         select_beams(s, n);
+        s->a->g->counts.generated++;
         if (is_decided(s)) return WG_OK;
         if (step + 1 < s->a->max_tokens) e = read_tokens(s);
     }
