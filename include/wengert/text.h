@@ -37,7 +37,7 @@ WG_API int64_t wg_tokenizer_eos(const wg_tokenizer *t);
 WG_API bool wg_tokenizer_adds_bos(const wg_tokenizer *t);
 WG_API bool wg_tokenizer_adds_eos(const wg_tokenizer *t);
 /** Whether id ends a text or a turn: eos, and special tokens such as <|endoftext|>, <|im_end|>,
- * <|eot_id|>, <|end_of_text|>, </s>. */
+ * <|eot_id|>, <|end_of_text|>, `</s>`. */
 WG_API bool wg_tokenizer_is_end(const wg_tokenizer *t, int64_t id);
 /** Whether id is a special token: one that stands for no text. */
 WG_API bool wg_tokenizer_is_special(const wg_tokenizer *t, int64_t id);

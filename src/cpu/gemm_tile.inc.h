@@ -306,9 +306,8 @@ static void NAME(thin_columns)(const wgi_gemm_block *g, const REAL *a, int64_t a
 {
     int64_t step = 0, done = 0;
     if (g->m == 1 && !g->b_convert)
-        for (; done + LANES <= g->n; done += LANES)
-            NAME(dot_row)
-            (g, a, (const REAL *)g->b + done * g->b_column, g->b_column, (REAL *)g->c + done);
+        for (; done + LANES <= g->n; done += LANES) NAME(dot_row)
+    (g, a, (const REAL *)g->b + done * g->b_column, g->b_column, (REAL *)g->c + done);
     for (int64_t j = done; j < g->n; j += step) {
         int64_t stride = g->b_column, left = g->n - j < DOTS ? g->n - j : DOTS;
         const REAL *b = NAME(stage)(NAME(at)(g->b, g->b_size, j * stride), g->b_size, g->b_convert,

@@ -31,8 +31,8 @@ typedef struct wgi_storage {
 
 enum { WGI_ALIVE = 0x57454e47, WGI_DEAD = 0x44454144 };
 enum {
-    WGI_ERROR = 1,    /* the immortal error tensor */
-    WGI_WEAK = 2,     /* wg_scalar: takes the other operand's dtype */
+    WGI_ERROR = 1,     /* the immortal error tensor */
+    WGI_WEAK = 2,      /* wg_scalar: takes the other operand's dtype */
     WGI_PARAMETER = 4, /* a module's parameter: autocast casts it down and caches the copy */
     WGI_LISTED = 8     /* in the list of live tensors */
 };
