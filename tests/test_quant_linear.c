@@ -13,10 +13,11 @@ enum { TYPES = sizeof types / sizeof *types };
 
 static bool in_8_bits(wg_dtype t, int64_t rows)
 {
-    return (t == WG_Q4_0 || t == WG_Q8_0) && rows <= WGI_QUANT_FEW_ROWS;
+    return rows <= WGI_QUANT_FEW_ROWS &&
+           (t == WG_Q4_0 || t == WG_Q8_0 || t == WG_Q4_K || t == WG_Q5_K || t == WG_Q6_K);
 }
 
-/* Activations as the kernels for q4_0 and q8_0 see them: a scale for 32. */
+/* Activations as the kernels in 8 bits see them: a scale for 32. */
 static void round_to_8_bits(double *x, int64_t n)
 {
     for (int64_t b = 0; b < n; b += 32) {
@@ -82,23 +83,36 @@ START_TEST(few_and_many_rows_are_as_in_f64)
 }
 END_TEST
 
+/* Random bytes with scales of ordinary size. */
+static wg_tensor *k_blocks(wg_dtype t, int64_t rows, int64_t width)
+{
+    static const int at[][2] = { { 80, 82 }, { 108, 108 }, { 0, 2 }, { 0, 2 }, { 208, 208 } };
+    const size_t size = wg_dtype_block_bytes(t), bytes = (size_t)(rows * width / 256) * size;
+    uint8_t *raw = wg_scope_alloc(bytes);
+    wg_tensor *noise = wg_cast(wg_randint(0, 256, WG_DIMS((int64_t)bytes)), WG_U8);
+    memcpy(raw, wg_data(noise), bytes);
+    for (size_t b = 0; b < bytes; b += size)
+        for (int i = 0; i < 2; i++) { /* between 2^-11 and 2^-9 */
+            const uint16_t h = (uint16_t)(0x1000 | (raw[b] * 4 & 0xfff));
+            memcpy(raw + b + at[t - WG_Q2_K][i], &h, sizeof h);
+        }
+    return wg_from(raw, bytes, t, WG_DIMS(rows, width));
+}
+
+static const wg_dtype k_types[] = { WG_Q2_K, WG_Q3_K, WG_Q4_K, WG_Q5_K, WG_Q6_K };
+
 START_TEST(k_types_multiply_as_dequantised)
 {
     wg_scope all = wg_scope_push();
     wg_use_grad(false);
-    static const wg_dtype k_types[] = { WG_Q2_K, WG_Q3_K, WG_Q4_K, WG_Q5_K, WG_Q6_K };
-    for (int t = 0; t < 5; t++) {
-        wg_scope s = wg_scope_push();
-        const size_t bytes = 6 * 2 * wg_dtype_block_bytes(k_types[t]);
-        uint8_t *raw = wg_scope_alloc(bytes);
-        for (size_t i = 0; i < bytes; i++) raw[i] = (uint8_t)(i * 2654435761u >> 11) & 0x3f;
-        wg_tensor *w = wg_from(raw, bytes, k_types[t], WG_DIMS(6, 512));
-        for (int64_t m = 1; m <= 9; m += 4) {
-            wg_tensor *x = wg_randn(WG_DIMS(m, 512));
-            check("k", x, w, NULL, wg_linear(x, w, NULL));
+    for (int t = 0; t < 5; t++)
+        for (int64_t m = 1; m <= 37; m += m < 7 ? 1 : 15) {
+            wg_scope s = wg_scope_push();
+            wg_tensor *w = k_blocks(k_types[t], 9, 768), *x = wg_randn(WG_DIMS(m, 768)),
+                      *bias = wg_randn(WG_DIMS(9));
+            check("k", x, w, bias, wg_linear(x, w, bias));
+            pop(s);
         }
-        pop(s);
-    }
     pop(all);
 }
 END_TEST
@@ -322,10 +336,12 @@ START_TEST(every_level_that_this_processor_has_agrees)
 {
 #if defined(__x86_64__)
     wg_scope s = wg_scope_push();
-    wg_tensor *x = wg_randn(WG_DIMS(7, 608)), *f = wg_randn(WG_DIMS(5, 608));
-    wg_tensor *q4 = wg_cast(f, WG_Q4_0), *q8 = wg_cast(f, WG_Q8_0);
+    wg_tensor *x = wg_randn(WG_DIMS(7, 768)), *f = wg_randn(WG_DIMS(5, 768));
+    wg_tensor *q8 = wg_cast(f, WG_Q8_0);
+    wg_tensor *const w[] = { wg_cast(f, WG_Q4_0), q8, k_blocks(WG_Q4_K, 5, 768),
+                             k_blocks(WG_Q5_K, 5, 768), k_blocks(WG_Q6_K, 5, 768) };
     /* codes of -128, which nobody's quantiser makes but a file may hold */
-    float low[608];
+    float low[768];
     uint8_t *bytes = (uint8_t *)(uintptr_t)wg_data(q8);
     for (int i = 0; i < 32; i++) bytes[2 + i] = 0x80;
     ck_assert(wg_read(wg_narrow(q8, 0, 0, 1), low, sizeof low, WG_F32) == WG_OK);
@@ -350,9 +366,12 @@ START_TEST(every_level_that_this_processor_has_agrees)
             printf("skipped: this processor has no %s\n", levels[i].name);
             continue;
         }
-        const wgi_quant_dots *d = levels[i].dots;
-        same_sums(levels[i].name, &base->q4_0, levels[i].vnni ? &d->q4_0_vnni : &d->q4_0, q4, x);
-        same_sums(levels[i].name, &base->q8_0, levels[i].vnni ? &d->q8_0_vnni : &d->q8_0, q8, x);
+        for (size_t t = 0; t < sizeof w / sizeof *w; t++) {
+            const int of = w[t]->dtype - WG_Q4_0;
+            const wgi_quant_dots *d = levels[i].dots;
+            const wgi_q8_kernel *k = levels[i].vnni ? &d->q8_vnni[of] : &d->q8[of];
+            if (k->dots) same_sums(levels[i].name, &base->q8[of], k, w[t], x);
+        }
     }
     pop(s);
 #endif

@@ -1,6 +1,6 @@
 /* Products of activations with rows of weights in blocks, per instruction-set level.
  *
- * For q4_0 and q8_0 the activations are brought to 8 bits, a scale for 32 of them as in ggml's
+ * For q4_0, q8_0, q4_k, q5_k and q6_k the activations are brought to 8 bits, a scale for 32 of them as in ggml's
  * scheme (Q8_0 with an f32 scale), and products are sums of integers within a block. What
  * a sum of n terms then misses is at most the sum of |w| d / 2, d = max|x| / 127 of each block. A
  * row's result does not depend on how many rows there are. */
@@ -10,13 +10,12 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "cpu/level.h"
-#include "wengert/base.h"
+#include "cpu/quant.h"
 
 /* m rows of k activations, k a multiple of 32, `row` bytes apart; as one kernel's quantise made
  * them, in its own order:
  *   int8_t codes[k]; float scales[k / 32]; float shifts[k / 32]: -8 scale (sum of the codes), which
- *   q4_0 needs because its codes 0 .. 15 stand for -8 .. 7. */
+ *   q4_0 needs because its codes 0 .. 15 stand for -8 .. 7, q4_k and q5_k for their minima. */
 typedef struct {
     const char *data;
     size_t row;
@@ -33,8 +32,8 @@ typedef struct {
 } wgi_q8_kernel; /* y[i y_row] = x[i, :] . w, for all i */
 
 typedef struct {
-    wgi_q8_kernel q4_0, q8_0;
-    wgi_q8_kernel q4_0_vnni, q8_0_vnni; /* for wgi_cpu_vnni(); NULLs: none at this level */
+    /* by type, NULLs: none; vnni: for wgi_cpu_vnni(), NULLs: the plain one */
+    wgi_q8_kernel q8[WGI_BLOCK_TYPES], q8_vnni[WGI_BLOCK_TYPES];
     /* y[i y_row] += x[i, :] . w: f32, contiguous rows of x are x_row elements apart */
     void (*f32)(float *y, int64_t y_row, const float *w, const float *x, int64_t x_row, int64_t m,
                 int64_t k);

@@ -1,4 +1,4 @@
-/* Rows of q4_0 and q8_0 against activations in 8 bits; compiled once per level. */
+/* Rows of weights in blocks against activations in 8 bits; compiled once per level. */
 #include "cpu/quant_dot.h"
 
 #include <math.h>
@@ -117,6 +117,8 @@ static inline float sum_of(__m256 v)
 #define NAME(x) x
 #define TARGET
 #include "cpu/quant_dot.inc.h"
+#include "cpu/quant_dot_k.inc.h"
+#include "cpu/quant_dot_q6_k.inc.h"
 #undef NAME
 #undef TARGET
 
@@ -131,12 +133,13 @@ static inline float sum_of(__m256 v)
 #define DPBUSD _mm256_dpbusd_avx_epi32
 #endif
 #include "cpu/quant_dot.inc.h"
+#include "cpu/quant_dot_k.inc.h"
 #undef NAME
 #undef TARGET
 
 #else
 
-static void quantise_row(void *to, const float *x, int64_t k)
+static void quantise_plain(void *to, const float *x, int64_t k)
 {
     const int64_t blocks = k / 32;
     int8_t *codes = to;
@@ -145,6 +148,11 @@ static void quantise_row(void *to, const float *x, int64_t k)
         scales[b] = quantise_block(codes + b * 32, x + b * 32);
         shifts[b] = shift_of(codes + b * 32, scales[b]);
     }
+}
+
+static void quantise_pairs(void *to, const float *x, int64_t k) /* pairs are AVX2's */
+{
+    quantise_plain(to, x, k);
 }
 
 static void dots_q4_0(float *y, int64_t y_row, const void *weights, const wgi_q8_rows *x)
@@ -180,6 +188,40 @@ static void dots_q8_0(float *y, int64_t y_row, const void *weights, const wgi_q8
     }
 }
 
+/* The other types by way of floats: the same sums, slower. */
+static inline void dots_k(float *y, int64_t y_row, const void *weights, const wgi_q8_rows *x,
+                          wg_dtype t, size_t size)
+{
+    float f[256];
+    for (int64_t i = 0; i < x->m; i++) {
+        const int8_t *q = (const int8_t *)x->data + (size_t)i * x->row;
+        const float *scales = (const float *)(const void *)(q + x->k);
+        float sum = 0;
+        for (int64_t b = 0; b < x->k / 256; b++) {
+            WGI_AT_LEVEL(wgi_dequantise_kernels)
+                .of[t - WG_Q4_0](f, (const char *)weights + (size_t)b * size, 1);
+            for (int64_t j = 0; j < 256; j++)
+                sum += f[j] * scales[b * 8 + j / 32] * (float)q[b * 256 + j];
+        }
+        y[i * y_row] = sum;
+    }
+}
+
+static void dots_q4_k(float *y, int64_t y_row, const void *w, const wgi_q8_rows *x)
+{
+    dots_k(y, y_row, w, x, WG_Q4_K, 144);
+}
+
+static void dots_q5_k(float *y, int64_t y_row, const void *w, const wgi_q8_rows *x)
+{
+    dots_k(y, y_row, w, x, WG_Q5_K, 176);
+}
+
+static void dots_q6_k(float *y, int64_t y_row, const void *w, const wgi_q8_rows *x)
+{
+    dots_k(y, y_row, w, x, WG_Q6_K, 210);
+}
+
 #endif
 
 /* ---- dequantised weights --------------------------------------------------------------------- */
@@ -205,14 +247,16 @@ static void dots_f32(float *y, int64_t y_row, const float *w, const float *x, in
 }
 
 const wgi_quant_dots WGI_AT_LEVEL(wgi_quant_dots) = {
+    .q8 = { [WG_Q4_0 - WG_Q4_0] = { quantise_pairs, dots_q4_0 },
+            [WG_Q8_0 - WG_Q4_0] = { quantise_plain, dots_q8_0 },
+            [WG_Q4_K - WG_Q4_0] = { quantise_plain, dots_q4_k },
+            [WG_Q5_K - WG_Q4_0] = { quantise_plain, dots_q5_k },
+            [WG_Q6_K - WG_Q4_0] = { quantise_plain, dots_q6_k } },
 #if defined(__AVX2__)
-    .q4_0 = { quantise_pairs, dots_q4_0 },
-    .q8_0 = { quantise_plain, dots_q8_0 },
-    .q4_0_vnni = { quantise_pairs, dots_q4_0_vnni },
-    .q8_0_vnni = { quantise_plain, dots_q8_0_vnni },
-#else
-    .q4_0 = { quantise_row, dots_q4_0 },
-    .q8_0 = { quantise_row, dots_q8_0 },
+    .q8_vnni = { [WG_Q4_0 - WG_Q4_0] = { quantise_pairs, dots_q4_0_vnni },
+                 [WG_Q8_0 - WG_Q4_0] = { quantise_plain, dots_q8_0_vnni },
+                 [WG_Q4_K - WG_Q4_0] = { quantise_plain, dots_q4_k_vnni },
+                 [WG_Q5_K - WG_Q4_0] = { quantise_plain, dots_q5_k_vnni } },
 #endif
     .f32 = dots_f32,
 };

@@ -33,10 +33,9 @@ typedef struct {
 static const wgi_q8_kernel *kernel_of(wg_dtype t)
 {
     const wgi_quant_dots *dots = WGI_PICK(wgi_quant_dots);
-    const bool vnni = dots->q8_0_vnni.dots && wgi_cpu_vnni();
-    if (t == WG_Q4_0) return vnni ? &dots->q4_0_vnni : &dots->q4_0;
-    if (t == WG_Q8_0) return vnni ? &dots->q8_0_vnni : &dots->q8_0;
-    return NULL;
+    const wgi_q8_kernel *plain = &dots->q8[t - WG_Q4_0], *vnni = &dots->q8_vnni[t - WG_Q4_0];
+    if (vnni->dots && wgi_cpu_vnni()) return vnni;
+    return plain->dots ? plain : NULL;
 }
 
 static void quantise_rows(void *self, int64_t first, int64_t last)

@@ -5,15 +5,17 @@
 #include "cpu/gemm.h"
 
 /* Up to so many rows of activations w is read as it lies, row by row, and beyond in tiles of f32: for
- * q4_0 and q8_0 with the activations in 8 bits; for the other types each row of w by way of f32.
+ * q4_0, q8_0 and q4_k to q6_k with the activations in 8 bits; for the other types each row of w by way of f32.
  * GFLOP/s on one core of an AMD Milan, w (2048, 2048), sgemm 66 at 32 rows, 84 at 128:
  *   rows            1    2    4    8   16   32  128
  *   q4_0 few       52   91  108  111  109  106
  *        tiles     10   19   29   35   52   63   77
  *   q8_0 few       42   64   72   74   73   72
+ *   q4_k few       45   47   80   80   78   79
+ *   q6_k few       36   36   58   59   59   57
  *   q5_1 few        8   14   21   27   30   33
  *        tiles      7   12   22   29   46   59   77
- * Integers would win at 32 rows and more still; from there on the tiles are near enough to sgemm, and
+ * Integers would win beyond 32 rows still; from there on the tiles are near enough to sgemm, and
  * exact. */
 enum { WGI_QUANT_FEW_ROWS = 32, WGI_QUANT_FEW_ROWS_F32 = 4 };
 

@@ -14,11 +14,12 @@ extern "C" {
 WG_API wg_tensor *wg_matmul(wg_tensor *x, wg_tensor *y);
 /** y = x w^T + bias. x: (.., in), w: (out, in), bias: (out) or NULL -> (.., out). Under autocast in
  * 16 bits. WG_ESHAPE, WG_EDTYPE.
- * w in blocks (q4_0, ...): x is floating and y has its dtype; w is frozen, dx = dy w of the dequantised
- * weights. Up to 32 rows of x in f32 or 16 bits (decoding) are themselves brought to 8 bits, a scale for 32
- * of them, to meet q4_0 and q8_0: each product then misses at most sum |w| max|x| / 254 over every 32;
- * more rows, f64 and the other types meet the dequantised weights. So a row's result depends on how
- * many there are through that threshold alone, and on the number of threads never. */
+ * w in blocks (q4_0, ...): x is floating and y has its dtype; w is frozen, dx = dy w of the
+ * dequantised weights. Up to 32 rows of x in f32 or 16 bits (decoding) are themselves brought to 8
+ * bits, a scale for 32 of them, where w is q4_0, q8_0, q4_k, q5_k or q6_k: a sum then misses at most
+ * the sum of |w| max|x| / 254 over every 32; more rows, f64 and the other types meet the dequantised
+ * weights. So a row's result depends on how many there are through that threshold alone (another
+ * type's last bits through one of 4 rows), and on the number of threads never. */
 WG_API wg_tensor *wg_linear(wg_tensor *x, wg_tensor *w, wg_tensor *bias);
 /** z[i, j] = x[i] y[j]. x: (m), y: (n). WG_ESHAPE unless both are 1-d. */
 WG_API wg_tensor *wg_outer(wg_tensor *x, wg_tensor *y);
