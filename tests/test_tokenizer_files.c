@@ -1,5 +1,6 @@
 /* The files that tokenizers are opened from: what they mean, and what is refused. */
 #include "damage.h"
+#include "tensor/internal.h"
 #include "tokenizer_samples.h"
 #include "wengert/gguf.h"
 
@@ -441,6 +442,7 @@ START_TEST(damaged_files_neither_crash_nor_leak)
     const int rounds = full && *full ? 20000 : 1500;
     static sample s;
     const char *path = in_folder("damaged");
+    s.n = 0;
     add_sentencepiece(&s, (sentencepiece_options) { .model_type = 2 });
     put_file(path, s.bytes, s.n);
     damage_file(path, rounds);
@@ -468,6 +470,54 @@ START_TEST(damaged_files_neither_crash_nor_leak)
 }
 END_TEST
 
+/* Every allocation of the library's own fails in turn. */
+static void fail_each(const char *path, bool save)
+{
+    int64_t fail = 1;
+    for (bool done = false; !done; fail++) {
+        ck_assert_int_lt(fail, 20000);
+        wgi_fail_alloc_after(fail);
+        wg_tokenizer *t = wg_tokenizer_open(path);
+        if (t && save) {
+            wg_gguf_writer *w = wg_gguf_writer_new();
+            (void)!wg_tokenizer_save(t, in_folder("kept.json"));
+            if (w) wg_tokenizer_put_gguf(t, w);
+            wg_gguf_writer_free(w);
+        }
+        done = wgi_fail_alloc_left() > 0;
+        wgi_fail_alloc_after(0);
+        if (!done) ck_assert_int_eq(wg_error_code(), WG_EMEM);
+        wg_tokenizer_free(t);
+        wg_error_clear();
+    }
+    ck_assert_int_gt(fail, 10);
+}
+
+START_TEST(every_allocation_may_fail)
+{
+    static sample s;
+    const char *path = in_folder("memory");
+    sentencepiece_options o = { .model_type = 2 };
+    s.n = 0;
+    add_sentencepiece(&s, o);
+    put_file(path, s.bytes, s.n);
+    fail_each(path, false);
+    s.n = 0;
+    add_llama2c(&s);
+    put_file(path, s.bytes, s.n);
+    fail_each(path, true);
+    put_text(path, small_json(BYTE_LEVEL ",\"normalizer\":{\"type\":\"NFC\"}", UNKNOWN,
+                              "{\"id\":6,\"content\":\"<x>\",\"special\":true,\"lstrip\":true}"));
+    fail_each(path, true);
+    put_small_gguf("gpt2", "qwen2", 4, "a b");
+    fail_each(in_folder("small.gguf"), false);
+    mkdir(in_folder("two"), 0777);
+    put_text(in_folder("two/encoder.json"), TWO_TOKENS);
+    put_text(in_folder("two/vocab.bpe"), "#version: 0.2\na b\n");
+    fail_each(in_folder("two"), false);
+}
+END_TEST
+
 int main(void)
 {
     folder_make();
@@ -482,7 +532,7 @@ int main(void)
                       what_a_vocabulary_lacks_is_an_error, what_is_not_supported_is_refused_by_name,
                       a_config_beside_names_the_ends, vocabulary_and_merges_find_each_other,
                       what_is_no_tokenizer_is_said_so, gguf_metadata_are_checked,
-                      damaged_files_neither_crash_nor_leak, NULL });
+                      every_allocation_may_fail, damaged_files_neither_crash_nor_leak, NULL });
     folder_remove();
     return failed;
 }
