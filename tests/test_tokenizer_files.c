@@ -165,6 +165,36 @@ START_TEST(parts_of_tokenizer_json_mean_what_they_say)
 }
 END_TEST
 
+START_TEST(combining_marks_are_ordered_in_any_number)
+{
+    wg_tokenizer *t =
+        open_text("t.json", small_json("\"pre_tokenizer\":null,\"normalizer\":{\"type\":\"NFC\"}",
+                                       UNKNOWN "\"fuse_unk\":true,", ""));
+    ck_assert_str_eq(encoded(t,
+                             "G\xCC\x96\xCC\x87"
+                             "b",
+                             false),
+                     "3 5 1"); /* class 220, 230 */
+    ck_assert_str_eq(encoded(t,
+                             "G\xCC\x87\xCC\x96"
+                             "b",
+                             false),
+                     "3 5 1");
+    enum { N = 1 << 19 }; /* by exchanging neighbours this would take minutes */
+    char *text = malloc(4 * N + 2);
+    text[0] = 'G';
+    for (int i = 0; i < N; i++)
+        memcpy(text + 1 + 4 * i, i % 2 ? "\xCC\x81\xCC\x96" : "\xCC\x87\xCC\x96", 4);
+    text[4 * N + 1] = 'b';
+    int64_t *ids;
+    ck_assert_int_eq(wg_tokenizer_encode(t, text, 4 * N + 2, &ids), 3);
+    ck_assert_int_eq(ids[0], 3);
+    free(ids);
+    free(text);
+    wg_tokenizer_free(t);
+}
+END_TEST
+
 START_TEST(the_unknown_in_a_row_are_one_token_where_spaces_are_unknown_too)
 {
     wg_tokenizer *t = open_text(
@@ -527,6 +557,7 @@ int main(void)
                       sentencepiece_merges_by_score, sentencepiece_without_bytes_fuses_the_unknown,
                       sentencepiece_maps_characters, other_sentencepiece_models_are_refused_by_name,
                       llama2c_files_are_read, parts_of_tokenizer_json_mean_what_they_say,
+                      combining_marks_are_ordered_in_any_number,
                       the_unknown_in_a_row_are_one_token_where_spaces_are_unknown_too,
                       special_tokens_are_told_from_added_ones_that_begin_alike,
                       what_a_vocabulary_lacks_is_an_error, what_is_not_supported_is_refused_by_name,
