@@ -31,7 +31,8 @@ static int fail(const char *what, const char *which)
 static bool takes(char **argv, int *i, const char *flag, const char **value)
 {
     if (strcmp(argv[*i], flag) != 0) return false;
-    *value = argv[*i + 1] ? argv[++*i] : "";
+    *value = argv[*i + 1];
+    *i += *value != NULL;
     return true;
 }
 
@@ -114,7 +115,7 @@ static int64_t read_ids(const char *text, int64_t bytes, int64_t **ids)
         errno = 0;
         (*ids)[n++] = strtoll(at, &end, 10);
         if (end == at || errno || !strchr(" \t\r\n", *end)) {
-            fprintf(stderr, "tokenize: no id: \"%.20s\"\n", at);
+            fprintf(stderr, "tokenize: no id: \"%.*s\"\n", (int)strcspn(at, " \t\r\n"), at);
             return -1;
         }
         at = end;

@@ -219,6 +219,21 @@ START_TEST(long_backtracking_reaches_no_limit_of_the_patterns)
 }
 END_TEST
 
+START_TEST(a_pattern_that_backtracks_without_end_is_an_error)
+{
+    wgi_words w = { 0 };
+    wgi_cutter c;
+    char text[64], said[128] = "";
+    memset(text, 'a', sizeof text);
+    ck_assert_int_eq(wgi_words_add(&w, WGI_CUT_ISOLATED, "(?:a|aa)+[bc]", false, "test"), WG_OK);
+    ck_assert_int_eq(wgi_cutter_make(&c, &w), WG_OK);
+    ck_assert_int_eq(wgi_words_each(&w, &c, text, sizeof text, note_word, said), WG_EARG);
+    expect_error(WG_EARG, "tokenizer_encode: the pattern \"(?:a|aa)+[bc]\" failed: match limit");
+    wgi_cutter_free(&c);
+    wgi_words_free(&w);
+}
+END_TEST
+
 /* ---- there and back -------------------------------------------------------------------------- */
 static size_t random_bytes(char *text)
 {
@@ -525,6 +540,7 @@ int main(void)
             gpt2_gives_the_published_ids, llama_gives_the_published_ids,
             qwen2_gives_the_published_ids, llama2c_gives_the_published_story,
             patterns_cut_words_with_the_jit_and_without, long_runs_reach_no_limit_of_the_patterns,
+            a_pattern_that_backtracks_without_end_is_an_error,
             long_backtracking_reaches_no_limit_of_the_patterns, any_bytes_and_any_unicode_come_back,
             words_met_again_give_the_same_ids, a_megabyte_of_one_letter_is_merged_like_a_short_word,
             special_tokens_are_text_unless_asked_for, wrong_arguments_are_refused,

@@ -1,5 +1,6 @@
 /* The files that tokenizers are opened from: what they mean, and what is refused. */
 #include "damage.h"
+#include "tensor/internal.h"
 #include "tokenizer_samples.h"
 #include "wengert/gguf.h"
 
@@ -161,6 +162,36 @@ START_TEST(parts_of_tokenizer_json_mean_what_they_say)
                       cases[i].pieces);
         wg_tokenizer_free(t);
     }
+}
+END_TEST
+
+START_TEST(combining_marks_are_ordered_in_any_number)
+{
+    wg_tokenizer *t =
+        open_text("t.json", small_json("\"pre_tokenizer\":null,\"normalizer\":{\"type\":\"NFC\"}",
+                                       UNKNOWN "\"fuse_unk\":true,", ""));
+    ck_assert_str_eq(encoded(t,
+                             "G\xCC\x96\xCC\x87"
+                             "b",
+                             false),
+                     "3 5 1"); /* class 220, 230 */
+    ck_assert_str_eq(encoded(t,
+                             "G\xCC\x87\xCC\x96"
+                             "b",
+                             false),
+                     "3 5 1");
+    enum { N = 1 << 19 }; /* by exchanging neighbours this would take minutes */
+    char *text = malloc(4 * N + 2);
+    text[0] = 'G';
+    for (int i = 0; i < N; i++)
+        memcpy(text + 1 + 4 * i, i % 2 ? "\xCC\x81\xCC\x96" : "\xCC\x87\xCC\x96", 4);
+    text[4 * N + 1] = 'b';
+    int64_t *ids;
+    ck_assert_int_eq(wg_tokenizer_encode(t, text, 4 * N + 2, &ids), 3);
+    ck_assert_int_eq(ids[0], 3);
+    free(ids);
+    free(text);
+    wg_tokenizer_free(t);
 }
 END_TEST
 
@@ -441,6 +472,7 @@ START_TEST(damaged_files_neither_crash_nor_leak)
     const int rounds = full && *full ? 20000 : 1500;
     static sample s;
     const char *path = in_folder("damaged");
+    s.n = 0;
     add_sentencepiece(&s, (sentencepiece_options) { .model_type = 2 });
     put_file(path, s.bytes, s.n);
     damage_file(path, rounds);
@@ -468,6 +500,54 @@ START_TEST(damaged_files_neither_crash_nor_leak)
 }
 END_TEST
 
+/* Every allocation of the library's own fails in turn. */
+static void fail_each(const char *path, bool save)
+{
+    int64_t fail = 1;
+    for (bool done = false; !done; fail++) {
+        ck_assert_int_lt(fail, 20000);
+        wgi_fail_alloc_after(fail);
+        wg_tokenizer *t = wg_tokenizer_open(path);
+        if (t && save) {
+            wg_gguf_writer *w = wg_gguf_writer_new();
+            (void)!wg_tokenizer_save(t, in_folder("kept.json"));
+            if (w) wg_tokenizer_put_gguf(t, w);
+            wg_gguf_writer_free(w);
+        }
+        done = wgi_fail_alloc_left() > 0;
+        wgi_fail_alloc_after(0);
+        if (!done) ck_assert_int_eq(wg_error_code(), WG_EMEM);
+        wg_tokenizer_free(t);
+        wg_error_clear();
+    }
+    ck_assert_int_gt(fail, 10);
+}
+
+START_TEST(every_allocation_may_fail)
+{
+    static sample s;
+    const char *path = in_folder("memory");
+    sentencepiece_options o = { .model_type = 2 };
+    s.n = 0;
+    add_sentencepiece(&s, o);
+    put_file(path, s.bytes, s.n);
+    fail_each(path, false);
+    s.n = 0;
+    add_llama2c(&s);
+    put_file(path, s.bytes, s.n);
+    fail_each(path, true);
+    put_text(path, small_json(BYTE_LEVEL ",\"normalizer\":{\"type\":\"NFC\"}", UNKNOWN,
+                              "{\"id\":6,\"content\":\"<x>\",\"special\":true,\"lstrip\":true}"));
+    fail_each(path, true);
+    put_small_gguf("gpt2", "qwen2", 4, "a b");
+    fail_each(in_folder("small.gguf"), false);
+    mkdir(in_folder("two"), 0777);
+    put_text(in_folder("two/encoder.json"), TWO_TOKENS);
+    put_text(in_folder("two/vocab.bpe"), "#version: 0.2\na b\n");
+    fail_each(in_folder("two"), false);
+}
+END_TEST
+
 int main(void)
 {
     folder_make();
@@ -477,12 +557,13 @@ int main(void)
                       sentencepiece_merges_by_score, sentencepiece_without_bytes_fuses_the_unknown,
                       sentencepiece_maps_characters, other_sentencepiece_models_are_refused_by_name,
                       llama2c_files_are_read, parts_of_tokenizer_json_mean_what_they_say,
+                      combining_marks_are_ordered_in_any_number,
                       the_unknown_in_a_row_are_one_token_where_spaces_are_unknown_too,
                       special_tokens_are_told_from_added_ones_that_begin_alike,
                       what_a_vocabulary_lacks_is_an_error, what_is_not_supported_is_refused_by_name,
                       a_config_beside_names_the_ends, vocabulary_and_merges_find_each_other,
                       what_is_no_tokenizer_is_said_so, gguf_metadata_are_checked,
-                      damaged_files_neither_crash_nor_leak, NULL });
+                      every_allocation_may_fail, damaged_files_neither_crash_nor_leak, NULL });
     folder_remove();
     return failed;
 }

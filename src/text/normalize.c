@@ -4,6 +4,7 @@
 #include <string.h>
 #include <utf8proc.h>
 
+#include "normal_form.h"
 #include "tensor/internal.h"
 
 wg_status wgi_buffer_put(wgi_buffer *b, const char *bytes, size_t n)
@@ -65,51 +66,6 @@ static wg_status replace(const wgi_norm_step *s, const char *text, size_t n, wgi
         at += before + from;
     }
     return wgi_buffer_put(out, text + at, n - at);
-}
-
-static wg_status compose(wgi_norm_kind kind, const char *text, size_t n, wgi_buffer *out)
-{
-    static const utf8proc_option_t options[] = {
-        [WGI_NORM_NFC] = UTF8PROC_STABLE | UTF8PROC_COMPOSE,
-        [WGI_NORM_NFD] = UTF8PROC_STABLE | UTF8PROC_DECOMPOSE,
-        [WGI_NORM_NFKC] = UTF8PROC_STABLE | UTF8PROC_COMPOSE | UTF8PROC_COMPAT,
-        [WGI_NORM_NFKD] = UTF8PROC_STABLE | UTF8PROC_DECOMPOSE | UTF8PROC_COMPAT
-    };
-    utf8proc_uint8_t *made = NULL;
-    const utf8proc_ssize_t size =
-        utf8proc_map((const utf8proc_uint8_t *)text, (utf8proc_ssize_t)n, &made, options[kind]);
-    const wg_status st = size < 0 ? WG_EMEM : wgi_buffer_put(out, (char *)made, (size_t)size);
-    free(made);
-    return st;
-}
-
-/* Unicode's normal forms leave ASCII as it is, and nothing composes across the place before an
- * ASCII character: so only runs of other characters, with the one before, are worked on. */
-static wg_status normal_form(wgi_norm_kind kind, const char *text, size_t n, wgi_buffer *out)
-{
-    size_t done = 0; /* what is in out */
-    for (size_t i = 0; i < n;) {
-        if ((uint8_t)text[i] < 0x80) {
-            i++;
-            continue;
-        }
-        size_t end = i;
-        utf8proc_int32_t c;
-        for (utf8proc_ssize_t size; end < n && (uint8_t)text[end] >= 0x80; end += (size_t)size) {
-            size = utf8proc_iterate((const uint8_t *)text + end, (utf8proc_ssize_t)(n - end), &c);
-            if (size <= 0) break;
-        }
-        const size_t begin = i > done && i < end ? i - 1 : i;
-        if (wgi_buffer_put(out, text + done, begin - done)) return WG_EMEM;
-        if (end > begin && compose(kind, text + begin, end - begin, out)) return WG_EMEM;
-        done = end;
-        if (end < n && end == i) { /* a byte that is no UTF-8 */
-            if (wgi_buffer_put(out, text + end, 1)) return WG_EMEM;
-            done++;
-        }
-        i = done;
-    }
-    return wgi_buffer_put(out, text + done, n - done);
 }
 
 static bool is_ascii(const char *text, size_t n)
@@ -191,7 +147,7 @@ wg_status wgi_normalize(const wgi_normalizer *z, const wgi_added *kept, const ch
                      ? WG_EMEM
                      : WG_OK;
         else
-            st = normal_form(s->kind, *text, *n, out);
+            st = wgi_normal_form(s->kind, *text, *n, out);
         if (st) return st;
         *text = out->bytes ? out->bytes : "";
         *n = out->n;

@@ -12,8 +12,6 @@ wg_status wgi_cutter_make(wgi_cutter *c, const wgi_words *w)
 {
     *c = (wgi_cutter) { .context = pcre2_match_context_create(NULL) };
     if (!c->context) return WG_EMEM;
-    /* A long run of spaces takes a step of backtracking a space; that is linear, and no error. */
-    pcre2_set_match_limit(c->context, UINT32_MAX);
     uint32_t jit = 0;
     c->jit = pcre2_config(PCRE2_CONFIG_JIT, &jit) == 0 && jit;
     for (int i = 0; i < w->n; i++) {
@@ -112,10 +110,19 @@ static size_t run_of(const char *p, size_t n, bool valid)
     return i;
 }
 
+/* A long run of spaces may take a few steps of backtracking a space: that is linear, and no error.
+ * A pattern that takes exponentially many ends in one. */
+static uint32_t step_limit(size_t n)
+{
+    const uint64_t steps = 10000000 + 64 * (uint64_t)n;
+    return steps < UINT32_MAX ? (uint32_t)steps : UINT32_MAX;
+}
+
 wg_status wgi_words_each(const wgi_words *w, wgi_cutter *c, const char *text, size_t n,
                          wgi_word_fn fn, void *self)
 {
     if (w->n == 0) return n ? fn(self, text, n) : WG_OK;
+    pcre2_set_match_limit(c->context, step_limit(n));
     wg_status st = WG_OK;
     for (size_t at = 0; at < n && !st;) {
         const size_t valid = run_of(text + at, n - at, true);
