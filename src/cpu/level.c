@@ -2,6 +2,9 @@
 
 #include <stdlib.h>
 #include <string.h>
+#if defined(__x86_64__)
+#include <cpuid.h>
+#endif
 
 static const char *const names[] = { "base", "avx2", "avx512" };
 
@@ -40,11 +43,32 @@ wgi_level wgi_cpu_level(void)
     return (wgi_level)l;
 }
 
-bool wgi_cpu_vnni(void)
+#if defined(__x86_64__)
+/* Not every compiler's __builtin_cpu_supports knows it: leaf 7, subleaf 1, bit 4 of EAX. */
+static bool has_avx_vnni(void)
+{
+    unsigned a, b, c, d;
+    return __get_cpuid_count(7, 1, &a, &b, &c, &d) && (a >> 4 & 1);
+}
+#endif
+
+bool wgi_cpu_vnni_at(wgi_level l)
 {
 #if defined(__x86_64__)
-    if (wgi_cpu_level() == WGI_LEVEL_AVX512) return __builtin_cpu_supports("avx512vnni");
-    if (wgi_cpu_level() == WGI_LEVEL_AVX2) return __builtin_cpu_supports("avxvnni");
+    if (l == WGI_LEVEL_AVX512) return __builtin_cpu_supports("avx512vnni");
+    if (l == WGI_LEVEL_AVX2) return has_avx_vnni();
 #endif
+    (void)l;
     return false;
+}
+
+bool wgi_cpu_vnni(void)
+{
+    static int known = -1; /* asking costs microseconds in a virtual machine */
+    int v = __atomic_load_n(&known, __ATOMIC_RELAXED);
+    if (v < 0) {
+        v = wgi_cpu_vnni_at(wgi_cpu_level());
+        __atomic_store_n(&known, v, __ATOMIC_RELAXED);
+    }
+    return v;
 }

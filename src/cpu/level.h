@@ -11,6 +11,8 @@ wgi_level wgi_cpu_level(void);
 const char *wgi_level_name(wgi_level l);
 /* Does it multiply and add 8-bit integers by fours (AVX-VNNI, at the highest level AVX-512 VNNI)? */
 bool wgi_cpu_vnni(void);
+/* Whether it has the ones that go with vectors of level l. */
+bool wgi_cpu_vnni_at(wgi_level l);
 
 #define WGI_JOIN2(a, b) a##_##b
 #define WGI_JOIN(a, b) WGI_JOIN2(a, b)
