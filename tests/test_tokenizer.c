@@ -1,10 +1,9 @@
-/* Tokenizers: the published texts and ids, how words are cut, round trips, streaming, threads. */
+/* Tokenizers: the published texts and ids, round trips, streaming, threads. */
 #include <pthread.h>
 
 #include "damage.h"
 #include "data_file.h"
 #include "tensor/internal.h"
-#include "text/words.h"
 #include "tokenizer_check.h"
 
 /* ---- the published texts --------------------------------------------------------------------- */
@@ -92,145 +91,6 @@ START_TEST(llama2c_gives_the_published_story)
     free(text);
     free(tokens);
     wg_tokenizer_free(t);
-}
-END_TEST
-
-/* ---- words ----------------------------------------------------------------------------------- */
-/* What Hugging Face's Split gives for the three patterns, '|' between words. */
-static const struct {
-    const char *text, *words[3];
-} cuts[] = {
-    { "I've got 12345 apples,  don'T worry",
-      { "I|'ve| got| 12345| apples|,| | don|'|T| worry",
-        "I|'ve| got| |123|45| apples|,| | don|'T| worry",
-        "I|'ve| got| |1|2|3|4|5| apples|,| | don|'T| worry" } },
-    { "a\n\n  b \t\n", { "a|\n\n | b| \t\n", "a|\n\n| | b| \t\n", "a|\n\n| | b| \t\n" } },
-    { "  x   ", { " | x|   ", " | x|   ", " | x|   " } },
-    { "\303\251t\303\251 \302\275 \331\243\331\244 \346\274\242\345\255\227\357\274\201\343\200\200z",
-      { "\303\251t\303\251| \302\275| \331\243\331\244| \346\274\242\345\255\227|"
-        "\357\274\201|\343\200\200|z",
-        "\303\251t\303\251| |\302\275| |\331\243\331\244| \346\274\242\345\255\227|"
-        "\357\274\201|\343\200\200z",
-        "\303\251t\303\251| |\302\275| |\331\243|\331\244| \346\274\242\345\255\227|"
-        "\357\274\201|\343\200\200z" } },
-    { "'SOS \341\240\216\302\205\302\240k", /* U+180E is no space */
-      { "'|SOS| \341\240\216|\302\205|\302\240|k", "'S|OS| \341\240\216|\302\205|\302\240k",
-        "'S|OS| \341\240\216|\302\205|\302\240k" } },
-    { "\305\277'\305\277 it'\305\277\r\n!!\n\n", /* U+017F is an s without case */
-      { "\305\277|'|\305\277| it|'|\305\277|\r|\n|!!|\n\n",
-        "\305\277|'\305\277| it|'\305\277|\r\n|!!\n\n",
-        "\305\277|'\305\277| it|'\305\277|\r\n|!!\n\n" } },
-    { "ab\xFF\xFE c\xE2\x82z\xE2", /* bytes that are no UTF-8: words of their own */
-      { "ab|\xFF\xFE| c|\xE2\x82|z|\xE2", "ab|\xFF\xFE| c|\xE2\x82|z|\xE2",
-        "ab|\xFF\xFE| c|\xE2\x82|z|\xE2" } },
-};
-
-static wg_status note_word(void *self, const char *word, size_t n)
-{
-    char *said = self;
-    if (*said) strcat(said, "|");
-    strncat(said, word, n);
-    return WG_OK;
-}
-
-START_TEST(patterns_cut_words_with_the_jit_and_without)
-{
-    static const char *const names[] = { "gpt-2", "llama-bpe", "qwen2" };
-    for (int k = 0; k < 6; k++) {
-        wgi_words w = { 0 };
-        wgi_cutter c;
-        bool whole;
-        ck_assert_int_eq(wgi_words_named(&w, names[k / 2], &whole, "test"), WG_OK);
-        ck_assert(whole == (k / 2 == 1));
-        ck_assert_int_eq(wgi_cutter_make(&c, &w), WG_OK);
-        if (k % 2) c.jit = false;
-        for (size_t i = 0; i < sizeof cuts / sizeof cuts[0]; i++) {
-            char said[256] = "";
-            wgi_words_each(&w, &c, cuts[i].text, strlen(cuts[i].text), note_word, said);
-            ck_assert_msg(strcmp(said, cuts[i].words[k / 2]) == 0, "%s: got %s, want %s",
-                          names[k / 2], said, cuts[i].words[k / 2]);
-        }
-        wgi_cutter_free(&c);
-        wgi_words_free(&w);
-    }
-    expect_no_error();
-}
-END_TEST
-
-static wg_status count_word(void *self, const char *word, size_t n)
-{
-    (void)word;
-    int64_t *counts = self;
-    counts[0]++;
-    counts[1] += (int64_t)n;
-    return WG_OK;
-}
-
-START_TEST(long_runs_reach_no_limit_of_the_patterns)
-{
-    enum { N = 3 << 20 };
-    static const char *const names[] = { "gpt-2", "llama-bpe", "qwen2" };
-    static const char runs[] = { 'a', ' ', '\n', '1', '!', '\'', '\xFF' };
-    char *text = malloc(N);
-    for (int k = 0; k < 6; k++) {
-        wgi_words w = { 0 };
-        wgi_cutter c;
-        bool whole;
-        wgi_words_named(&w, names[k / 2], &whole, "test");
-        ck_assert_int_eq(wgi_cutter_make(&c, &w), WG_OK);
-        if (k % 2) c.jit = false;
-        for (size_t i = 0; i < sizeof runs; i++) {
-            int64_t counts[2] = { 0, 0 };
-            memset(text, runs[i], N);
-            text[N - 1] = 'z'; /* the run of spaces ends before its end */
-            ck_assert_int_eq(wgi_words_each(&w, &c, text, N, count_word, counts), WG_OK);
-            ck_assert_int_eq(counts[1], N);
-            if (runs[i] != '1') ck_assert_int_le(counts[0], 3);
-        }
-        wgi_cutter_free(&c);
-        wgi_words_free(&w);
-    }
-    free(text);
-    expect_no_error();
-}
-END_TEST
-
-START_TEST(long_backtracking_reaches_no_limit_of_the_patterns)
-{
-    enum { N = 11 << 20 }; /* above PCRE2's limit of 10 million steps */
-    wgi_words w = { 0 };
-    wgi_cutter c;
-    bool whole;
-    char *text = malloc(N);
-    memset(text, ' ', N);
-    wgi_words_named(&w, "llama-bpe", &whole, "test");
-    ck_assert_int_eq(wgi_cutter_make(&c, &w), WG_OK);
-    const bool compiled = c.jit;
-    for (int jit = 0; jit < 2; jit++) {
-        int64_t counts[2] = { 0, 0 };
-        c.jit = jit && compiled;
-        ck_assert_int_eq(wgi_words_each(&w, &c, text, N, count_word, counts), WG_OK);
-        ck_assert_int_eq(counts[0], 1);
-    }
-    expect_no_error();
-    wgi_cutter_free(&c);
-    wgi_words_free(&w);
-    free(text);
-}
-END_TEST
-
-START_TEST(a_pattern_that_backtracks_without_end_is_an_error)
-{
-    wgi_words w = { 0 };
-    wgi_cutter c;
-    char text[64], said[128] = "";
-    memset(text, 'a', sizeof text);
-    ck_assert_int_eq(wgi_words_add(&w, WGI_CUT_ISOLATED, "(?:a|aa)+[bc]", false, "test"), WG_OK);
-    ck_assert_int_eq(wgi_cutter_make(&c, &w), WG_OK);
-    ck_assert_int_eq(wgi_words_each(&w, &c, text, sizeof text, note_word, said), WG_EARG);
-    expect_error(WG_EARG, "tokenizer_encode: the pattern \"(?:a|aa)+[bc]\" failed: match limit");
-    wgi_cutter_free(&c);
-    wgi_words_free(&w);
 }
 END_TEST
 
@@ -535,17 +395,14 @@ int main(void)
 {
     folder_make();
     const int failed = suite_run(
-        "tokenizer",
-        (const TTest *[]) {
-            gpt2_gives_the_published_ids, llama_gives_the_published_ids,
-            qwen2_gives_the_published_ids, llama2c_gives_the_published_story,
-            patterns_cut_words_with_the_jit_and_without, long_runs_reach_no_limit_of_the_patterns,
-            a_pattern_that_backtracks_without_end_is_an_error,
-            long_backtracking_reaches_no_limit_of_the_patterns, any_bytes_and_any_unicode_come_back,
-            words_met_again_give_the_same_ids, a_megabyte_of_one_letter_is_merged_like_a_short_word,
-            special_tokens_are_text_unless_asked_for, wrong_arguments_are_refused,
-            a_stream_gives_whole_characters_and_the_same_text,
-            many_threads_encode_with_one_tokenizer, every_allocation_may_fail, NULL });
+        "tokenizer", (const TTest *[]) {
+                         gpt2_gives_the_published_ids, llama_gives_the_published_ids,
+                         qwen2_gives_the_published_ids, llama2c_gives_the_published_story,
+                         any_bytes_and_any_unicode_come_back, words_met_again_give_the_same_ids,
+                         a_megabyte_of_one_letter_is_merged_like_a_short_word,
+                         special_tokens_are_text_unless_asked_for, wrong_arguments_are_refused,
+                         a_stream_gives_whole_characters_and_the_same_text,
+                         many_threads_encode_with_one_tokenizer, every_allocation_may_fail, NULL });
     folder_remove();
     return failed;
 }

@@ -120,6 +120,8 @@ static inline const char *small_json(const char *parts, const char *model, const
         added, parts, model);
     return text;
 }
+/* A vocabulary for the merge of a and b. */
+#define TWO_TOKENS "{\"a\": 0, \"b\": 1, \"ab\": 2, \"<|endoftext|>\": 3}"
 #define BYTE_LEVEL                                                                                 \
     "\"pre_tokenizer\":{\"type\":\"ByteLevel\",\"add_prefix_space\":false,\"use_regex\":true}"
 #define UNKNOWN "\"unk_token\":\"<unk>\","

@@ -4,6 +4,7 @@
 #define WGI_TEXT_NORMAL_FORM_H
 #include "normalize.h"
 
-/* Appends the normal form of text, n bytes; bytes that are no UTF-8 stay. WG_EMEM without raising. */
+/* Appends the normal form of text, n bytes; bytes that are no UTF-8 stay. WG_EMEM without raising.
+ */
 wg_status wgi_normal_form(wgi_norm_kind kind, const char *text, size_t n, wgi_buffer *out);
 #endif
