@@ -354,12 +354,9 @@ START_TEST(every_level_that_this_processor_has_agrees)
         bool vnni;
     } levels[] = {
         { "avx2", wgi_cpu_level() >= WGI_LEVEL_AVX2, &wgi_quant_dots_avx2, false },
-        { "avx-vnni", wgi_cpu_level() >= WGI_LEVEL_AVX2 && __builtin_cpu_supports("avxvnni"),
-          &wgi_quant_dots_avx2, true },
+        { "avx-vnni", wgi_cpu_vnni(WGI_LEVEL_AVX2), &wgi_quant_dots_avx2, true },
         { "avx512", wgi_cpu_level() >= WGI_LEVEL_AVX512, &wgi_quant_dots_avx512, false },
-        { "avx512-vnni",
-          wgi_cpu_level() >= WGI_LEVEL_AVX512 && __builtin_cpu_supports("avx512vnni"),
-          &wgi_quant_dots_avx512, true },
+        { "avx512-vnni", wgi_cpu_vnni(WGI_LEVEL_AVX512), &wgi_quant_dots_avx512, true },
     };
     for (size_t i = 0; i < sizeof levels / sizeof *levels; i++) {
         if (!levels[i].runs) {

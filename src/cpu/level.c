@@ -2,6 +2,9 @@
 
 #include <stdlib.h>
 #include <string.h>
+#if defined(__x86_64__)
+#include <cpuid.h>
+#endif
 
 static const char *const names[] = { "base", "avx2", "avx512" };
 
@@ -40,11 +43,25 @@ wgi_level wgi_cpu_level(void)
     return (wgi_level)l;
 }
 
-bool wgi_cpu_vnni(void)
+/* AVX-VNNI has a bit of its own, which not every compiler's test of features knows. */
+static bool detect_vnni(wgi_level l)
 {
 #if defined(__x86_64__)
-    if (wgi_cpu_level() == WGI_LEVEL_AVX512) return __builtin_cpu_supports("avx512vnni");
-    if (wgi_cpu_level() == WGI_LEVEL_AVX2) return __builtin_cpu_supports("avxvnni");
+    unsigned a, b, c, d;
+    if (l == WGI_LEVEL_AVX512) return __builtin_cpu_supports("avx512vnni");
+    if (l == WGI_LEVEL_AVX2) return __get_cpuid_count(7, 1, &a, &b, &c, &d) && a >> 4 & 1;
 #endif
+    (void)l;
     return false;
+}
+
+bool wgi_cpu_vnni(wgi_level l)
+{
+    static signed char known[3] = { -1, -1, -1 }; /* asking the processor takes microseconds */
+    int is = __atomic_load_n(&known[l], __ATOMIC_RELAXED);
+    if (is < 0) {
+        is = l <= wgi_cpu_level() && detect_vnni(l);
+        __atomic_store_n(&known[l], (signed char)is, __ATOMIC_RELAXED);
+    }
+    return is;
 }

@@ -32,7 +32,7 @@ typedef struct {
 } wgi_q8_kernel; /* y[i y_row] = x[i, :] . w, for all i */
 
 typedef struct {
-    /* by type, NULLs: none; vnni: for wgi_cpu_vnni(), NULLs: the plain one */
+    /* by type, NULLs: none; vnni: where wgi_cpu_vnni; NULLs: the plain one */
     wgi_q8_kernel q8[WGI_BLOCK_TYPES], q8_vnni[WGI_BLOCK_TYPES];
     /* y[i y_row] += x[i, :] . w: f32, contiguous rows of x are x_row elements apart */
     void (*f32)(float *y, int64_t y_row, const float *w, const float *x, int64_t x_row, int64_t m,

@@ -34,7 +34,7 @@ static const wgi_q8_kernel *kernel_of(wg_dtype t)
 {
     const wgi_quant_dots *dots = WGI_PICK(wgi_quant_dots);
     const wgi_q8_kernel *plain = &dots->q8[t - WG_Q4_0], *vnni = &dots->q8_vnni[t - WG_Q4_0];
-    if (vnni->dots && wgi_cpu_vnni()) return vnni;
+    if (vnni->dots && wgi_cpu_vnni(wgi_cpu_level())) return vnni;
     return plain->dots ? plain : NULL;
 }
 
