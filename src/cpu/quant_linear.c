@@ -16,7 +16,7 @@ static int64_t ceil_div(int64_t a, int64_t b)
     return (a + b - 1) / b;
 }
 
-/* ---- few rows: every row of w against all rows of x -------------------------------------------- */
+/* ---- few rows: every row of w against all rows of x ------------------------------------------ */
 
 typedef struct {
     const wgi_gemm_args *g;
@@ -153,7 +153,7 @@ static wg_status few_rows(const wgi_gemm_args *g, int64_t m)
     return WG_OK;
 }
 
-/* ---- many rows: tiles of w as f32, and a product with each --------------------------------------- */
+/* ---- many rows: tiles of w as f32, and a product with each ----------------------------------- */
 
 typedef struct {
     wg_dtype type;
