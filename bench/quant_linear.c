@@ -25,7 +25,7 @@ static double now(void)
     return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
-/* ---- the memory's read bandwidth: sums over a large buffer ------------------------------------ */
+/* ---- the memory's read bandwidth: sums over a large buffer ----------------------------------- */
 
 typedef struct {
     const uint64_t *data;
@@ -60,7 +60,7 @@ static double bandwidth(const void *data)
     return (double)memory / (now() - start);
 }
 
-/* ---- layers ----------------------------------------------------------------------------------- */
+/* ---- layers ---------------------------------------------------------------------------------- */
 
 /* As many matrices of one type and shape as fit into the memory, side by side. */
 typedef struct {

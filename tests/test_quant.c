@@ -1,4 +1,4 @@
-/* Tensors in blocks: layouts against ggml's, what may be done with them, linear layers over them. */
+/* Tensors in blocks: layouts against ggml's, what may be done with them. */
 #include <math.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -18,7 +18,7 @@ static const struct {
 };
 enum { TYPES = sizeof types / sizeof *types };
 
-/* The whole of a file of quant-vectors, on the heap; NULL, with a line that says so, without data. */
+/* A file of quant-vectors, on the heap; NULL, with a line that says so, without data. */
 static void *vectors(const char *name, const char *kind, size_t *bytes)
 {
     const char *data = getenv("WENGERT_TEST_DATA");
@@ -95,7 +95,7 @@ START_TEST(a_rounded_value_is_nearest_and_extremes_are_kept)
                 high = fmaxf(high, a[block * 32 + j]);
             }
             const wg_dtype t = types[i].type;
-            /* steps of the codes; the end opposite to the extreme is one step short in q4_0, q5_0 */
+            /* of the codes; q4_0 and q5_0 are one step short opposite to the extreme */
             const float step = t == WG_Q8_0   ? most / 127
                                : t == WG_Q4_0 ? 2 * most / 8
                                : t == WG_Q5_0 ? 2 * most / 16

@@ -35,7 +35,7 @@ static double *doubles(wg_tensor *t)
     return x;
 }
 
-/* y against x w^T + bias in f64. Tolerance: f32 sums of k terms, of size |x| |w| each; y's own rounding. */
+/* y against x w^T + bias in f64. Tolerance: f32 sums of k terms of size |x| |w|; y's rounding. */
 static void check(const char *what, wg_tensor *x, wg_tensor *w, wg_tensor *bias, wg_tensor *y)
 {
     const int64_t k = w->shape[1], n = w->shape[0], m = n ? y->numel / n : 0;
@@ -100,6 +100,23 @@ static wg_tensor *k_blocks(wg_dtype t, int64_t rows, int64_t width)
 }
 
 static const wg_dtype k_types[] = { WG_Q2_K, WG_Q3_K, WG_Q4_K, WG_Q5_K, WG_Q6_K };
+
+/* 300 rows of 8192: three tiles of weights. */
+START_TEST(tiles_make_one_product)
+{
+    wg_scope s = wg_scope_push();
+    wg_tensor *q = wg_cast(wg_randn(WG_DIMS(300, 8192)), WG_Q8_0), *bias = wg_randn(WG_DIMS(300));
+    wg_tensor *x = wg_require_grad(wg_randn(WG_DIMS(40, 8192)));
+    wg_tensor *y = wg_linear(x, q, bias), *dy = wg_randn(WG_DIMS(40, 300)), *dx;
+    check("tiles", x, q, bias, y);
+    wg_grad(WG_LIST(y), WG_LIST(x), WG_LIST(dy), 0, (wg_list) { 1, &dx });
+    wg_tensor *want = wg_matmul(dy, wg_cast(q, WG_F32));
+    expect_no_error();
+    const double far = wg_item(wg_max(wg_abs(wg_sub(dx, want)), WG_ALL, false));
+    ck_assert_double_le(far, 300 * 0x1p-22);
+    pop(s);
+}
+END_TEST
 
 START_TEST(k_types_multiply_as_dequantised)
 {
@@ -307,7 +324,7 @@ START_TEST(losses_and_embeddings_take_blocks)
 }
 END_TEST
 
-/* ---- kernels of other processors -------------------------------------------------------------- */
+/* ---- kernels of other processors ------------------------------------------------------------- */
 #if defined(__x86_64__)
 static void same_sums(const char *what, const wgi_q8_kernel *a, const wgi_q8_kernel *b,
                       wg_tensor *w, wg_tensor *x)
@@ -354,11 +371,9 @@ START_TEST(every_level_that_this_processor_has_agrees)
         bool vnni;
     } levels[] = {
         { "avx2", wgi_cpu_level() >= WGI_LEVEL_AVX2, &wgi_quant_dots_avx2, false },
-        { "avx-vnni", wgi_cpu_level() >= WGI_LEVEL_AVX2 && wgi_cpu_vnni_at(WGI_LEVEL_AVX2),
-          &wgi_quant_dots_avx2, true },
+        { "avx-vnni", wgi_cpu_vnni(WGI_LEVEL_AVX2), &wgi_quant_dots_avx2, true },
         { "avx512", wgi_cpu_level() >= WGI_LEVEL_AVX512, &wgi_quant_dots_avx512, false },
-        { "avx512-vnni", wgi_cpu_level() >= WGI_LEVEL_AVX512 && wgi_cpu_vnni_at(WGI_LEVEL_AVX512),
-          &wgi_quant_dots_avx512, true },
+        { "avx512-vnni", wgi_cpu_vnni(WGI_LEVEL_AVX512), &wgi_quant_dots_avx512, true },
     };
     for (size_t i = 0; i < sizeof levels / sizeof *levels; i++) {
         if (!levels[i].runs) {
@@ -377,7 +392,7 @@ START_TEST(every_level_that_this_processor_has_agrees)
 }
 END_TEST
 
-/* ---- meta, counts, memory ----------------------------------------------------------------------- */
+/* ---- meta, counts, memory -------------------------------------------------------------------- */
 START_TEST(meta_flops_and_memory)
 {
     wg_scope s = wg_scope_push();
@@ -406,6 +421,7 @@ int main(void)
     return suite_run("quant_linear",
                      (const TTest *[]) {
                          few_and_many_rows_are_as_in_f64,
+                         tiles_make_one_product,
                          k_types_multiply_as_dequantised,
                          sixteen_bits_and_f64_keep_their_dtype,
                          batches_strides_and_views_give_the_same_rows,

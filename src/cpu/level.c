@@ -43,32 +43,25 @@ wgi_level wgi_cpu_level(void)
     return (wgi_level)l;
 }
 
-#if defined(__x86_64__)
-/* Not every compiler's __builtin_cpu_supports knows it: leaf 7, subleaf 1, bit 4 of EAX. */
-static bool has_avx_vnni(void)
+/* AVX-VNNI has a bit of its own, which not every compiler's test of features knows. */
+static bool detect_vnni(wgi_level l)
 {
+#if defined(__x86_64__)
     unsigned a, b, c, d;
-    return __get_cpuid_count(7, 1, &a, &b, &c, &d) && (a >> 4 & 1);
-}
-#endif
-
-bool wgi_cpu_vnni_at(wgi_level l)
-{
-#if defined(__x86_64__)
     if (l == WGI_LEVEL_AVX512) return __builtin_cpu_supports("avx512vnni");
-    if (l == WGI_LEVEL_AVX2) return has_avx_vnni();
+    if (l == WGI_LEVEL_AVX2) return __get_cpuid_count(7, 1, &a, &b, &c, &d) && a >> 4 & 1;
 #endif
     (void)l;
     return false;
 }
 
-bool wgi_cpu_vnni(void)
+bool wgi_cpu_vnni(wgi_level l)
 {
-    static int known = -1; /* asking costs microseconds in a virtual machine */
-    int v = __atomic_load_n(&known, __ATOMIC_RELAXED);
-    if (v < 0) {
-        v = wgi_cpu_vnni_at(wgi_cpu_level());
-        __atomic_store_n(&known, v, __ATOMIC_RELAXED);
+    static signed char known[3] = { -1, -1, -1 }; /* asking the processor takes microseconds */
+    int is = __atomic_load_n(&known[l], __ATOMIC_RELAXED);
+    if (is < 0) {
+        is = l <= wgi_cpu_level() && detect_vnni(l);
+        __atomic_store_n(&known[l], (signed char)is, __ATOMIC_RELAXED);
     }
-    return v;
+    return is;
 }

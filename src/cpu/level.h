@@ -9,10 +9,8 @@ typedef enum { WGI_LEVEL_BASE, WGI_LEVEL_AVX2, WGI_LEVEL_AVX512 } wgi_level;
 /* The best level that this CPU and system can run; WG_ISA=base|avx2|avx512 lowers it (tests). Fixed at the first call. */
 wgi_level wgi_cpu_level(void);
 const char *wgi_level_name(wgi_level l);
-/* Does it multiply and add 8-bit integers by fours (AVX-VNNI, at the highest level AVX-512 VNNI)? */
-bool wgi_cpu_vnni(void);
-/* Whether it has the ones that go with vectors of level l. */
-bool wgi_cpu_vnni_at(wgi_level l);
+/* Can this CPU run level l, and multiply and add 8-bit integers by fours there: AVX-VNNI, AVX-512 VNNI? */
+bool wgi_cpu_vnni(wgi_level l);
 
 #define WGI_JOIN2(a, b) a##_##b
 #define WGI_JOIN(a, b) WGI_JOIN2(a, b)

@@ -1,9 +1,9 @@
 /* Products of activations with rows of weights in blocks, per instruction-set level.
  *
- * For q4_0, q8_0, q4_k, q5_k and q6_k the activations are brought to 8 bits, a scale for 32 of them as in ggml's
- * scheme (Q8_0 with an f32 scale), and products are sums of integers within a block. What
- * a sum of n terms then misses is at most the sum of |w| d / 2, d = max|x| / 127 of each block. A
- * row's result does not depend on how many rows there are. */
+ * For q4_0, q8_0, q4_k, q5_k and q6_k the activations are brought to 8 bits, a scale for 32 of them
+ * as in ggml's scheme (Q8_0 with an f32 scale), and products are sums of integers within a block.
+ * What a sum then misses is at most the sum of |w| d / 2, d = max|x| / 127 of each block.
+ * A row's result does not depend on how many rows there are. */
 #ifndef WGI_CPU_QUANT_DOT_H
 #define WGI_CPU_QUANT_DOT_H
 #include <stdbool.h>
@@ -32,7 +32,7 @@ typedef struct {
 } wgi_q8_kernel; /* y[i y_row] = x[i, :] . w, for all i */
 
 typedef struct {
-    /* by type, NULLs: none; vnni: for wgi_cpu_vnni(), NULLs: the plain one */
+    /* by type, NULLs: none; vnni: where wgi_cpu_vnni; NULLs: the plain one */
     wgi_q8_kernel q8[WGI_BLOCK_TYPES], q8_vnni[WGI_BLOCK_TYPES];
     /* y[i y_row] += x[i, :] . w: f32, contiguous rows of x are x_row elements apart */
     void (*f32)(float *y, int64_t y_row, const float *w, const float *x, int64_t x_row, int64_t m,

@@ -11,7 +11,7 @@ static inline __attribute__((always_inline)) TARGET __m256i NAME(products)(__m25
 #endif
 }
 
-/* Eight sums of four products of each of two; u at most 15, so that 16 bits hold the sums on the way. */
+/* Eight sums of four products of each of two; u, v at most 15: 16 bits hold the sums on the way. */
 static inline __attribute__((always_inline)) TARGET __m256i NAME(products_of_two)(__m256i u,
                                                                                   __m256i s,
                                                                                   __m256i v,
@@ -122,7 +122,7 @@ static TARGET void NAME(dots_q4_0)(float *y, int64_t y_row, const void *w, const
 
 /* ---- q8_0 ------------------------------------------------------------------------------------ */
 
-/* Block j of a group. |w| x sign(w) is w x: the unsigned factor may be 128, the signed ones are at most 127. */
+/* Block j of a group. |w| x sign(w) is w x: the unsigned factor is at most 128, the signed 127. */
 static inline __attribute__((always_inline)) TARGET void NAME(block)(const uint8_t *w,
                                                                      const int8_t *const *q,
                                                                      float (*t)[8], const int j,

@@ -1,5 +1,5 @@
-/* Template: q4_k, q5_k and q6_k as quant_dot.inc.h does q4_0 and q8_0, whose NAME, TARGET and products
- * it uses. A block of 256 is a group of eight, so that nothing is left behind the groups. */
+/* Template: q4_k and q5_k as quant_dot.inc.h does q4_0 and q8_0, whose NAME, TARGET and products it
+ * uses. A block of 256 is a group of eight, so that nothing is left behind the groups. */
 
 /* The 6-bit scales and minima of eight parts, as bytes in the order of a group's scales. */
 static inline __attribute__((always_inline)) TARGET __m128i NAME(k_scales)(const uint8_t *s)
@@ -16,7 +16,7 @@ static inline __attribute__((always_inline)) TARGET __m128i NAME(k_scales)(const
                             _mm_set_epi8(15, 13, 11, 9, 14, 12, 10, 8, 7, 5, 3, 1, 6, 4, 2, 0));
 }
 
-/* Parts 2 p and 2 p + 1 of a block: the low and the high nibbles of 32 bytes, and their fifth bits. */
+/* Parts 2 p and 2 p + 1 of a block: low and high nibbles of 32 bytes, and their fifth bits. */
 static inline __attribute__((always_inline)) TARGET void NAME(two_parts)(
     __m256i nibbles, __m256i high, const bool five, const int8_t *const *q, float (*t)[8],
     const int p, const int m, __m256 *sum)

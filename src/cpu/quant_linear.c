@@ -16,7 +16,7 @@ static int64_t ceil_div(int64_t a, int64_t b)
     return (a + b - 1) / b;
 }
 
-/* ---- few rows: every row of w against all rows of x -------------------------------------------- */
+/* ---- few rows: every row of w against all rows of x ------------------------------------------ */
 
 typedef struct {
     const wgi_gemm_args *g;
@@ -34,7 +34,7 @@ static const wgi_q8_kernel *kernel_of(wg_dtype t)
 {
     const wgi_quant_dots *dots = WGI_PICK(wgi_quant_dots);
     const wgi_q8_kernel *plain = &dots->q8[t - WG_Q4_0], *vnni = &dots->q8_vnni[t - WG_Q4_0];
-    if (vnni->dots && wgi_cpu_vnni()) return vnni;
+    if (vnni->dots && wgi_cpu_vnni(wgi_cpu_level())) return vnni;
     return plain->dots ? plain : NULL;
 }
 
@@ -153,7 +153,7 @@ static wg_status few_rows(const wgi_gemm_args *g, int64_t m)
     return WG_OK;
 }
 
-/* ---- many rows: tiles of w as f32, and a product with each --------------------------------------- */
+/* ---- many rows: tiles of w as f32, and a product with each ----------------------------------- */
 
 typedef struct {
     wg_dtype type;

@@ -4,8 +4,9 @@
 #define WGI_CPU_QUANT_LINEAR_H
 #include "cpu/gemm.h"
 
-/* Up to so many rows of activations w is read as it lies, row by row, and beyond in tiles of f32: for
- * q4_0, q8_0 and q4_k to q6_k with the activations in 8 bits; for the other types each row of w by way of f32.
+/* Up to so many rows of activations w is read as it lies, row by row, and beyond in tiles of f32:
+ * for q4_0, q8_0 and q4_k to q6_k with the activations in 8 bits; for the other types each row of w
+ * by way of f32.
  * GFLOP/s on one core of an AMD Milan, w (2048, 2048), sgemm 66 at 32 rows, 84 at 128:
  *   rows            1    2    4    8   16   32  128
  *   q4_0 few       52   91  108  111  109  106
@@ -19,8 +20,8 @@
  * exact. */
 enum { WGI_QUANT_FEW_ROWS = 32, WGI_QUANT_FEW_ROWS_F32 = 4 };
 
-/* g as for wgi_gemm, but that B is in blocks, alpha 1, and B the same for the whole batch. The bits do
- * not depend on the number of threads. WG_EMEM (raised).
+/* g as for wgi_gemm, but that B is in blocks, alpha 1, and B the same for the whole batch. The bits
+ * do not depend on the number of threads. WG_EMEM (raised).
  * C = A w^T + bias + beta C: w (n, k), g->b.column elements from row to row. */
 wg_status wgi_quant_product(const wgi_gemm_args *g);
 /* C = A w + beta C: w (k, n), g->b.row elements from row to row. No bias. */

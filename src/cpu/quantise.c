@@ -35,7 +35,7 @@ static inline float inverse(float d)
     return d != 0 ? 1 / d : 0;
 }
 
-/* Codes around a middle: x / d + middle + 1/2, the sum rounded once as a fused multiply-add would. */
+/* Codes around a middle: x / d + middle + 1/2, rounded once as a fused multiply-add would. */
 static inline void codes_around(uint8_t *q, const float *x, float d, double middle, float most)
 {
     const double by = inverse(d);

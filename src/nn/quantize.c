@@ -9,7 +9,7 @@
 #include "wengert/scope.h"
 #include "wengert/tensor.h"
 
-/* The weight of a Linear under its full name, if it is meant and has whole blocks; NULL otherwise. */
+/* The weight of a Linear under its full name, if it is meant and has whole blocks; else NULL. */
 static wg_tensor *meant(const wg_named_module *l, const char *pattern, wg_dtype t, char name[512],
                         bool *matches)
 {

@@ -2,10 +2,10 @@
  *   x: (.., in), w: (out, in), bias: (out) or absent -> y: (.., out). Any dtype but bool, promoted;
  *   16-bit inputs are summed in f32 and the bias is added before the one rounding.
  *   w in blocks: x is floating, y has its dtype. Up to WGI_QUANT_FEW_ROWS rows of x in f32 or 16
- *   bits meet q4_0, q8_0, q4_k, q5_k and q6_k in 8 bits themselves, a scale for 32 (see
- *   src/cpu/quant_dot.h for the error); more rows, f64 and other blocks meet the dequantised weights.
- *   So a row's result depends on the number of rows through that threshold alone.
- *   gradient: dx = dy w (with w dequantised), dw = dy^T x over all rows, none for blocks, dbias = sum of
+ *   bits meet q4_0, q8_0, q4_k, q5_k and q6_k in 8 bits themselves, a scale for 32 (the error:
+ *   src/cpu/quant_dot.h); more rows, f64 and other blocks meet the dequantised weights. So a row's
+ *   result depends on the number of rows through that threshold alone.
+ *   gradient: dx = dy w (w dequantised), dw = dy^T x over all rows, none for blocks, dbias = sum of
  *   the rows of dy; saves x for w's sake and w for x's.
  *   errors: WG_ESHAPE if x has no dimensions, w is no matrix or a size differs; WG_EDTYPE for
  *   bool, and for x that is not floating with w in blocks. */

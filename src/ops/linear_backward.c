@@ -1,5 +1,6 @@
-/* dx[.., i] = sum_o dy[.., o] w[o, i]: the gradient of wg_linear for w in blocks, dequantised in tiles.
- *   dy: (.., out) floating, w: (out, in) in blocks -> dx: (.., in), dy's dtype; summed in f32 (f64 for f64).
+/* dx[.., i] = sum_o dy[.., o] w[o, i]: wg_linear's gradient for w in blocks, dequantised in tiles.
+ *   dy: (.., out) floating, w: (out, in) in blocks -> dx: (.., in), dy's dtype; summed in f32 (f64
+ *   for f64).
  *   gradient: ddy = linear(ddx, w) with all of w dequantised; saves w.
  *   errors: WG_ESHAPE if a size differs; WG_EDTYPE for another w. */
 #include "cpu/quant_linear.h"
