@@ -3,6 +3,8 @@
  * errors: WG_EARG for an unknown dtype. */
 #include "ops/elementwise.h"
 
+#include "cuda/cuda.h"
+
 typedef struct {
     int dtype;
 } cast;
@@ -57,6 +59,7 @@ const wg_op wgi_op_cast = {
     .flags = WG_OP_ACCUMULATE,
     .infer = infer,
     .cpu = run,
+    .cuda = wgi_cuda_cast,
     .reference = reference,
     .grad = grad,
     .samples = samples,
