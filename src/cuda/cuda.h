@@ -4,6 +4,8 @@
 #ifndef WGI_CUDA_CUDA_H
 #define WGI_CUDA_CUDA_H
 #include "cpu/elementwise.h"
+#include "cpu/loss_kind.h"
+#include "cpu/update.h"
 #include "tensor/internal.h"
 #include "wengert/op.h"
 
@@ -38,4 +40,38 @@ WGI_CUDA_FUNCTION wg_status wgi_cuda_copy_strided(const wg_run *r, void *dst, wg
 WGI_CUDA_FUNCTION wg_status wgi_cuda_fill_strided(const wg_run *r, void *dst, wg_dtype type,
                                                   const int64_t *strides, int ndim,
                                                   const int64_t *shape, double value);
+
+/* ---- passes of their own: pointwise.c ---- */
+/* f64: computed in f64, else in f32. random: Philox key and counter. */
+WGI_CUDA_FUNCTION wg_status wgi_cuda_dropout(const wg_run *r, double p, const uint64_t random[2]);
+WGI_CUDA_FUNCTION wg_status wgi_cuda_swiglu(const wg_run *r, bool f64);
+WGI_CUDA_FUNCTION wg_status wgi_cuda_swiglu_backward(const wg_run *r, bool f64);
+WGI_CUDA_FUNCTION wg_status wgi_cuda_loss(const wg_run *r, wgi_loss_kind kind, double delta,
+                                          wg_reduction reduction, bool f64);
+WGI_CUDA_FUNCTION wg_status wgi_cuda_loss_backward(const wg_run *r, wgi_loss_kind kind,
+                                                   double delta, wg_reduction reduction,
+                                                   bool of_target, bool f64);
+WGI_CUDA_FUNCTION wg_status wgi_cuda_adam(const wg_run *r, const wgi_adam_numbers *k);
+WGI_CUDA_FUNCTION wg_status wgi_cuda_sgd(const wg_run *r, const wgi_sgd_numbers *k);
+WGI_CUDA_FUNCTION wg_status wgi_cuda_lion(const wg_run *r, const wgi_lion_numbers *k);
+WGI_CUDA_FUNCTION wg_status wgi_cuda_clip_scale(const wg_run *r, double max_norm);
+WGI_CUDA_FUNCTION wg_status wgi_cuda_grad_norm(const wg_run *r);
+
+/* ---- made from their number: make.c ---- */
+WGI_CUDA_FUNCTION wg_status wgi_cuda_full(const wg_run *r, double value);
+WGI_CUDA_FUNCTION wg_status wgi_cuda_arange(const wg_run *r, int64_t low);
+WGI_CUDA_FUNCTION wg_status wgi_cuda_arange_step(const wg_run *r, double start, double step);
+WGI_CUDA_FUNCTION wg_status wgi_cuda_linspace(const wg_run *r, double start, double stop);
+WGI_CUDA_FUNCTION wg_status wgi_cuda_eye(const wg_run *r);
+WGI_CUDA_FUNCTION wg_status wgi_cuda_one_hot(const wg_run *r, int64_t classes);
+WGI_CUDA_FUNCTION wg_status wgi_cuda_triangle(const wg_run *r, int64_t diagonal, bool lower);
+WGI_CUDA_FUNCTION wg_status wgi_cuda_rand(const wg_run *r);
+WGI_CUDA_FUNCTION wg_status wgi_cuda_randn(const wg_run *r);
+/* range: high - low; wide: two words a value. */
+WGI_CUDA_FUNCTION wg_status wgi_cuda_randint(const wg_run *r, int64_t low, uint64_t range,
+                                             bool wide);
+WGI_CUDA_FUNCTION wg_status wgi_cuda_bernoulli(const wg_run *r);
+WGI_CUDA_FUNCTION wg_status wgi_cuda_multinomial(const wg_run *r, int64_t draws);
+/* Windows of `size`, `step` apart, added back along axis. */
+WGI_CUDA_FUNCTION wg_status wgi_cuda_windows(const wg_run *r, int axis, int64_t size, int64_t step);
 #endif
