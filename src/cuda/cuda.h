@@ -74,4 +74,21 @@ WGI_CUDA_FUNCTION wg_status wgi_cuda_bernoulli(const wg_run *r);
 WGI_CUDA_FUNCTION wg_status wgi_cuda_multinomial(const wg_run *r, int64_t draws);
 /* Windows of `size`, `step` apart, added back along axis. */
 WGI_CUDA_FUNCTION wg_status wgi_cuda_windows(const wg_run *r, int axis, int64_t size, int64_t step);
+
+/* ---- reductions, with the attributes of src/cpu/reduce.h: reduce.c ---- */
+WGI_CUDA_FUNCTION wg_status wgi_cuda_sum(const wg_run *r);
+WGI_CUDA_FUNCTION wg_status wgi_cuda_sum_to(const wg_run *r);
+WGI_CUDA_FUNCTION wg_status wgi_cuda_mean(const wg_run *r);
+WGI_CUDA_FUNCTION wg_status wgi_cuda_max(const wg_run *r);
+WGI_CUDA_FUNCTION wg_status wgi_cuda_min(const wg_run *r);
+WGI_CUDA_FUNCTION wg_status wgi_cuda_prod(const wg_run *r);
+WGI_CUDA_FUNCTION wg_status wgi_cuda_any(const wg_run *r);
+WGI_CUDA_FUNCTION wg_status wgi_cuda_all(const wg_run *r);
+WGI_CUDA_FUNCTION wg_status wgi_cuda_norm(const wg_run *r);
+WGI_CUDA_FUNCTION wg_status wgi_cuda_var(const wg_run *r);
+WGI_CUDA_FUNCTION wg_status wgi_cuda_std(const wg_run *r);
+WGI_CUDA_FUNCTION wg_status wgi_cuda_logsumexp(const wg_run *r);
+WGI_CUDA_FUNCTION wg_status wgi_cuda_argmax(const wg_run *r);
+WGI_CUDA_FUNCTION wg_status wgi_cuda_argmin(const wg_run *r);
+WGI_CUDA_FUNCTION wg_status wgi_cuda_cumsum(const wg_run *r);
 #endif
