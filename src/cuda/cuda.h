@@ -91,4 +91,21 @@ WGI_CUDA_FUNCTION wg_status wgi_cuda_logsumexp(const wg_run *r);
 WGI_CUDA_FUNCTION wg_status wgi_cuda_argmax(const wg_run *r);
 WGI_CUDA_FUNCTION wg_status wgi_cuda_argmin(const wg_run *r);
 WGI_CUDA_FUNCTION wg_status wgi_cuda_cumsum(const wg_run *r);
+
+/* ---- sorting and indices, with the attributes of src/cpu/scan.h and index.h: sort.c, index.c ---- */
+WGI_CUDA_FUNCTION wg_status wgi_cuda_sort(const wg_run *r);
+WGI_CUDA_FUNCTION wg_status wgi_cuda_topk(const wg_run *r);
+WGI_CUDA_FUNCTION wg_status wgi_cuda_embedding(const wg_run *r);
+WGI_CUDA_FUNCTION wg_status wgi_cuda_embedding_backward(const wg_run *r);
+WGI_CUDA_FUNCTION wg_status wgi_cuda_index_select(const wg_run *r);
+WGI_CUDA_FUNCTION wg_status wgi_cuda_index_select_backward(const wg_run *r);
+WGI_CUDA_FUNCTION wg_status wgi_cuda_index_add(const wg_run *r);
+WGI_CUDA_FUNCTION wg_status wgi_cuda_gather(const wg_run *r);
+WGI_CUDA_FUNCTION wg_status wgi_cuda_gather_backward(const wg_run *r);
+WGI_CUDA_FUNCTION wg_status wgi_cuda_scatter_add(const wg_run *r);
+WGI_CUDA_FUNCTION wg_status wgi_cuda_index_get(const wg_run *r);
+WGI_CUDA_FUNCTION wg_status wgi_cuda_index_get_backward(const wg_run *r);
+WGI_CUDA_FUNCTION wg_status wgi_cuda_index_put(const wg_run *r);
+WGI_CUDA_FUNCTION wg_status wgi_cuda_index_last(const wg_run *r);
+WGI_CUDA_FUNCTION wg_status wgi_cuda_nonzero(const wg_run *r);
 #endif

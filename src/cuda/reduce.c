@@ -65,20 +65,24 @@ static wg_status fold_into(const wg_run *r, const wg_tensor *x, unsigned mask,
     return f.kept.count > 0 ? fold_rounds(r, &f, acc) : WG_OK;
 }
 
-/* out (any strides and dtype) = acc, or += acc; acc: row-major of out's shape. */
-static wg_status store(const wg_run *r, const void *acc, wgi_acc kind)
+void wgi_cuda_fold_store(const wg_run *r, const void *acc, wgi_acc kind, bool accumulate)
 {
     const wg_tensor *out = r->out.t[0];
-    if (acc == wgi_data(out)) return WG_OK;
+    if (acc == wgi_data(out) || out->numel == 0) return;
     const wg_dims shape = wgi_shape(out), strides = wgi_row_major(&shape);
     wgi_elementwise_launch l;
     memset(&l, 0, sizeof l);
     wgi_pass_of_two(&l.pass, out->ndim, out->shape, wgi_data(out), out->dtype, out->strides, acc,
                     (int)wgi_acc_dtype(kind), strides.d);
     l.code = WGI_GPU_COPY;
-    l.compute = (int)wgi_acc_dtype(r->accumulate ? wgi_acc_of(out->dtype) : kind);
-    l.accumulate = r->accumulate;
+    l.compute = (int)wgi_acc_dtype(accumulate ? wgi_acc_of(out->dtype) : kind);
+    l.accumulate = accumulate;
     wgi_launch_elementwise(&l, r->stream);
+}
+
+static wg_status store(const wg_run *r, const void *acc, wgi_acc kind)
+{
+    wgi_cuda_fold_store(r, acc, kind, r->accumulate);
     return WG_OK;
 }
 
