@@ -1,6 +1,8 @@
 /* Sorting on the device: by radix, stable, by CUB (of the toolkit), which is deterministic. */
 #ifndef WGI_CUDA_SORT_H
 #define WGI_CUDA_SORT_H
+#include <stddef.h>
+
 #include "cuda/pass.h"
 #include "cuda/reduce.h"
 
