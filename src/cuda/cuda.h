@@ -4,6 +4,7 @@
 #ifndef WGI_CUDA_CUDA_H
 #define WGI_CUDA_CUDA_H
 #include "cpu/elementwise.h"
+#include "cpu/gemm.h"
 #include "cpu/loss_kind.h"
 #include "cpu/update.h"
 #include "tensor/internal.h"
@@ -108,4 +109,12 @@ WGI_CUDA_FUNCTION wg_status wgi_cuda_index_get_backward(const wg_run *r);
 WGI_CUDA_FUNCTION wg_status wgi_cuda_index_put(const wg_run *r);
 WGI_CUDA_FUNCTION wg_status wgi_cuda_index_last(const wg_run *r);
 WGI_CUDA_FUNCTION wg_status wgi_cuda_nonzero(const wg_run *r);
+
+/* dst = src (or dst += src), converted; any strides: copy.c */
+WGI_CUDA_FUNCTION wg_status wgi_cuda_add_strided(const wg_run *r, void *dst, wg_dtype dst_type,
+                                                 const int64_t *dst_strides, const void *src,
+                                                 wg_dtype src_type, const int64_t *src_strides,
+                                                 int ndim, const int64_t *shape, bool add);
+/* ---- products, as wgi_gemm: product.c ---- */
+WGI_CUDA_FUNCTION wg_status wgi_cuda_gemm(const wg_run *r, const wgi_gemm_args *g);
 #endif
