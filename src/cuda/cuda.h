@@ -117,4 +117,24 @@ WGI_CUDA_FUNCTION wg_status wgi_cuda_add_strided(const wg_run *r, void *dst, wg_
                                                  int ndim, const int64_t *shape, bool add);
 /* ---- products, as wgi_gemm: product.c ---- */
 WGI_CUDA_FUNCTION wg_status wgi_cuda_gemm(const wg_run *r, const wgi_gemm_args *g);
+
+/* ---- by rows: rows.c, classes.c ---- */
+WGI_CUDA_FUNCTION wg_status wgi_cuda_softmax(const wg_run *r, int axis, bool log);
+WGI_CUDA_FUNCTION wg_status wgi_cuda_softmax_backward(const wg_run *r, int axis, bool log);
+WGI_CUDA_FUNCTION wg_status wgi_cuda_row_norm(const wg_run *r, double eps, bool centered);
+WGI_CUDA_FUNCTION wg_status wgi_cuda_row_norm_backward(const wg_run *r, bool centered);
+WGI_CUDA_FUNCTION wg_status wgi_cuda_group_norm(const wg_run *r, double eps, int64_t groups);
+WGI_CUDA_FUNCTION wg_status wgi_cuda_group_norm_backward(const wg_run *r, int64_t groups);
+WGI_CUDA_FUNCTION wg_status wgi_cuda_rope(const wg_run *r, int64_t offset, double base,
+                                          bool adjacent, bool inverse);
+typedef struct {
+    int64_t ignore;
+    double smoothing;
+    wg_reduction reduction;
+    bool nll; /* else cross-entropy */
+} wgi_cuda_class_loss;
+WGI_CUDA_FUNCTION wg_status wgi_cuda_class_loss_forward(const wg_run *r,
+                                                        const wgi_cuda_class_loss *a);
+WGI_CUDA_FUNCTION wg_status wgi_cuda_class_loss_backward(const wg_run *r,
+                                                         const wgi_cuda_class_loss *a);
 #endif
