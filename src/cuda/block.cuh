@@ -4,7 +4,8 @@
 #include "cuda/element.cuh"
 #include "cuda/rows.h"
 
-namespace wgi {
+namespace wgi
+{
 
 enum { ROW_THREADS = 256 };
 

@@ -3,7 +3,8 @@
  * b_j). */
 #include "cuda/block.cuh"
 
-namespace {
+namespace
+{
 
 using wgi::row;
 
@@ -46,8 +47,7 @@ __global__ void __launch_bounds__(wgi::ROW_THREADS, 4)
         }
         const row x(l.x, r), probs(l.probs, r);
         A m = A(-INFINITY), part = 0;
-        for (int64_t j = threadIdx.x; j < l.n; j += blockDim.x)
-            m = wgi::greatest()(x.get<A>(j), m);
+        for (int64_t j = threadIdx.x; j < l.n; j += blockDim.x) m = wgi::greatest()(x.get<A>(j), m);
         m = wgi::block_all(m, wgi::greatest());
         for (int64_t j = threadIdx.x; j < l.n; j += blockDim.x)
             part += wgi::exp_of<A>(x.get<A>(j) - m);
@@ -98,10 +98,9 @@ __global__ void __launch_bounds__(wgi::ROW_THREADS, 4)
             all = A(wgi::block_all(sum, wgi::add()));
         }
         for (int64_t j = threadIdx.x; j < l.n; j += blockDim.x)
-            dx.put<A>(j,
-                      g * all * wgi::exp_of<A>(x.get<A>(j) - lse) -
-                          g * mass<A>(l, probs, target, j),
-                      l.accumulate);
+            dx.put<A>(
+                j, g * all * wgi::exp_of<A>(x.get<A>(j) - lse) - g * mass<A>(l, probs, target, j),
+                l.accumulate);
     }
 }
 

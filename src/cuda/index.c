@@ -207,9 +207,8 @@ wg_status wgi_cuda_index_add(const wg_run *r)
 {
     const wgi_axis_attr *a = r->attr;
     const wg_status s = copy_first(r);
-    return s == WG_OK
-               ? select_add(r, axis_of(a->axis, output(r)), r->in.t[1], r->in.t[2], true)
-               : s;
+    return s == WG_OK ? select_add(r, axis_of(a->axis, output(r)), r->in.t[1], r->in.t[2], true)
+                      : s;
 }
 
 /* ---- embedding: rows of w (V, C) ---- */
@@ -217,7 +216,8 @@ wg_status wgi_cuda_index_add(const wg_run *r)
 static wg_status embedding_map(const wg_run *r, wgi_index_axes *m, const wg_tensor *i, int64_t v,
                                int64_t c)
 {
-    *m = (wgi_index_axes) { .n = 2, .shape = { i->numel, c }, .small = { c, 1 }, .index = { 1, 0 } };
+    *m =
+        (wgi_index_axes) { .n = 2, .shape = { i->numel, c }, .small = { c, 1 }, .index = { 1, 0 } };
     return read_indices(r, i, "i", v, false, &m->i);
 }
 
@@ -455,8 +455,7 @@ wg_status wgi_cuda_index_last(const wg_run *r)
         .n = 1, .shape = { p.count }, .large = { 1 }, .index = { 1 }, .i = p.where
     };
     s = sort_items(r, &m, largest_place(&p, a->shape.d), &o);
-    if (s == WG_OK)
-        wgi_launch_index_last(&o.plan, o.keys, o.items, wgi_data(output(r)), r->stream);
+    if (s == WG_OK) wgi_launch_index_last(&o.plan, o.keys, o.items, wgi_data(output(r)), r->stream);
     return s;
 }
 

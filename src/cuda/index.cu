@@ -2,12 +2,12 @@
 
 #include "cuda/element.cuh"
 
-namespace {
+namespace
+{
 
 enum { THREADS = 256, EACH = 4, CHUNK = THREADS * EACH };
 
-__global__ void __launch_bounds__(THREADS)
-    read_indices(const __grid_constant__ wgi_index_reading r)
+__global__ void __launch_bounds__(THREADS) read_indices(const __grid_constant__ wgi_index_reading r)
 {
     const int64_t step = int64_t(gridDim.x) * THREADS;
     for (int64_t k = int64_t(blockIdx.x) * THREADS + threadIdx.x; k < r.axes.count; k += step) {
@@ -69,8 +69,8 @@ __global__ void __launch_bounds__(THREADS)
 /* One thread a lane of a place: it adds the place's items in their order. */
 template <class A>
 __global__ void __launch_bounds__(THREADS)
-    add_sorted(const __grid_constant__ wgi_index_plan p, const uint64_t *keys,
-               const int64_t *items, A *large, const void *small, int type)
+    add_sorted(const __grid_constant__ wgi_index_plan p, const uint64_t *keys, const int64_t *items,
+               A *large, const void *small, int type)
 {
     const int64_t n = p.item_count * p.lane_count, step = int64_t(gridDim.x) * THREADS;
     for (int64_t t = int64_t(blockIdx.x) * THREADS + threadIdx.x; t < n; t += step) {
@@ -81,8 +81,7 @@ __global__ void __launch_bounds__(THREADS)
         wgi_index_lane(&p, t % p.lane_count, &to, &lane);
         A sum = large[int64_t(key) + to];
         for (int64_t k = s; k < p.item_count && keys[k] == key; k++)
-            sum = wgi::plus<A>(
-                sum, wgi::load<A>(small, wgi_index_item(&p, items[k]) + lane, type));
+            sum = wgi::plus<A>(sum, wgi::load<A>(small, wgi_index_item(&p, items[k]) + lane, type));
         large[int64_t(key) + to] = sum;
     }
 }
@@ -232,8 +231,8 @@ extern "C" void wgi_launch_index_keys(const wgi_index_plan *p, uint64_t *keys, i
 }
 
 extern "C" void wgi_launch_index_add(const wgi_index_plan *p, const uint64_t *keys,
-                                     const int64_t *items, void *large, int kind,
-                                     const void *small, int type, void *stream)
+                                     const int64_t *items, void *large, int kind, const void *small,
+                                     int type, void *stream)
 {
     cudaStream_t s = static_cast<cudaStream_t>(stream);
     const unsigned blocks = wgi::blocks_for(p->item_count * p->lane_count, THREADS);

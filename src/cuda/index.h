@@ -10,8 +10,7 @@
  * large side. Indices that are out of range are negative here, and skipped. */
 typedef struct {
     int n, axis;
-    int64_t shape[WGI_PASS_AXES], large[WGI_PASS_AXES], small[WGI_PASS_AXES],
-        index[WGI_PASS_AXES];
+    int64_t shape[WGI_PASS_AXES], large[WGI_PASS_AXES], small[WGI_PASS_AXES], index[WGI_PASS_AXES];
     const int64_t *i;
 } wgi_index_axes;
 

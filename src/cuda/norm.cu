@@ -1,7 +1,8 @@
 /* Norms of rows and of groups of channels: the steps of src/cpu/norm_template.h. */
 #include "cuda/block.cuh"
 
-namespace {
+namespace
+{
 
 using wgi::row;
 
@@ -86,8 +87,7 @@ __global__ void __launch_bounds__(COLUMNS) columns(const __grid_constant__ wgi_n
         A dw = 0, db = 0;
         for (int64_t r = first; r < last; r++) {
             const row x(l.x, r), dy(l.dy, r);
-            const A mean = l.mean ? static_cast<const A *>(l.mean)[r] : A(0),
-                    d = dy.get<A>(i);
+            const A mean = l.mean ? static_cast<const A *>(l.mean)[r] : A(0), d = dy.get<A>(i);
             dw += d * ((x.get<A>(i) - mean) * static_cast<const A *>(l.rstd)[r]);
             db += d;
         }

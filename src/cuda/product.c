@@ -75,13 +75,15 @@ typedef struct {
 
 static cudaDataType_t data_type(int t)
 {
-    return t == WG_F64 ? CUDA_R_64F : t == WG_F32 ? CUDA_R_32F : t == WG_BF16 ? CUDA_R_16BF
-                                                                              : CUDA_R_16F;
+    return t == WG_F64    ? CUDA_R_64F
+           : t == WG_F32  ? CUDA_R_32F
+           : t == WG_BF16 ? CUDA_R_16BF
+                          : CUDA_R_16F;
 }
 
 static cublasComputeType_t compute_type(const problem *p)
 {
-    return p->type == WG_F64               ? CUBLAS_COMPUTE_64F
+    return p->type == WG_F64                 ? CUBLAS_COMPUTE_64F
            : p->compute && p->type == WG_F32 ? CUBLAS_COMPUTE_32F_FAST_TF32
                                              : CUBLAS_COMPUTE_32F;
 }

@@ -4,7 +4,8 @@
 
 #include "cuda/element.cuh"
 
-namespace {
+namespace
+{
 
 enum { THREADS = 256 };
 
@@ -34,10 +35,8 @@ __global__ void __launch_bounds__(THREADS)
                 sum += x * y;
         }
         sum = A(p.alpha) * sum;
-        if (p.bias)
-            sum = wgi::plus<A>(sum, wgi::load<A>(p.bias, j * p.bias_stride, p.bias_type));
-        if (p.beta != 0)
-            sum = wgi::plus<A>(sum, A(p.beta) * wgi::load<A>(p.c.data, c, p.c.type));
+        if (p.bias) sum = wgi::plus<A>(sum, wgi::load<A>(p.bias, j * p.bias_stride, p.bias_type));
+        if (p.beta != 0) sum = wgi::plus<A>(sum, A(p.beta) * wgi::load<A>(p.c.data, c, p.c.type));
         wgi::store<A>(p.c.data, c, p.c.type, sum);
     }
 }

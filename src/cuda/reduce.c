@@ -31,16 +31,16 @@ static wg_status fold_rounds(const wg_run *r, wgi_fold_pass *f, void *acc)
     for (;;) {
         const int64_t groups = f->kept.count;
         wgi_fold_plan(f);
-        f->out = f->chunks == 1 ? acc
-                                : wg_scratch(r, (size_t)(groups * f->chunks) *
-                                                    wgi_acc_bytes((wgi_acc)f->kind));
+        f->out =
+            f->chunks == 1
+                ? acc
+                : wg_scratch(r, (size_t)(groups * f->chunks) * wgi_acc_bytes((wgi_acc)f->kind));
         if (!f->out) return WG_EMEM;
         wgi_launch_fold(f, r->stream);
         if (f->chunks == 1) return WG_OK;
-        const wgi_fold_pass next = { .op = f->op,
-                                     .kind = f->kind,
-                                     .type = (int)wgi_acc_dtype((wgi_acc)f->kind),
-                                     .x = f->out };
+        const wgi_fold_pass next = {
+            .op = f->op, .kind = f->kind, .type = (int)wgi_acc_dtype((wgi_acc)f->kind), .x = f->out
+        };
         const int64_t chunks = f->chunks;
         const bool columns = f->columns;
         *f = next;
@@ -218,9 +218,9 @@ static wg_status variance(const wg_run *r, bool deviation)
     s = fold_into(r, x, g.mask, &(wgi_fold_spec) { .op = WGI_FOLD_SUM }, mean);
     if (s != WG_OK) return s;
     finish(r, &g, WGI_FINISH_DIVIDE_F64, mean, NULL, (double)count);
-    s = fold_into(
-        r, x, g.mask,
-        &(wgi_fold_spec) { .op = WGI_FOLD_SUM, .map = WGI_MAP_SQUARE, .centre = mean }, g.acc);
+    s = fold_into(r, x, g.mask,
+                  &(wgi_fold_spec) { .op = WGI_FOLD_SUM, .map = WGI_MAP_SQUARE, .centre = mean },
+                  g.acc);
     if (s != WG_OK) return s;
     finish(r, &g, WGI_FINISH_DIVIDE_F64, g.acc, NULL,
            count > a->correction ? (double)count - (double)a->correction : 0.0);

@@ -1,12 +1,13 @@
 /* Rotary positions: cosines and sines of every position once, then rotations of pairs. */
 #include "cuda/block.cuh"
 
-namespace {
+namespace
+{
 
 enum { THREADS = 256 };
 
-template <class A> __global__ void __launch_bounds__(THREADS)
-    angles(const __grid_constant__ wgi_rope_launch l)
+template <class A>
+__global__ void __launch_bounds__(THREADS) angles(const __grid_constant__ wgi_rope_launch l)
 {
     const int64_t half = l.n / 2, n = l.positions * half, step = int64_t(gridDim.x) * THREADS;
     for (int64_t t = int64_t(blockIdx.x) * THREADS + threadIdx.x; t < n; t += step) {
@@ -19,8 +20,8 @@ template <class A> __global__ void __launch_bounds__(THREADS)
     }
 }
 
-template <class A> __global__ void __launch_bounds__(THREADS)
-    rotate(const __grid_constant__ wgi_rope_launch l)
+template <class A>
+__global__ void __launch_bounds__(THREADS) rotate(const __grid_constant__ wgi_rope_launch l)
 {
     const int64_t half = l.n / 2, n = l.rows * half, step = int64_t(gridDim.x) * THREADS;
     for (int64_t t = int64_t(blockIdx.x) * THREADS + threadIdx.x; t < n; t += step) {

@@ -112,9 +112,9 @@ wg_status wgi_cuda_row_norm_backward(const wg_run *r, bool centered)
     const wg_tensor *x = r->in.t[1];
     const wg_dtype real = wgi_row_dtype(x->dtype);
     const void *mean = NULL, *rstd = NULL;
-    wgi_norm_launch l = {
-        .f64 = real == WG_F64, .centered = centered, .accumulate = r->accumulate
-    };
+    wgi_norm_launch l = { .f64 = real == WG_F64,
+                          .centered = centered,
+                          .accumulate = r->accumulate };
     l.x = lines_along(x, x->ndim - 1, &l.n);
     l.dy = lines_of(r->in.t[0]);
     l.dx = lines_of(r->out.t[0]);

@@ -39,9 +39,9 @@ typedef struct {
     const void *weight;    /* (n) real, or NULL */
     int64_t ignore;
     double smoothing;
-    bool nll;           /* loss = -weight x[target] */
-    void *loss, *lse;   /* (rows) real */
-    const void *scale;  /* (rows) real: cotangents; NULL: dy over denominator, for all */
+    bool nll;          /* loss = -weight x[target] */
+    void *loss, *lse;  /* (rows) real */
+    const void *scale; /* (rows) real: cotangents; NULL: dy over denominator, for all */
     const void *dy, *denominator;
     int dy_type, denominator_type;
 } wgi_classes_launch;

@@ -2,7 +2,8 @@
  * from the cache where it fits. */
 #include "cuda/block.cuh"
 
-namespace {
+namespace
+{
 
 using wgi::row;
 
@@ -13,8 +14,7 @@ __global__ void __launch_bounds__(wgi::ROW_THREADS, 4)
     for (int64_t r = blockIdx.x; r < l.rows; r += gridDim.x) {
         const row x(l.x, r), y(l.y, r);
         A m = A(-INFINITY), sum = 0;
-        for (int64_t i = threadIdx.x; i < l.n; i += blockDim.x)
-            m = wgi::greatest()(x.get<A>(i), m);
+        for (int64_t i = threadIdx.x; i < l.n; i += blockDim.x) m = wgi::greatest()(x.get<A>(i), m);
         m = wgi::block_all(m, wgi::greatest());
         for (int64_t i = threadIdx.x; i < l.n; i += blockDim.x)
             sum += wgi::exp_of<A>(x.get<A>(i) - m);

@@ -4,7 +4,8 @@
 
 #include "cuda/element.cuh"
 
-namespace {
+namespace
+{
 
 enum { THREADS = 256 };
 
