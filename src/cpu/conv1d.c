@@ -154,5 +154,6 @@ wg_status wgi_conv1d_run(const wg_run *r, wgi_conv1d *v, const wg_tensor **made,
     if (!r->accumulate) s = v->device->zero(r, &wide);
     *made = &wide;
     if (s == WG_OK) s = add(v);
+    *made = out;
     return s == WG_OK && wide.dtype != out->dtype ? wgi_copy_elements(out, &wide) : s;
 }

@@ -190,17 +190,20 @@ static wg_status reference(const wg_run *r, const wgi_conv1d *v, what made)
 
 static wg_status conv1d_reference(const wg_run *r)
 {
-    return reference(r, &(wgi_conv1d) { r->attr, r->in.t[0], r->in.t[1], r->out.t[0] }, MAKE_Y);
+    return reference(r, &(wgi_conv1d) { r->attr, r->in.t[0], r->in.t[1], r->out.t[0], NULL, r },
+                     MAKE_Y);
 }
 
 static wg_status input_reference(const wg_run *r)
 {
-    return reference(r, &(wgi_conv1d) { r->attr, r->out.t[0], r->in.t[1], r->in.t[0] }, MAKE_X);
+    return reference(r, &(wgi_conv1d) { r->attr, r->out.t[0], r->in.t[1], r->in.t[0], NULL, r },
+                     MAKE_X);
 }
 
 static wg_status weight_reference(const wg_run *r)
 {
-    return reference(r, &(wgi_conv1d) { r->attr, r->in.t[0], r->out.t[0], r->in.t[1] }, MAKE_W);
+    return reference(r, &(wgi_conv1d) { r->attr, r->in.t[0], r->out.t[0], r->in.t[1], NULL, r },
+                     MAKE_W);
 }
 
 static double times_out(const wg_tensor *y, double n)
