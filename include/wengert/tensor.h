@@ -63,12 +63,20 @@ typedef struct {
     int64_t cached;  /**< bytes kept for reuse */
     int64_t tensors; /**< live storages */
 } wg_memory;
-/** By kind of device; `meta` counts what would be allocated. Exact for what this thread did and for ended threads; of
+/** By device (the 16th CUDA device and later ones together); `meta` counts what would be allocated. Exact for what this thread did and for ended threads; of
  * another running thread up to 64 KiB may be missing. */
 WG_API wg_memory wg_memory_stats(wg_device d);
 WG_API void wg_memory_reset_peak(wg_device d);
 /** Gives memory kept for reuse back to the system (what other running threads keep for themselves stays). */
 WG_API void wg_memory_trim(void);
+
+/* ---- CUDA devices ------------------------------------------------------------------------------------------- */
+/** How many CUDA devices there are; 0 without a driver, and in a library built without CUDA. Raises nothing. */
+WG_API int wg_cuda_device_count(void);
+/** Waits until everything that was asked of a CUDA device is done, and raises what its kernels have reported meanwhile
+ * (an index out of range, with the op's name). Nothing to wait for on the CPU and on meta.
+ * Errors: WG_EDEVICE without such a device, and for a failure of the device; WG_EINDEX and others from kernels. */
+WG_API wg_status wg_synchronize(wg_device d);
 
 /* ---- random numbers: Philox 4x32-10 (Salmon et al. 2011), one generator per thread ------------------------- */
 typedef struct {

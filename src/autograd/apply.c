@@ -218,9 +218,15 @@ static wg_status refuse_blocks(const call *k, int64_t i)
 
 static wg_status check_blocks(const call *k)
 {
-    if (k->op->flags & (WG_OP_BLOCKS | WG_OP_VIEW)) return WG_OK; /* views are checked when made */
-    for (int64_t i = 0; i < k->in.n; i++)
-        if (k->in.t[i] && wgi_in_blocks(k->in.t[i]->dtype)) return refuse_blocks(k, i);
+    if (k->op->flags & WG_OP_VIEW) return WG_OK; /* views are checked when made */
+    const bool takes = k->op->flags & WG_OP_BLOCKS;
+    for (int64_t i = 0; i < k->in.n; i++) {
+        const wg_tensor *t = k->in.t[i];
+        if (!t || !wgi_in_blocks(t->dtype)) continue;
+        if (!takes) return refuse_blocks(k, i);
+        if (t->device.kind == WG_CUDA && k->op != &wgi_op_to)
+            return wg_raise(WG_EDEVICE, "no cuda kernel for %s", wg_dtype_name((wg_dtype)t->dtype));
+    }
     return WG_OK;
 }
 
@@ -282,24 +288,52 @@ static wg_status allocate(call *k)
 }
 
 /* ---- kernel ------------------------------------------------------------------------------------------------------------ */
+/* Scratch memory of a running kernel: on the CPU the node lies in front of it, else apart. */
 typedef struct scratch {
     struct scratch *next;
-    size_t bytes;
+    size_t bytes; /* of the node and what follows it */
+    void *apart;  /* on another device, and its bytes there */
+    size_t apart_bytes;
 } scratch;
 enum { SCRATCH_HEAD = 64 }; /* keeps what follows aligned */
 
+typedef struct {
+    scratch *first;
+    wg_device device;
+} kernel_memory;
+
+static void *scratch_apart(kernel_memory *m, scratch *s, size_t bytes)
+{
+    s->apart = wgi_cuda->alloc(m->device.index, bytes);
+    s->apart_bytes = bytes;
+    return s->apart;
+}
+
 void *wg_scratch(const wg_run *r, size_t bytes)
 {
-    scratch **list = r->door;
-    scratch *s = bytes < SIZE_MAX - SCRATCH_HEAD ? wgi_cpu_alloc(bytes + SCRATCH_HEAD) : NULL;
+    kernel_memory *m = r->door;
+    const bool here = m->device.kind == WG_CPU;
+    const size_t own = SCRATCH_HEAD + (here ? bytes : 0);
+    scratch *s = bytes < SIZE_MAX - SCRATCH_HEAD ? wgi_cpu_alloc(own) : NULL;
     if (!s) {
         wg_raise(WG_EMEM, "out of memory: %zu bytes of scratch", bytes);
         return NULL;
     }
-    s->bytes = bytes + SCRATCH_HEAD;
-    s->next = *list;
-    *list = s;
-    return (char *)s + SCRATCH_HEAD;
+    s->bytes = own;
+    s->apart = NULL;
+    s->next = m->first;
+    m->first = s;
+    return here ? (char *)s + SCRATCH_HEAD : scratch_apart(m, s, bytes);
+}
+
+static void release_scratch(kernel_memory *m)
+{
+    while (m->first) {
+        scratch *s = m->first;
+        m->first = s->next;
+        if (s->apart) wgi_cuda->free(m->device.index, s->apart, s->apart_bytes);
+        wgi_cpu_free(s, s->bytes);
+    }
 }
 
 const void *wg_run_in(const wg_run *r, int i)
@@ -321,27 +355,38 @@ static wg_status make_contiguous(call *k, wg_tensor **to, wg_tensor **made)
         if (!t || wgi_is_contiguous(t)) continue;
         made[i] = wgi_tensor_make(k->c, t->dtype, t->device, wgi_shape(t));
         if (!made[i]) return wg_error_code();
-        wgi_copy_elements(made[i], t);
+        wg_status s = wgi_copy_elements(made[i], t);
+        if (s != WG_OK) return s;
         to[i] = made[i];
     }
     return WG_OK;
 }
 
+static wg_device kernel_device(const call *k)
+{
+    if (k->infer.n_out == 0) return k->in.t[0]->device;
+    wg_device to = k->infer.out[0].device;
+    /* from a device to the CPU: the device's kernel sends it */
+    return to.kind == WG_CPU && k->in.n == 1 && k->in.t[0] && k->in.t[0]->device.kind == WG_CUDA
+               ? k->in.t[0]->device
+               : to;
+}
+
 static wg_status launch(call *k, wg_kernel kernel, wg_list in)
 {
-    scratch *memory = NULL;
+    kernel_memory memory = { NULL, kernel_device(k) };
     wg_run r = { .attr = k->attr,
                  .in = in,
                  .out = { k->infer.n_out, k->y },
                  .random = { k->random[0], k->random[1] },
                  .accumulate = k->accumulate,
                  .door = &memory };
-    wg_status s = kernel(&r);
-    while (memory) {
-        scratch *next = memory->next;
-        wgi_cpu_free(memory, memory->bytes);
-        memory = next;
-    }
+    const bool gpu = memory.device.kind == WG_CUDA;
+    wg_status s = gpu ? wgi_cuda->begin(memory.device.index, &r.stream) : WG_OK;
+    if (s != WG_OK) return s;
+    s = kernel(&r);
+    if (gpu && s == WG_OK) s = wgi_cuda->end(memory.device.index);
+    release_scratch(&memory);
     return s;
 }
 
@@ -369,7 +414,7 @@ static bool all_contiguous(wg_list in)
 static wg_status run_kernel(call *k)
 {
     const wg_op *op = k->op;
-    wg_device d = k->infer.n_out ? k->infer.out[0].device : k->in.t[0]->device;
+    wg_device d = kernel_device(k);
     if (d.kind == WG_META || (op->flags & WG_OP_VIEW)) return WG_OK;
     wg_kernel kernel = wgi_kernel_for(op, d);
     if (!kernel) return wg_raise(WG_EDEVICE, "no %s kernel", d.kind == WG_CPU ? "cpu" : "cuda");

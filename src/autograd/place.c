@@ -30,8 +30,7 @@ wg_status wgi_copy_into(wgi_context *c, wg_tensor *into, wg_tensor *from)
 {
     if (into->device.kind == WG_META) return WG_OK;
     (void)c;
-    wgi_copy_elements(into, from);
-    return WG_OK;
+    return wgi_copy_elements(into, from);
 }
 
 /* ---- the place of one cotangent --------------------------------------------------------------------------------- */
@@ -176,8 +175,10 @@ static wg_tensor *gathering(wgi_run *r, wgi_edge e, const wgi_meta *m, bool cove
     *fresh = true;
     wg_tensor *t =
         wgi_tensor_new(r->context, (wg_dtype)m->dtype, m->device, wgi_dims(m->ndim, m->shape));
-    if (!covered && !wgi_bad(t) && wgi_data(t))
-        memset(wgi_data(t), 0, (size_t)t->numel * wg_dtype_size((wg_dtype)m->dtype));
+    if (!covered && !wgi_bad(t) &&
+        wgi_zero_bytes(t->device, wgi_data(t),
+                       (size_t)t->numel * wg_dtype_size((wg_dtype)m->dtype)) != WG_OK)
+        return &wgi_error_tensor;
     return t;
 }
 

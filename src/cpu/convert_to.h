@@ -1,8 +1,8 @@
 /* Template: the loops that convert every dtype to one. Wants TO (f32, ...), its element type T.
  * Each source is read as the natural C type of its values (see convert_simd.c), then stored by
- * TO_of_<that type>. */
+ * wgi_TO_of_<that type>. */
 #define LOOP(from) WGI_JOIN(TO, of_##from##_loop)
-#define OF(middle) WGI_JOIN(TO, of_##middle)
+#define OF(middle) WGI_JOIN(WGI_JOIN(wgi, TO), of_##middle)
 
 static void LOOP(f64)(void *to, const void *from, int64_t n)
 {

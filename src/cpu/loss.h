@@ -2,17 +2,8 @@
 #ifndef WGI_CPU_LOSS_H
 #define WGI_CPU_LOSS_H
 #include "cpu/level.h"
+#include "cpu/loss_kind.h"
 #include "cpu/tiles.h"
-
-typedef enum {
-    WGI_MSE,
-    WGI_L1,
-    WGI_HUBER,
-    WGI_BCE,
-    WGI_KL,
-    WGI_KL_LOG,
-    WGI_LOSS_KINDS
-} wgi_loss_kind;
 
 /* Operands of the tiles: x, target, weight (or absent), positive weight (or absent), then
  * forward: elements (or absent); backward: dy per element (or absent), gradient. */

@@ -3,6 +3,7 @@
  * alone, never on the number of threads. */
 #ifndef WGI_CPU_REDUCE_H
 #define WGI_CPU_REDUCE_H
+#include "cpu/fold_kind.h"
 #include "tensor/internal.h"
 #include "wengert/op.h"
 
@@ -26,18 +27,6 @@ typedef struct {
 } wgi_var_attr;
 
 /* ---- the fold: acc = op over the reduced elements of map(x) ---- */
-typedef enum { WGI_FOLD_SUM, WGI_FOLD_PROD, WGI_FOLD_MAX, WGI_FOLD_MIN, WGI_FOLD_OPS } wgi_fold_op;
-/* What is accumulated in: f32 for f32, bf16 and f16; f64; i64 for integers and bool. */
-typedef enum { WGI_ACC_F32, WGI_ACC_F64, WGI_ACC_I64, WGI_ACC_KINDS } wgi_acc;
-typedef enum {
-    WGI_MAP_NONE,
-    WGI_MAP_ABS,
-    WGI_MAP_SQUARE,
-    WGI_MAP_NONZERO, /* x != 0 ? 1 : 0 */
-    WGI_MAP_POWER,   /* |x|^p */
-    WGI_MAP_EXP
-} wgi_map;
-
 typedef struct {
     wgi_fold_op op;
     wgi_map map;

@@ -92,13 +92,13 @@ wg_status wgi_flat(const wg_run *r, const wg_tensor *t, wg_dtype as, const void 
     if (s != WG_OK) return s;
     *out = copy;
     if (t->numel == 0) return WG_OK;
-    wgi_storage place = { .device = wg_cpu(),
+    wgi_storage place = { .device = t->device,
                           .bytes = (size_t)t->numel * wg_dtype_size(as),
                           .data = copy };
     wg_tensor flat = { .magic = WGI_ALIVE,
                        .dtype = (uint8_t)as,
                        .ndim = t->ndim,
-                       .device = wg_cpu(),
+                       .device = t->device,
                        .numel = t->numel,
                        .storage = &place };
     const wg_dims shape = wgi_shape(t), strides = wgi_row_major(&shape);
@@ -106,6 +106,5 @@ wg_status wgi_flat(const wg_run *r, const wg_tensor *t, wg_dtype as, const void 
         flat.shape[d] = shape.d[d];
         flat.strides[d] = strides.d[d];
     }
-    wgi_copy_elements(&flat, t);
-    return WG_OK;
+    return wgi_copy_elements(&flat, t);
 }

@@ -40,6 +40,7 @@ const wg_op wgi_op_abs = {
     .saves = WG_IN(0),
     .infer = wgi_infer_number,
     .cpu = run,
+    .cuda = run,
     .reference = reference,
     .grad = grad,
     .grad_fused = grad_fused,

@@ -9,21 +9,32 @@
 #include <math.h>
 
 #include "wengert/ops.h"
+#include "cuda/cuda.h"
 
 enum { P, G, M, V };
 
+static wgi_adam_numbers numbers_of(const wgi_adam_attr *a)
+{
+    return (wgi_adam_numbers) { .keep = a->decoupled ? 1 - a->lr * a->weight_decay : 1,
+                                .decay = a->decoupled ? 0 : a->weight_decay,
+                                .beta1 = a->beta1,
+                                .beta2 = a->beta2,
+                                .eps = a->eps,
+                                .step_size = a->lr / (1 - pow(a->beta1, (double)a->step)),
+                                .root_factor = 1 / sqrt(1 - pow(a->beta2, (double)a->step)) };
+}
+
 static wg_status adam_step_cpu(const wg_run *r)
 {
-    const wgi_adam_attr *a = r->attr;
-    const wgi_adam_numbers k = { .keep = a->decoupled ? 1 - a->lr * a->weight_decay : 1,
-                                 .decay = a->decoupled ? 0 : a->weight_decay,
-                                 .beta1 = a->beta1,
-                                 .beta2 = a->beta2,
-                                 .eps = a->eps,
-                                 .step_size = a->lr / (1 - pow(a->beta1, (double)a->step)),
-                                 .root_factor = 1 / sqrt(1 - pow(a->beta2, (double)a->step)) };
+    const wgi_adam_numbers k = numbers_of(r->attr);
     wgi_update(r, WGI_PICK(wgi_update_kernels)->adam, &k);
     return WG_OK;
+}
+
+static wg_status adam_step_cuda(const wg_run *r)
+{
+    const wgi_adam_numbers k = numbers_of(r->attr);
+    return wgi_cuda_adam(r, &k);
 }
 
 static wg_status adam_step_reference(const wg_run *r)
@@ -76,6 +87,7 @@ const wg_op wgi_op_adam_step = {
     .updates = WG_IN(P) | WG_IN(M) | WG_IN(V),
     .infer = wgi_update_infer,
     .cpu = adam_step_cpu,
+    .cuda = adam_step_cuda,
     .reference = adam_step_reference,
     .samples = adam_step_samples,
 };

@@ -35,6 +35,7 @@ const wg_op wgi_op_add = {
     .flags = WG_OP_ACCUMULATE | WG_OP_KEEP_STREAM,
     .infer = wgi_infer_binary,
     .cpu = run,
+    .cuda = run,
     .reference = reference,
     .grad = grad,
     .samples = samples,

@@ -42,6 +42,7 @@ const wg_op wgi_op_affine = {
     .flags = WG_OP_ACCUMULATE,
     .infer = wgi_infer_float,
     .cpu = run,
+    .cuda = run,
     .reference = reference,
     .grad = grad,
     .samples = samples,

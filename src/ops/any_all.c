@@ -2,6 +2,7 @@
  *   x: (...) any dtype -> y: x's shape without the axes (1 in their places with keepdim), bool.
  *   Over nothing: false (true).     errors: WG_EINDEX, WG_EARG for the axes. */
 #include "ops/reduce_op.h"
+#include "cuda/cuda.h"
 
 static wg_status infer(wg_infer *c)
 {
@@ -52,6 +53,7 @@ const wg_op wgi_op_any = {
     .flags = WG_OP_GRAD_ZERO,
     .infer = infer,
     .cpu = wgi_cpu_any,
+    .cuda = wgi_cuda_any,
     .reference = reference_any,
     .samples = samples,
 };
@@ -64,6 +66,7 @@ const wg_op wgi_op_all = {
     .flags = WG_OP_GRAD_ZERO,
     .infer = infer,
     .cpu = wgi_cpu_all,
+    .cuda = wgi_cuda_all,
     .reference = reference_all,
     .samples = samples,
 };

@@ -6,6 +6,7 @@
 #include <math.h>
 
 #include "ops/reduce_op.h"
+#include "cuda/cuda.h"
 
 static wg_status infer(wg_infer *c)
 {
@@ -66,6 +67,7 @@ const wg_op wgi_op_argmax = {
     .flags = WG_OP_GRAD_ZERO,
     .infer = infer,
     .cpu = wgi_cpu_argmax,
+    .cuda = wgi_cuda_argmax,
     .reference = reference_max,
     .samples = samples,
 };
@@ -78,6 +80,7 @@ const wg_op wgi_op_argmin = {
     .flags = WG_OP_GRAD_ZERO,
     .infer = infer,
     .cpu = wgi_cpu_argmin,
+    .cuda = wgi_cuda_argmin,
     .reference = reference_min,
     .samples = samples,
 };

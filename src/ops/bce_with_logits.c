@@ -68,6 +68,7 @@ const wg_op wgi_op_bce_with_logits = {
     .no_grad = WG_IN(2) | WG_IN(3),
     .infer = bce_infer,
     .cpu = wgi_loss_cpu,
+    .cuda = wgi_loss_cuda,
     .reference = bce_reference,
     .composite = bce_composite,
     .grad_fused = wgi_loss_grad_fused,

@@ -3,6 +3,7 @@
  * outside [0, 1] or NaN. */
 #include "ops/make.h"
 #include "tensor/philox.h"
+#include "cuda/cuda.h"
 
 static wg_status run(const wg_run *r)
 {
@@ -51,6 +52,7 @@ const wg_op wgi_op_bernoulli = {
     .flags = WG_OP_RANDOM | WG_OP_GRAD_ZERO | WG_OP_CONTIGUOUS,
     .infer = infer,
     .cpu = run,
+    .cuda = wgi_cuda_bernoulli,
     .reference = reference,
     .samples = samples,
 };

@@ -5,6 +5,8 @@
  * WG_ESHAPE where the last size is no multiple of the block. */
 #include "ops/elementwise.h"
 
+#include "cuda/cuda.h"
+
 typedef struct {
     int dtype;
 } cast;
@@ -62,6 +64,7 @@ const wg_op wgi_op_cast = {
     .flags = WG_OP_ACCUMULATE | WG_OP_BLOCKS,
     .infer = infer,
     .cpu = run,
+    .cuda = wgi_cuda_cast,
     .reference = reference,
     .grad = grad,
     .samples = samples,

@@ -31,19 +31,20 @@ static wg_status infer(wg_infer *c)
     return WG_OK;
 }
 
-static wg_status cpu(const wg_run *r)
+static wg_status run(const wg_run *r)
 {
     wg_tensor *y = r->out.t[0];
     int axis = wgi_axis_or_none(*(const int *)r->attr, y->ndim);
     int64_t start = 0;
-    for (int64_t i = 0; i < r->in.n; i++) {
+    wg_status s = WG_OK;
+    for (int64_t i = 0; i < r->in.n && s == WG_OK; i++) {
         const wg_tensor *x = r->in.t[i];
         if (x->numel)
-            wgi_copy_strided(wgi_byte_at(y, axis, start), (wg_dtype)y->dtype, y->strides,
-                             wgi_data(x), (wg_dtype)x->dtype, x->strides, x->ndim, x->shape);
+            s = wgi_run_copy(r, wgi_byte_at(y, axis, start), y->strides, x, wgi_data(x), x->strides,
+                             x->ndim, x->shape);
         start += x->shape[axis];
     }
-    return WG_OK;
+    return s;
 }
 
 static void grad(wg_vjp *g)
@@ -99,7 +100,8 @@ const wg_op wgi_op_cat = {
     .out = { "y" },
     .attr_size = sizeof(int),
     .infer = infer,
-    .cpu = cpu,
+    .cpu = run,
+    .cuda = run,
     .reference = reference,
     .grad = grad,
     .samples = samples,

@@ -83,6 +83,7 @@ const wg_op wgi_op_clamp = {
     .saves = WG_IN(0),
     .infer = infer,
     .cpu = run,
+    .cuda = run,
     .reference = reference,
     .grad = grad,
     .grad_fused = grad_fused,

@@ -6,6 +6,7 @@
 #include <math.h>
 
 #include "wengert/ops.h"
+#include "cuda/cuda.h"
 
 enum { G, NORM };
 
@@ -35,6 +36,11 @@ static wg_status clip_scale_cpu(const wg_run *r)
     return WG_OK;
 }
 
+static wg_status clip_scale_cuda(const wg_run *r)
+{
+    return wgi_cuda_clip_scale(r, ((const wgi_clip_attr *)r->attr)->max_norm);
+}
+
 static wg_status clip_scale_reference(const wg_run *r)
 {
     double *g = wgi_data(r->in.t[G]);
@@ -59,6 +65,7 @@ const wg_op wgi_op_clip_scale = {
     .updates = WG_IN(G),
     .infer = clip_scale_infer,
     .cpu = clip_scale_cpu,
+    .cuda = clip_scale_cuda,
     .reference = clip_scale_reference,
     .samples = clip_scale_samples,
 };

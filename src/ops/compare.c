@@ -2,6 +2,8 @@
  * bool. NaN: only ne is true. They have no gradient (their output is not floating). */
 #include "ops/elementwise.h"
 
+#include "cuda/cuda.h"
+
 /* Compares in the promoted type; gt and ge are lt and le with the operands exchanged. */
 static wg_status run(const wg_run *r, wgi_formula f, bool exchanged)
 {
@@ -9,6 +11,8 @@ static wg_status run(const wg_run *r, wgi_formula f, bool exchanged)
     wg_dtype t;
     wg_status s = wgi_promote(in[0], in[1], &t);
     if (s) return s;
+    if (r->out.t[0]->device.kind == WG_CUDA)
+        return wgi_cuda_compare(r, f, wgi_compute_dtype(t), exchanged);
     wgi_loop loop = wgi_formula_loop(f, wgi_compute_dtype(t));
     loop.out = WG_BOOL;
     wgi_elementwise(&loop, r->out.t[0], 2, in, NULL, false);
@@ -63,6 +67,7 @@ const wg_op wgi_op_eq = {
     .flags = WG_OP_GRAD_ZERO,
     .infer = infer,
     .cpu = run_eq,
+    .cuda = run_eq,
     .reference = reference_eq,
     .samples = samples,
 };
@@ -96,6 +101,7 @@ const wg_op wgi_op_ne = {
     .flags = WG_OP_GRAD_ZERO,
     .infer = infer,
     .cpu = run_ne,
+    .cuda = run_ne,
     .reference = reference_ne,
     .samples = samples,
 };
@@ -129,6 +135,7 @@ const wg_op wgi_op_lt = {
     .flags = WG_OP_GRAD_ZERO,
     .infer = infer,
     .cpu = run_lt,
+    .cuda = run_lt,
     .reference = reference_lt,
     .samples = samples,
 };
@@ -162,6 +169,7 @@ const wg_op wgi_op_le = {
     .flags = WG_OP_GRAD_ZERO,
     .infer = infer,
     .cpu = run_le,
+    .cuda = run_le,
     .reference = reference_le,
     .samples = samples,
 };
@@ -195,6 +203,7 @@ const wg_op wgi_op_gt = {
     .flags = WG_OP_GRAD_ZERO,
     .infer = infer,
     .cpu = run_gt,
+    .cuda = run_gt,
     .reference = reference_gt,
     .samples = samples,
 };
@@ -228,6 +237,7 @@ const wg_op wgi_op_ge = {
     .flags = WG_OP_GRAD_ZERO,
     .infer = infer,
     .cpu = run_ge,
+    .cuda = run_ge,
     .reference = reference_ge,
     .samples = samples,
 };

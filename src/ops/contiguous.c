@@ -8,10 +8,9 @@ static wg_status infer(wg_infer *c)
     return WG_OK;
 }
 
-static wg_status cpu(const wg_run *r)
+static wg_status run(const wg_run *r)
 {
-    wgi_copy_elements(r->out.t[0], r->in.t[0]);
-    return WG_OK;
+    return wgi_copy_elements(r->out.t[0], r->in.t[0]);
 }
 
 static void grad(wg_vjp *g)
@@ -43,7 +42,8 @@ const wg_op wgi_op_contiguous = {
     .out = { "y" },
     .flags = WG_OP_BLOCKS,
     .infer = infer,
-    .cpu = cpu,
+    .cpu = run,
+    .cuda = run,
     .reference = reference,
     .grad = grad,
     .samples = samples,

@@ -3,6 +3,7 @@
  *   gradient: dx = the running sum of dy from the end.     errors: WG_EINDEX for the axis. */
 #include "cpu/scan.h"
 #include "ops/index_op.h"
+#include "cuda/cuda.h"
 
 static wg_status infer(wg_infer *c)
 {
@@ -66,6 +67,7 @@ const wg_op wgi_op_cumsum = {
     .flags = WG_OP_FULL,
     .infer = infer,
     .cpu = wgi_cpu_cumsum,
+    .cuda = wgi_cuda_cumsum,
     .reference = reference,
     .grad = grad,
     .samples = samples,

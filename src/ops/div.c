@@ -38,6 +38,7 @@ const wg_op wgi_op_div = {
     .needed_by = { WG_IN(1), 0 },
     .infer = wgi_infer_float_binary,
     .cpu = run,
+    .cuda = run,
     .reference = reference,
     .grad = grad,
     .samples = samples,

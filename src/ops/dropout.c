@@ -6,6 +6,7 @@
  *   source: Srivastava et al., "Dropout", JMLR 15, 2014, in its inverted form. */
 #include "cpu/pointwise.h"
 #include "ops/network.h"
+#include "cuda/cuda.h"
 #include "tensor/philox.h"
 
 typedef struct {
@@ -45,6 +46,17 @@ static wg_status dropout_cpu(const wg_run *r)
 static wg_status backward_cpu(const wg_run *r)
 {
     return run_masked(r, ((const dropout_attr *)r->attr)->random);
+}
+
+static wg_status dropout_cuda(const wg_run *r)
+{
+    return wgi_cuda_dropout(r, ((const dropout_attr *)r->attr)->p, r->random);
+}
+
+static wg_status backward_cuda(const wg_run *r)
+{
+    const dropout_attr *a = r->attr;
+    return wgi_cuda_dropout(r, a->p, a->random);
 }
 
 static wg_status reference(const wg_run *r, const uint64_t random[2])
@@ -119,6 +131,7 @@ const wg_op wgi_op_dropout = {
     .flags = WG_OP_RANDOM,
     .infer = dropout_infer,
     .cpu = dropout_cpu,
+    .cuda = dropout_cuda,
     .reference = dropout_reference,
     .grad = dropout_grad,
     .samples = dropout_samples,
@@ -133,6 +146,7 @@ const wg_op wgi_op_dropout_backward = {
     .flags = WG_OP_ACCUMULATE,
     .infer = dropout_infer,
     .cpu = backward_cpu,
+    .cuda = backward_cuda,
     .reference = backward_reference,
     .grad = backward_grad,
     .samples = backward_samples,

@@ -1,5 +1,7 @@
 #include "ops/elementwise.h"
 
+#include "cuda/cuda.h"
+
 /* ---- shape rules ---- */
 
 wg_device wgi_infer_device(const wg_infer *c)
@@ -91,6 +93,8 @@ static int64_t grain_of(wgi_formula f)
 wg_status wgi_run_formula(const wg_run *r, wgi_formula f, const wgi_numbers *p)
 {
     wg_tensor *y = r->out.t[0];
+    if (y->device.kind == WG_CUDA)
+        return wgi_cuda_formula(r, f, wgi_compute_dtype((wg_dtype)y->dtype), p);
     wgi_loop loop = wgi_formula_loop(f, wgi_compute_dtype((wg_dtype)y->dtype));
     if (!loop.fn) return wg_raise(WG_EDTYPE, "no kernel for %s", wg_dtype_name((wg_dtype)y->dtype));
     loop.grain = grain_of(f);

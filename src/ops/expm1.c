@@ -40,6 +40,7 @@ const wg_op wgi_op_expm1 = {
     .saves = WG_OUT(0),
     .infer = wgi_infer_float,
     .cpu = run,
+    .cuda = run,
     .reference = reference,
     .grad = grad,
     .grad_fused = grad_fused,

@@ -5,6 +5,7 @@
 #include <math.h>
 
 #include "ops/reduce_op.h"
+#include "cuda/cuda.h"
 
 static wg_status infer(wg_infer *c)
 {
@@ -77,6 +78,7 @@ const wg_op wgi_op_max = {
     .saves = WG_IN(0) | WG_OUT(0),
     .infer = infer,
     .cpu = wgi_cpu_max,
+    .cuda = wgi_cuda_max,
     .reference = reference_max,
     .grad = grad,
     .flops = flops,
@@ -91,6 +93,7 @@ const wg_op wgi_op_min = {
     .saves = WG_IN(0) | WG_OUT(0),
     .infer = infer,
     .cpu = wgi_cpu_min,
+    .cuda = wgi_cuda_min,
     .reference = reference_min,
     .grad = grad,
     .flops = flops,

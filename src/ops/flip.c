@@ -10,7 +10,7 @@ static wg_status infer(wg_infer *c)
     return wgi_axes(c->attr, c->in.t[0]->ndim, &mask);
 }
 
-static wg_status cpu(const wg_run *r)
+static wg_status run(const wg_run *r)
 {
     const wg_tensor *x = r->in.t[0];
     wg_tensor *y = r->out.t[0];
@@ -24,9 +24,7 @@ static wg_status cpu(const wg_run *r)
         strides[a] = back ? -x->strides[a] : x->strides[a];
         if (back) from += (x->shape[a] - 1) * x->strides[a] * (int64_t)wgi_dtype_bytes[x->dtype];
     }
-    wgi_copy_strided(wgi_data(y), (wg_dtype)y->dtype, y->strides, from, (wg_dtype)x->dtype, strides,
-                     x->ndim, x->shape);
-    return WG_OK;
+    return wgi_run_copy(r, wgi_data(y), y->strides, x, from, strides, x->ndim, x->shape);
 }
 
 static void grad(wg_vjp *g)
@@ -71,7 +69,8 @@ const wg_op wgi_op_flip = {
     .out = { "y" },
     .attr_size = sizeof(wg_dims),
     .infer = infer,
-    .cpu = cpu,
+    .cpu = run,
+    .cuda = run,
     .reference = reference,
     .grad = grad,
     .samples = samples,

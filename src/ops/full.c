@@ -1,6 +1,7 @@
 /* Constants: y = value everywhere; empty leaves the memory as it is. attr: shape, dtype, device,
  * value. */
 #include "ops/make.h"
+#include "cuda/cuda.h"
 
 wg_status wgi_infer_make(wg_infer *c)
 {
@@ -74,6 +75,11 @@ static wg_status run_full(const wg_run *r)
     return WG_OK;
 }
 
+static wg_status full_cuda(const wg_run *r)
+{
+    return wgi_cuda_full(r, ((const wgi_make *)r->attr)->a);
+}
+
 static wg_status reference_full(const wg_run *r)
 {
     double *y = wg_run_out(r, 0);
@@ -101,6 +107,7 @@ const wg_op wgi_op_full = {
     .flags = WG_OP_GRAD_ZERO,
     .infer = wgi_infer_make,
     .cpu = run_full,
+    .cuda = full_cuda,
     .reference = reference_full,
     .samples = samples_full,
 };
@@ -174,6 +181,7 @@ const wg_op wgi_op_empty = {
     .flags = WG_OP_GRAD_NONE,
     .infer = wgi_infer_make,
     .cpu = run_empty,
+    .cuda = run_empty,
     .reference = run_empty,
     .samples = samples_empty,
 };

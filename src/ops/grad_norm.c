@@ -6,6 +6,7 @@
 #include <math.h>
 
 #include "wengert/ops.h"
+#include "cuda/cuda.h"
 
 static wg_status grad_norm_infer(wg_infer *c)
 {
@@ -77,6 +78,7 @@ const wg_op wgi_op_grad_norm = {
     .flags = WG_OP_GRAD_NONE,
     .infer = grad_norm_infer,
     .cpu = grad_norm_cpu,
+    .cuda = wgi_cuda_grad_norm,
     .reference = grad_norm_reference,
     .flops = grad_norm_flops,
     .samples = grad_norm_samples,

@@ -61,6 +61,7 @@ const wg_op wgi_op_huber_loss = {
     .saves = WG_IN(0) | WG_IN(1),
     .infer = huber_loss_infer,
     .cpu = wgi_loss_cpu,
+    .cuda = wgi_loss_cuda,
     .reference = huber_loss_reference,
     .composite = huber_loss_composite,
     .grad_fused = wgi_loss_grad_fused,

@@ -2,6 +2,8 @@
  * floating). */
 #include "ops/elementwise.h"
 
+#include "cuda/cuda.h"
+
 static wg_status infer(wg_infer *c)
 {
     wg_status s = wgi_infer_any(c);
@@ -41,6 +43,7 @@ const wg_op wgi_op_isfinite = {
     .flags = WG_OP_GRAD_ZERO,
     .infer = infer,
     .cpu = run,
+    .cuda = wgi_cuda_isfinite,
     .reference = reference,
     .samples = samples,
 };

@@ -63,6 +63,7 @@ const wg_op wgi_op_kl_div = {
     .saves = WG_IN(0) | WG_IN(1),
     .infer = kl_div_infer,
     .cpu = wgi_loss_cpu,
+    .cuda = wgi_loss_cuda,
     .reference = kl_div_reference,
     .composite = kl_div_composite,
     .grad_fused = wgi_loss_grad_fused,

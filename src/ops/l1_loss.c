@@ -53,6 +53,7 @@ const wg_op wgi_op_l1_loss = {
     .saves = WG_IN(0) | WG_IN(1),
     .infer = l1_loss_infer,
     .cpu = wgi_loss_cpu,
+    .cuda = wgi_loss_cuda,
     .reference = l1_loss_reference,
     .composite = l1_loss_composite,
     .grad_fused = wgi_loss_grad_fused,

@@ -10,6 +10,7 @@
  *   errors: WG_ESHAPE if x has no dimensions, w is no matrix or a size differs; WG_EDTYPE for
  *   bool, and for x that is not floating with w in blocks. */
 #include "cpu/quant_linear.h"
+#include "cuda/cuda.h"
 #include "ops/product_op.h"
 
 static wg_status only_w_in_blocks(const wg_infer *c)
@@ -42,7 +43,7 @@ static wg_status infer(wg_infer *c)
     return WG_OK;
 }
 
-static wg_status cpu(const wg_run *r)
+static wg_status run(const wg_run *r)
 {
     const wg_tensor *x = r->in.t[0], *w = r->in.t[1], *bias = r->in.t[2], *y = r->out.t[0];
     wg_dims batch = wgi_shape(x);
@@ -68,6 +69,7 @@ static wg_status cpu(const wg_run *r)
     wgi_matrix_batch(&g.a, x, 1, &batch);
     wgi_matrix_batch(&g.c, y, 1, &batch);
     wgi_fold_batch(&g);
+    if (y->device.kind == WG_CUDA) return wgi_cuda_gemm(r, &g);
     return wgi_in_blocks(w->dtype) ? wgi_quant_product(&g) : wgi_gemm(&g);
 }
 
@@ -155,7 +157,8 @@ const wg_op wgi_op_linear = {
     .saves = WG_IN(0) | WG_IN(1),
     .needed_by = { WG_IN(1), WG_IN(0) },
     .infer = infer,
-    .cpu = cpu,
+    .cpu = run,
+    .cuda = run,
     .reference = reference,
     .grad = grad,
     .flops = flops,

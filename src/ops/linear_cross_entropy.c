@@ -6,6 +6,7 @@
  *   f32. hidden: lse (...), the log of the sum of exp of a row's logits; the mean's denominator.
  *   gradient: x, w, bias; the logits of a chunk are computed again. source: Hsu et al., arXiv:2410.10989, section 3.2. */
 #include "ops/linear_cross_entropy.h"
+#include "cuda/cuda.h"
 
 #include <math.h>
 
@@ -43,6 +44,14 @@ static wg_status linear_cross_entropy_cpu(const wg_run *r)
     }
     if (s == WG_OK) wgi_class_reduce(r, &l.classes, loss, 2);
     return s;
+}
+
+static wg_status linear_cross_entropy_cuda(const wg_run *r)
+{
+    const wgi_linear_loss_attr *attr = r->attr;
+    const wgi_cuda_class_loss a = { attr->loss.ignore, attr->loss.smoothing, attr->loss.reduction,
+                                    false };
+    return wgi_cuda_linear_loss(r, &a, attr->chunk, r->in.n > BIAS ? r->in.t[BIAS] : NULL);
 }
 
 static wg_status linear_cross_entropy_reference(const wg_run *r)
@@ -163,6 +172,7 @@ const wg_op wgi_op_linear_cross_entropy = {
     .hidden = WG_OUT(1) | WG_OUT(2),
     .infer = linear_cross_entropy_infer,
     .cpu = linear_cross_entropy_cpu,
+    .cuda = linear_cross_entropy_cuda,
     .reference = linear_cross_entropy_reference,
     .composite = linear_cross_entropy_composite,
     .grad_fused = linear_cross_entropy_grad_fused,

@@ -9,6 +9,7 @@
 
 #include "cpu/gemm.h"
 #include "wengert/ops.h"
+#include "cuda/cuda.h"
 
 enum { X, W, TARGET, LSE, DENOMINATOR, DY, BIAS };
 
@@ -176,6 +177,14 @@ static wg_status backward_cpu(const wg_run *r)
     return WG_OK;
 }
 
+static wg_status backward_cuda(const wg_run *r)
+{
+    const wgi_linear_loss_attr *attr = r->attr;
+    const wgi_cuda_class_loss a = { attr->loss.ignore, attr->loss.smoothing, attr->loss.reduction,
+                                    false };
+    return wgi_cuda_linear_loss_backward(r, &a, attr->chunk, r->in.n > BIAS ? r->in.t[BIAS] : NULL);
+}
+
 /* ---- reference ------------------------------------------------------------------------------------------------- */
 static wg_status backward_reference(const wg_run *r)
 {
@@ -252,6 +261,7 @@ const wg_op wgi_op_linear_cross_entropy_backward = {
     .flags = WG_OP_GRAD_NONE | WG_OP_ACCUMULATE | WG_OP_CONTIGUOUS,
     .infer = backward_infer,
     .cpu = backward_cpu,
+    .cuda = backward_cuda,
     .reference = backward_reference,
     .flops = backward_flops,
     .samples = plain_samples,
@@ -265,6 +275,7 @@ const wg_op wgi_op_linear_cross_entropy_backward_bias = {
     .flags = WG_OP_GRAD_NONE | WG_OP_ACCUMULATE | WG_OP_CONTIGUOUS,
     .infer = backward_infer,
     .cpu = backward_cpu,
+    .cuda = backward_cuda,
     .reference = backward_reference,
     .flops = backward_flops,
     .samples = bias_samples,

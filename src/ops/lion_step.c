@@ -5,6 +5,7 @@
 #include "ops/update.h"
 
 #include "wengert/ops.h"
+#include "cuda/cuda.h"
 
 enum { P, G, M };
 
@@ -14,6 +15,13 @@ static wg_status lion_step_cpu(const wg_run *r)
     const wgi_lion_numbers k = { a->lr, 1 - a->lr * a->weight_decay, a->beta1, a->beta2 };
     wgi_update(r, WGI_PICK(wgi_update_kernels)->lion, &k);
     return WG_OK;
+}
+
+static wg_status lion_step_cuda(const wg_run *r)
+{
+    const wgi_lion_attr *a = r->attr;
+    const wgi_lion_numbers k = { a->lr, 1 - a->lr * a->weight_decay, a->beta1, a->beta2 };
+    return wgi_cuda_lion(r, &k);
 }
 
 static wg_status lion_step_reference(const wg_run *r)
@@ -48,6 +56,7 @@ const wg_op wgi_op_lion_step = {
     .updates = WG_IN(P) | WG_IN(M),
     .infer = wgi_update_infer,
     .cpu = lion_step_cpu,
+    .cuda = lion_step_cuda,
     .reference = lion_step_reference,
     .samples = lion_step_samples,
 };

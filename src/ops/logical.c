@@ -2,6 +2,8 @@
  * true -> bool. No gradient (the output is not floating). */
 #include "ops/elementwise.h"
 
+#include "cuda/cuda.h"
+
 static wg_status run(const wg_run *r, wgi_loop_fn fn)
 {
     const wgi_loop loop = { fn, { WG_BOOL, WG_BOOL }, WG_BOOL, 0 };
@@ -42,6 +44,11 @@ static wg_status run_and(const wg_run *r)
     return run(r, WGI_PICK(wgi_elementwise_kernels)->logical_and);
 }
 
+static wg_status cuda_and(const wg_run *r)
+{
+    return wgi_cuda_logical(r, WGI_LOGICAL_AND);
+}
+
 static bool formula_and(bool x, bool y)
 {
     return x && y;
@@ -59,6 +66,7 @@ const wg_op wgi_op_logical_and = {
     .flags = WG_OP_GRAD_ZERO,
     .infer = wgi_infer_bool_binary,
     .cpu = run_and,
+    .cuda = cuda_and,
     .reference = reference_and,
     .samples = samples,
 };
@@ -73,6 +81,11 @@ wg_tensor *wg_logical_and(wg_tensor *x, wg_tensor *y)
 static wg_status run_or(const wg_run *r)
 {
     return run(r, WGI_PICK(wgi_elementwise_kernels)->logical_or);
+}
+
+static wg_status cuda_or(const wg_run *r)
+{
+    return wgi_cuda_logical(r, WGI_LOGICAL_OR);
 }
 
 static bool formula_or(bool x, bool y)
@@ -92,6 +105,7 @@ const wg_op wgi_op_logical_or = {
     .flags = WG_OP_GRAD_ZERO,
     .infer = wgi_infer_bool_binary,
     .cpu = run_or,
+    .cuda = cuda_or,
     .reference = reference_or,
     .samples = samples,
 };
@@ -106,6 +120,11 @@ wg_tensor *wg_logical_or(wg_tensor *x, wg_tensor *y)
 static wg_status run_xor(const wg_run *r)
 {
     return run(r, WGI_PICK(wgi_elementwise_kernels)->logical_xor);
+}
+
+static wg_status cuda_xor(const wg_run *r)
+{
+    return wgi_cuda_logical(r, WGI_LOGICAL_XOR);
 }
 
 static bool formula_xor(bool x, bool y)
@@ -125,6 +144,7 @@ const wg_op wgi_op_logical_xor = {
     .flags = WG_OP_GRAD_ZERO,
     .infer = wgi_infer_bool_binary,
     .cpu = run_xor,
+    .cuda = cuda_xor,
     .reference = reference_xor,
     .samples = samples,
 };
@@ -139,6 +159,11 @@ wg_tensor *wg_logical_xor(wg_tensor *x, wg_tensor *y)
 static wg_status run_not(const wg_run *r)
 {
     return run(r, WGI_PICK(wgi_elementwise_kernels)->logical_not);
+}
+
+static wg_status cuda_not(const wg_run *r)
+{
+    return wgi_cuda_logical(r, WGI_LOGICAL_NOT);
 }
 
 static wg_status reference_not(const wg_run *r)
@@ -170,6 +195,7 @@ const wg_op wgi_op_logical_not = {
     .flags = WG_OP_GRAD_ZERO,
     .infer = infer_not,
     .cpu = run_not,
+    .cuda = cuda_not,
     .reference = reference_not,
     .samples = samples_not,
 };

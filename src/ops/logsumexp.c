@@ -6,6 +6,7 @@
 #include <math.h>
 
 #include "ops/reduce_op.h"
+#include "cuda/cuda.h"
 
 static wg_status infer(wg_infer *c)
 {
@@ -63,6 +64,7 @@ const wg_op wgi_op_logsumexp = {
     .saves = WG_IN(0) | WG_OUT(0),
     .infer = infer,
     .cpu = wgi_cpu_logsumexp,
+    .cuda = wgi_cuda_logsumexp,
     .reference = reference,
     .grad = grad,
     .flops = flops,

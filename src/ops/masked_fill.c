@@ -4,6 +4,8 @@
  * value is not whole and x holds integers. */
 #include "ops/elementwise.h"
 
+#include "cuda/cuda.h"
+
 typedef struct {
     double value;
 } masked_fill;
@@ -54,6 +56,11 @@ static void grad(wg_vjp *g)
                  &zero);
 }
 
+static wg_status run_cuda(const wg_run *r)
+{
+    return wgi_cuda_masked_fill(r, ((const masked_fill *)r->attr)->value);
+}
+
 static wg_tensor *some(wg_dims shape)
 {
     return wg_gt(wg_rand(shape), wg_scalar(0.5));
@@ -81,6 +88,7 @@ const wg_op wgi_op_masked_fill = {
     .saves = WG_IN(1),
     .infer = infer,
     .cpu = run,
+    .cuda = run_cuda,
     .reference = reference,
     .grad = grad,
     .samples = samples,

@@ -4,6 +4,7 @@
  * along the axes, n elements in a group. errors: WG_EDTYPE if x is not floating; WG_EINDEX, WG_EARG
  * for the axes. */
 #include "ops/reduce_op.h"
+#include "cuda/cuda.h"
 
 static wg_status infer(wg_infer *c)
 {
@@ -63,6 +64,7 @@ const wg_op wgi_op_mean = {
     .flags = WG_OP_ACCUMULATE | WG_OP_FULL,
     .infer = infer,
     .cpu = wgi_cpu_mean,
+    .cuda = wgi_cuda_mean,
     .reference = reference,
     .grad = grad,
     .flops = flops,

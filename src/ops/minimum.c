@@ -38,6 +38,7 @@ const wg_op wgi_op_minimum = {
     .saves = WG_IN(0) | WG_IN(1),
     .infer = wgi_infer_binary,
     .cpu = run,
+    .cuda = run,
     .reference = reference,
     .grad = grad,
     .samples = samples,

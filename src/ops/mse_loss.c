@@ -52,6 +52,7 @@ const wg_op wgi_op_mse_loss = {
     .saves = WG_IN(0) | WG_IN(1),
     .infer = mse_loss_infer,
     .cpu = wgi_loss_cpu,
+    .cuda = wgi_loss_cuda,
     .reference = mse_loss_reference,
     .composite = mse_loss_composite,
     .grad_fused = wgi_loss_grad_fused,

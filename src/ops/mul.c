@@ -40,6 +40,7 @@ const wg_op wgi_op_mul = {
     .needed_by = { WG_IN(1), WG_IN(0) },
     .infer = wgi_infer_binary,
     .cpu = run,
+    .cuda = run,
     .reference = reference,
     .grad = grad,
     .samples = samples,

@@ -6,6 +6,7 @@
  * and for n < 0; WG_ESHAPE for a 0-d p. */
 #include "ops/make.h"
 #include "tensor/philox.h"
+#include "cuda/cuda.h"
 
 typedef struct {
     int64_t n;
@@ -85,6 +86,11 @@ static wg_status run(const wg_run *r)
     return WG_OK;
 }
 
+static wg_status run_cuda(const wg_run *r)
+{
+    return wgi_cuda_multinomial(r, ((const multinomial *)r->attr)->n);
+}
+
 static wg_status reference(const wg_run *r)
 {
     const double *p = wg_run_in(r, 0);
@@ -126,6 +132,7 @@ const wg_op wgi_op_multinomial = {
     .flags = WG_OP_RANDOM | WG_OP_GRAD_ZERO | WG_OP_CONTIGUOUS,
     .infer = infer,
     .cpu = run,
+    .cuda = run_cuda,
     .reference = reference,
     .samples = samples,
 };

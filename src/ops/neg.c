@@ -33,6 +33,7 @@ const wg_op wgi_op_neg = {
     .flags = WG_OP_ACCUMULATE,
     .infer = wgi_infer_number,
     .cpu = run,
+    .cuda = run,
     .reference = reference,
     .grad = grad,
     .samples = samples,

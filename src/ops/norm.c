@@ -9,6 +9,7 @@
 #include <math.h>
 
 #include "ops/reduce_op.h"
+#include "cuda/cuda.h"
 
 static wg_status infer(wg_infer *c)
 {
@@ -106,6 +107,7 @@ const wg_op wgi_op_norm = {
     .saves = WG_IN(0) | WG_OUT(0),
     .infer = infer,
     .cpu = wgi_cpu_norm,
+    .cuda = wgi_cuda_norm,
     .reference = reference,
     .grad = grad,
     .flops = flops,

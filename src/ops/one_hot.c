@@ -2,6 +2,7 @@
  * No gradient (the output is not floating). errors: WG_EINDEX for a value outside, WG_EDTYPE if
  * i is not of integers, WG_EARG for classes < 1. */
 #include "ops/elementwise.h"
+#include "cuda/cuda.h"
 
 typedef struct {
     int64_t classes;
@@ -42,6 +43,11 @@ static wg_status run(const wg_run *r)
     return WG_OK;
 }
 
+static wg_status run_cuda(const wg_run *r)
+{
+    return wgi_cuda_one_hot(r, ((const one_hot *)r->attr)->classes);
+}
+
 static wg_status reference(const wg_run *r)
 {
     const int64_t classes = ((const one_hot *)r->attr)->classes, *i = wg_run_in(r, 0);
@@ -72,6 +78,7 @@ const wg_op wgi_op_one_hot = {
     .flags = WG_OP_GRAD_ZERO | WG_OP_CONTIGUOUS,
     .infer = infer,
     .cpu = run,
+    .cuda = run_cuda,
     .reference = reference,
     .samples = samples,
 };

@@ -35,12 +35,24 @@ static wg_status infer(wg_infer *c)
     return WG_OK;
 }
 
-static wg_status cpu(const wg_run *r)
+static wg_status fill(const wg_run *r, double value)
+{
+    static const int64_t still[WG_MAX_DIMS];
+    const wg_tensor *y = r->out.t[0];
+    if (y->device.kind == WG_CUDA)
+        return wgi_cuda_fill_strided(r, wgi_data(y), (wg_dtype)y->dtype, y->strides, y->ndim,
+                                     y->shape, value);
+    wgi_copy_strided(wgi_data(y), (wg_dtype)y->dtype, y->strides, &value, WG_F64, still, y->ndim,
+                     y->shape);
+    return WG_OK;
+}
+
+static wg_status run(const wg_run *r)
 {
     const pad_attr *p = r->attr;
     const wg_tensor *x = r->in.t[0];
     wg_tensor *y = r->out.t[0];
-    int64_t kept[WG_MAX_DIMS], still[WG_MAX_DIMS] = { 0 }, to = 0, from = 0;
+    int64_t kept[WG_MAX_DIMS], to = 0, from = 0;
     bool any = x->numel > 0, all = true;
     if (y->numel == 0) return WG_OK;
     for (int a = 0; a < x->ndim; a++) {
@@ -53,14 +65,12 @@ static wg_status cpu(const wg_run *r)
         from -= (before < 0 ? before : 0) * x->strides[a];
     }
     int64_t size = (int64_t)wgi_dtype_bytes[y->dtype];
-    wg_dtype type = (wg_dtype)y->dtype;
-    if (!all || !any)
-        wgi_copy_strided(wgi_data(y), type, y->strides, &p->value, WG_F64, still, y->ndim,
-                         y->shape);
-    if (any)
-        wgi_copy_strided((char *)wgi_data(y) + to * size, type, y->strides,
-                         (char *)wgi_data(x) + from * size, type, x->strides, x->ndim, kept);
-    return WG_OK;
+    wg_status s = WG_OK;
+    if (!all || !any) s = fill(r, p->value);
+    if (any && s == WG_OK)
+        s = wgi_run_copy(r, (char *)wgi_data(y) + to * size, y->strides, x,
+                         (char *)wgi_data(x) + from * size, x->strides, x->ndim, kept);
+    return s;
 }
 
 static void grad(wg_vjp *g)
@@ -117,7 +127,8 @@ const wg_op wgi_op_pad = {
     .out = { "y" },
     .attr_size = sizeof(pad_attr),
     .infer = infer,
-    .cpu = cpu,
+    .cpu = run,
+    .cuda = run,
     .reference = reference,
     .grad = grad,
     .samples = samples,

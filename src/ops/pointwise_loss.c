@@ -1,4 +1,5 @@
 #include "ops/pointwise_loss.h"
+#include "cuda/cuda.h"
 
 #include <math.h>
 
@@ -85,6 +86,13 @@ wg_status wgi_loss_cpu(const wg_run *r)
     return WG_OK;
 }
 
+wg_status wgi_loss_cuda(const wg_run *r)
+{
+    const wgi_loss_attr *a = r->attr;
+    return wgi_cuda_loss(r, a->kind, a->delta, a->reduction,
+                         real_of(r->in.t[0], r->in.t[1]) == WG_F64);
+}
+
 wg_tensor *wgi_loss_reduced(wg_tensor *elements, const wgi_loss_attr *a)
 {
     if (a->reduction == WG_NONE) return elements;
@@ -138,6 +146,13 @@ static wg_status backward_cpu(const wg_run *r)
     if (a->reduction == WG_MEAN) l.dy /= (double)t.numel;
     wgi_tiles_run(&t, TILES_A_TASK, WGI_PICK(wgi_loss_kernels)->backward[f64], &l);
     return WG_OK;
+}
+
+static wg_status backward_cuda(const wg_run *r)
+{
+    const wgi_loss_attr *a = r->attr;
+    return wgi_cuda_loss_backward(r, a->kind, a->delta, a->reduction, a->of_target,
+                                  real_of(r->in.t[1], r->in.t[2]) == WG_F64);
 }
 
 /* ---- references ---------------------------------------------------------------------------------------------- */
@@ -255,6 +270,7 @@ const wg_op wgi_op_pointwise_loss_backward = {
     .flags = WG_OP_GRAD_NONE | WG_OP_ACCUMULATE,
     .infer = backward_infer,
     .cpu = backward_cpu,
+    .cuda = backward_cuda,
     .reference = backward_reference,
     .samples = backward_samples,
 };

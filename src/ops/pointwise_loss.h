@@ -25,6 +25,7 @@ static inline wgi_loss_attr wgi_loss_of(wgi_loss_kind kind, wg_reduction reducti
  * else f32. `name` is x's. */
 wg_status wgi_loss_infer(wg_infer *c, const char *name);
 wg_status wgi_loss_cpu(const wg_run *r);
+wg_status wgi_loss_cuda(const wg_run *r);
 /* By the op pointwise_loss_backward. */
 void wgi_loss_grad_fused(wg_vjp *g);
 /* elements (...) as the attribute says: for composites. */

@@ -5,6 +5,7 @@
  *   times the other elements, at any order. saves x.     errors: WG_EINDEX, WG_EARG for the axes.
  *   */
 #include "ops/reduce_op.h"
+#include "cuda/cuda.h"
 
 static wg_status infer(wg_infer *c)
 {
@@ -88,6 +89,7 @@ const wg_op wgi_op_prod = {
     .saves = WG_IN(0),
     .infer = infer,
     .cpu = wgi_cpu_prod,
+    .cuda = wgi_cuda_prod,
     .reference = reference,
     .composite = composite,
     .flops = flops,

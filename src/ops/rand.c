@@ -12,6 +12,7 @@
 #include "cpu/random_words.h"
 #include "ops/make.h"
 #include "tensor/philox.h"
+#include "cuda/cuda.h"
 
 enum { WORDS = 1024 }; /* of one block; a multiple of 4 */
 
@@ -141,6 +142,7 @@ const wg_op wgi_op_rand = {
     .flags = WG_OP_RANDOM | WG_OP_GRAD_ZERO,
     .infer = infer_rand,
     .cpu = run_rand,
+    .cuda = wgi_cuda_rand,
     .reference = reference_rand,
     .samples = samples_rand,
 };
@@ -198,6 +200,7 @@ const wg_op wgi_op_randn = {
     .flags = WG_OP_RANDOM | WG_OP_GRAD_ZERO,
     .infer = infer_randn,
     .cpu = run_randn,
+    .cuda = wgi_cuda_randn,
     .reference = reference_randn,
     .samples = samples_rand,
 };
@@ -250,6 +253,12 @@ static wg_status run_randint(const wg_run *r)
     return generate(r, integers, is_wide(r->attr) ? 2 : 1);
 }
 
+static wg_status randint_cuda(const wg_run *r)
+{
+    const wgi_make *a = r->attr;
+    return wgi_cuda_randint(r, a->low, (uint64_t)a->high - (uint64_t)a->low, is_wide(a));
+}
+
 static wg_status reference_randint(const wg_run *r)
 {
     const wgi_make *a = r->attr;
@@ -279,6 +288,7 @@ const wg_op wgi_op_randint = {
     .flags = WG_OP_RANDOM | WG_OP_GRAD_ZERO,
     .infer = infer_randint,
     .cpu = run_randint,
+    .cuda = randint_cuda,
     .reference = reference_randint,
     .samples = samples_randint,
 };

@@ -9,6 +9,7 @@
  * 0. */
 #include "cpu/convert.h"
 #include "ops/make.h"
+#include "cuda/cuda.h"
 
 enum { BLOCK = 1024 };
 
@@ -57,6 +58,11 @@ static wg_status run_arange(const wg_run *r)
     return WG_OK;
 }
 
+static wg_status arange_cuda(const wg_run *r)
+{
+    return wgi_cuda_arange(r, ((const wgi_make *)r->attr)->low);
+}
+
 static void samples_arange(wg_samples *s)
 {
     wgi_make a = wgi_make_here(WG_DIMS(5), WG_I64);
@@ -73,6 +79,7 @@ const wg_op wgi_op_arange = {
     .flags = WG_OP_GRAD_ZERO,
     .infer = wgi_infer_make,
     .cpu = run_arange,
+    .cuda = arange_cuda,
     .reference = run_arange,
     .samples = samples_arange,
 };
@@ -97,6 +104,12 @@ static wg_status run_arange_step(const wg_run *r)
     return run(r, stepped);
 }
 
+static wg_status arange_step_cuda(const wg_run *r)
+{
+    const wgi_make *a = r->attr;
+    return wgi_cuda_arange_step(r, a->a, a->b);
+}
+
 static wg_status reference_arange_step(const wg_run *r)
 {
     return reference(r, stepped);
@@ -117,6 +130,7 @@ const wg_op wgi_op_arange_step = {
     .flags = WG_OP_GRAD_ZERO,
     .infer = wgi_infer_make,
     .cpu = run_arange_step,
+    .cuda = arange_step_cuda,
     .reference = reference_arange_step,
     .samples = samples_arange_step,
 };
@@ -146,6 +160,12 @@ static wg_status run_linspace(const wg_run *r)
     return run(r, spaced);
 }
 
+static wg_status linspace_cuda(const wg_run *r)
+{
+    const wgi_make *a = r->attr;
+    return wgi_cuda_linspace(r, a->a, a->b);
+}
+
 static wg_status reference_linspace(const wg_run *r)
 {
     return reference(r, spaced);
@@ -172,6 +192,7 @@ const wg_op wgi_op_linspace = {
     .flags = WG_OP_GRAD_ZERO,
     .infer = wgi_infer_make,
     .cpu = run_linspace,
+    .cuda = linspace_cuda,
     .reference = reference_linspace,
     .samples = samples_linspace,
 };
@@ -224,6 +245,7 @@ const wg_op wgi_op_eye = {
     .flags = WG_OP_GRAD_ZERO,
     .infer = wgi_infer_make,
     .cpu = run_eye,
+    .cuda = wgi_cuda_eye,
     .reference = reference_eye,
     .samples = samples_eye,
 };

@@ -40,6 +40,7 @@ const wg_op wgi_op_relu = {
     .saves = WG_OUT(0),
     .infer = wgi_infer_number,
     .cpu = run,
+    .cuda = run,
     .reference = reference,
     .grad = grad,
     .grad_fused = grad_fused,

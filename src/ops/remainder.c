@@ -70,6 +70,7 @@ const wg_op wgi_op_floor_divide = {
     .flags = WG_OP_ACCUMULATE | WG_OP_GRAD_ZERO,
     .infer = infer,
     .cpu = run_floor_divide,
+    .cuda = run_floor_divide,
     .reference = reference_floor_divide,
     .samples = samples,
 };
@@ -83,6 +84,7 @@ const wg_op wgi_op_remainder = {
     .needed_by = { WG_IN(1), WG_IN(1) },
     .infer = infer,
     .cpu = run_remainder,
+    .cuda = run_remainder,
     .reference = reference_remainder,
     .grad = grad_remainder,
     .samples = samples,

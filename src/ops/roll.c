@@ -17,7 +17,7 @@ static wg_status infer(wg_infer *c)
     return wgi_axis(((const roll_attr *)c->attr)->axis, x->ndim, &axis);
 }
 
-static wg_status cpu(const wg_run *r)
+static wg_status run(const wg_run *r)
 {
     const roll_attr *o = r->attr;
     const wg_tensor *x = r->in.t[0];
@@ -27,12 +27,13 @@ static wg_status cpu(const wg_run *r)
     int64_t n = x->shape[axis], shift = (o->shift % n + n) % n, part[WG_MAX_DIMS];
     for (int a = 0; a < x->ndim; a++) part[a] = x->shape[a];
     part[axis] = n - shift; /* x's beginning, then its end */
-    wgi_copy_strided(wgi_byte_at(y, axis, shift), (wg_dtype)y->dtype, y->strides, wgi_data(x),
-                     (wg_dtype)x->dtype, x->strides, x->ndim, part);
+    wg_status s = wgi_run_copy(r, wgi_byte_at(y, axis, shift), y->strides, x, wgi_data(x),
+                               x->strides, x->ndim, part);
     part[axis] = shift;
-    wgi_copy_strided(wgi_data(y), (wg_dtype)y->dtype, y->strides, wgi_byte_at(x, axis, n - shift),
-                     (wg_dtype)x->dtype, x->strides, x->ndim, part);
-    return WG_OK;
+    if (s == WG_OK)
+        s = wgi_run_copy(r, wgi_data(y), y->strides, x, wgi_byte_at(x, axis, n - shift), x->strides,
+                         x->ndim, part);
+    return s;
 }
 
 static void grad(wg_vjp *g)
@@ -79,7 +80,8 @@ const wg_op wgi_op_roll = {
     .out = { "y" },
     .attr_size = sizeof(roll_attr),
     .infer = infer,
-    .cpu = cpu,
+    .cpu = run,
+    .cuda = run,
     .reference = reference,
     .grad = grad,
     .samples = samples,

@@ -28,6 +28,7 @@ const wg_op wgi_op_round = {
     .flags = WG_OP_ACCUMULATE | WG_OP_GRAD_ZERO,
     .infer = wgi_infer_number,
     .cpu = run,
+    .cuda = run,
     .reference = reference,
     .samples = samples,
 };

@@ -6,20 +6,31 @@
 #include "ops/update.h"
 
 #include "wengert/ops.h"
+#include "cuda/cuda.h"
 
 enum { P, G, M };
 
+static wgi_sgd_numbers numbers_of(const wgi_sgd_attr *a)
+{
+    return (wgi_sgd_numbers) { .lr = a->lr,
+                               .decay = a->weight_decay,
+                               .momentum = a->momentum,
+                               .undamped = a->first ? 1 : 1 - a->dampening,
+                               .nesterov = a->nesterov };
+}
+
 static wg_status sgd_step_cpu(const wg_run *r)
 {
-    const wgi_sgd_attr *a = r->attr;
-    const wgi_sgd_numbers k = { .lr = a->lr,
-                                .decay = a->weight_decay,
-                                .momentum = a->momentum,
-                                .undamped = a->first ? 1 : 1 - a->dampening,
-                                .nesterov = a->nesterov };
+    const wgi_sgd_numbers k = numbers_of(r->attr);
     const wgi_update_kernels *kernels = WGI_PICK(wgi_update_kernels);
     wgi_update(r, r->in.n > M && r->in.t[M] ? kernels->sgd_momentum : kernels->sgd, &k);
     return WG_OK;
+}
+
+static wg_status sgd_step_cuda(const wg_run *r)
+{
+    const wgi_sgd_numbers k = numbers_of(r->attr);
+    return wgi_cuda_sgd(r, &k);
 }
 
 static wg_status sgd_step_reference(const wg_run *r)
@@ -63,6 +74,7 @@ const wg_op wgi_op_sgd_step = {
     .updates = WG_IN(P) | WG_IN(M),
     .infer = wgi_update_infer,
     .cpu = sgd_step_cpu,
+    .cuda = sgd_step_cuda,
     .reference = sgd_step_reference,
     .samples = sgd_step_samples,
 };

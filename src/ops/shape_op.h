@@ -1,6 +1,7 @@
 /* What the ops that move elements without computing share. */
 #ifndef WGI_OPS_SHAPE_OP_H
 #define WGI_OPS_SHAPE_OP_H
+#include "cuda/cuda.h"
 #include "ops/registry.h"
 #include "tensor/internal.h"
 #include "wengert/autograd.h"
@@ -64,6 +65,20 @@ static inline int64_t wgi_element_at(const wg_tensor *t, const int64_t *index)
 static inline char *wgi_byte_at(const wg_tensor *t, int axis, int64_t steps)
 {
     return (char *)wgi_data(t) + steps * t->strides[axis] * (int64_t)wgi_dtype_bytes[t->dtype];
+}
+
+/* wgi_copy_strided on the device of the running op. */
+static inline wg_status wgi_run_copy(const wg_run *r, void *dst, const int64_t *dst_strides,
+                                     const wg_tensor *x, const void *src,
+                                     const int64_t *src_strides, int ndim, const int64_t *shape)
+{
+    const wg_tensor *y = r->out.t[0];
+    if (y->device.kind == WG_CUDA)
+        return wgi_cuda_copy_strided(r, dst, (wg_dtype)y->dtype, dst_strides, src,
+                                     (wg_dtype)x->dtype, src_strides, ndim, shape);
+    wgi_copy_strided(dst, (wg_dtype)y->dtype, dst_strides, src, (wg_dtype)x->dtype, src_strides,
+                     ndim, shape);
+    return WG_OK;
 }
 
 /* y (shape) zero but for y[..., start + step i, ...] = x[..., i, ...] along axis: the gradient of a

@@ -29,6 +29,7 @@ const wg_op wgi_op_sign = {
     .flags = WG_OP_ACCUMULATE | WG_OP_GRAD_ZERO,
     .infer = wgi_infer_number,
     .cpu = run,
+    .cuda = run,
     .reference = reference,
     .samples = samples,
 };

@@ -42,6 +42,7 @@ const wg_op wgi_op_silu = {
     .saves = WG_IN(0),
     .infer = wgi_infer_float,
     .cpu = run,
+    .cuda = run,
     .reference = reference,
     .grad = grad,
     .grad_fused = grad_fused,

@@ -41,6 +41,7 @@ const wg_op wgi_op_softplus = {
     .saves = WG_IN(0),
     .infer = wgi_infer_float,
     .cpu = run,
+    .cuda = run,
     .reference = reference,
     .grad = grad,
     .grad_fused = grad_fused,

@@ -43,6 +43,7 @@ const wg_op wgi_op_sub = {
     .flags = WG_OP_ACCUMULATE | WG_OP_KEEP_STREAM,
     .infer = infer,
     .cpu = run,
+    .cuda = run,
     .reference = reference,
     .grad = grad,
     .samples = samples,

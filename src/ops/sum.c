@@ -4,6 +4,7 @@
  * rounded once. Over nothing: 0. gradient: dx = dy, repeated along the axes.     errors: WG_EINDEX,
  * WG_EARG for the axes. */
 #include "ops/reduce_op.h"
+#include "cuda/cuda.h"
 
 static wg_status infer(wg_infer *c)
 {
@@ -60,6 +61,7 @@ const wg_op wgi_op_sum = {
     .flags = WG_OP_ACCUMULATE | WG_OP_FULL,
     .infer = infer,
     .cpu = wgi_cpu_sum,
+    .cuda = wgi_cuda_sum,
     .reference = reference,
     .grad = grad,
     .flops = flops,

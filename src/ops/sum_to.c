@@ -2,6 +2,7 @@
  *   x: (...) any -> y: shape, x's dtype; i64 for integers and bool.
  *   gradient: dx = dy, expanded.     errors: WG_ESHAPE if shape does not broadcast to x's. */
 #include "ops/reduce_op.h"
+#include "cuda/cuda.h"
 
 static wg_status infer(wg_infer *c)
 {
@@ -77,6 +78,7 @@ const wg_op wgi_op_sum_to = {
     .flags = WG_OP_ACCUMULATE,
     .infer = infer,
     .cpu = wgi_cpu_sum_to,
+    .cuda = wgi_cuda_sum_to,
     .reference = reference,
     .grad = grad,
     .flops = flops,

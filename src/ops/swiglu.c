@@ -7,6 +7,7 @@
 #include <math.h>
 
 #include "ops/network.h"
+#include "cuda/cuda.h"
 
 static wg_status swiglu_infer(wg_infer *c)
 {
@@ -55,6 +56,16 @@ static void swiglu_grad_fused(wg_vjp *g)
 {
     const int to[] = { g->wants[0] ? 0 : -1, g->wants[1] ? 1 : -1 };
     wg_vjp_apply(g, to, &wgi_op_swiglu_backward, WG_LIST(g->x.t[0], g->x.t[1], g->dy.t[0]), NULL);
+}
+
+static wg_status swiglu_cuda(const wg_run *r)
+{
+    return wgi_cuda_swiglu(r, any_f64(r));
+}
+
+static wg_status backward_cuda(const wg_run *r)
+{
+    return wgi_cuda_swiglu_backward(r, any_f64(r));
 }
 
 static wg_status backward_infer(wg_infer *c)
@@ -116,6 +127,7 @@ const wg_op wgi_op_swiglu = {
     .saves = WG_IN(0) | WG_IN(1),
     .infer = swiglu_infer,
     .cpu = swiglu_cpu,
+    .cuda = swiglu_cuda,
     .reference = swiglu_reference,
     .composite = swiglu_composite,
     .grad_fused = swiglu_grad_fused,
@@ -129,6 +141,7 @@ const wg_op wgi_op_swiglu_backward = {
     .flags = WG_OP_GRAD_NONE | WG_OP_ACCUMULATE,
     .infer = backward_infer,
     .cpu = backward_cpu,
+    .cuda = backward_cuda,
     .reference = backward_reference,
     .samples = backward_samples,
 };

@@ -16,9 +16,9 @@ static wg_status infer(wg_infer *c)
 {
     const to *a = c->attr;
     const wg_tensor *x = c->in.t[0];
-    if (a->to.kind == WG_CUDA)
+    if (a->to.kind == WG_CUDA && (!wgi_cuda || a->to.index < 0 || a->to.index >= wgi_cuda->count()))
         return wg_raise(WG_EDEVICE, "there is no device cuda:%d", a->to.index);
-    if (a->to.kind != WG_CPU && a->to.kind != WG_META)
+    if (a->to.kind != WG_CPU && a->to.kind != WG_CUDA && a->to.kind != WG_META)
         return wg_raise(WG_EDEVICE, "there is no device of kind %d", (int)a->to.kind);
     if (x->device.kind == WG_META && a->to.kind != WG_META)
         return wg_raise(WG_EDEVICE, "a tensor on meta has no data to move");
@@ -27,10 +27,24 @@ static wg_status infer(wg_infer *c)
     return s;
 }
 
-static wg_status run(const wg_run *r) /* within one device */
+/* The kernel of the device that y lies on; x may lie elsewhere: then its elements are brought together there and sent
+ * as they are. Staged in scratch of the kernel's own device where a side is strided. */
+static wg_status run(const wg_run *r)
 {
-    wgi_convert_tensor(r->out.t[0], r->in.t[0], false);
-    return WG_OK;
+    wg_tensor *x = r->in.t[0], *y = r->out.t[0];
+    if (same_device(x->device, y->device)) return wgi_copy_elements(y, x);
+    if (x->numel == 0) return WG_OK;
+    wgi_context *c = wgi_ctx();
+    wg_tensor *flat = wgi_is_contiguous(x)
+                          ? wgi_ref(x)
+                          : wgi_tensor_make(c, (wg_dtype)x->dtype, x->device, wgi_shape(x));
+    if (!flat) return wg_error_code();
+    wg_status s = flat == x ? WG_OK : wgi_copy_elements(flat, x);
+    if (s == WG_OK)
+        s = wgi_cuda->copy(wgi_data(y), y->device, wgi_data(flat), x->device,
+                           (size_t)x->numel * wg_dtype_size((wg_dtype)x->dtype));
+    wgi_unref(flat);
+    return s;
 }
 
 static wg_status reference(const wg_run *r)
@@ -63,6 +77,7 @@ const wg_op wgi_op_to = {
         WG_OP_BLOCKS | WG_OP_DATA_SHAPE, /* raises on meta: it needs data, whatever the shape */
     .infer = infer,
     .cpu = run,
+    .cuda = run,
     .reference = reference,
     .grad = grad,
     .samples = samples,

@@ -5,6 +5,7 @@
 #include "ops/shape_op.h"
 
 #include "cpu/parallel.h"
+#include "cuda/cuda.h"
 
 static wg_status infer(wg_infer *c)
 {
@@ -71,6 +72,16 @@ static wg_status triu_cpu(const wg_run *r)
     return triangle(r, false);
 }
 
+static wg_status tril_cuda(const wg_run *r)
+{
+    return wgi_cuda_triangle(r, *(const int64_t *)r->attr, true);
+}
+
+static wg_status triu_cuda(const wg_run *r)
+{
+    return wgi_cuda_triangle(r, *(const int64_t *)r->attr, false);
+}
+
 static void tril_grad(wg_vjp *g)
 {
     g->dx.t[0] = wg_tril(g->dy.t[0], *(const int64_t *)g->attr);
@@ -125,6 +136,7 @@ const wg_op wgi_op_tril = {
     .flags = WG_OP_CONTIGUOUS,
     .infer = infer,
     .cpu = tril_cpu,
+    .cuda = tril_cuda,
     .reference = tril_reference,
     .grad = tril_grad,
     .samples = samples,
@@ -138,6 +150,7 @@ const wg_op wgi_op_triu = {
     .flags = WG_OP_CONTIGUOUS,
     .infer = infer,
     .cpu = triu_cpu,
+    .cuda = triu_cuda,
     .reference = triu_reference,
     .grad = triu_grad,
     .samples = samples,

@@ -37,6 +37,7 @@ const wg_op wgi_op_unary_backward = {
     .flags = WG_OP_ACCUMULATE | WG_OP_GRAD_NONE,
     .infer = wgi_infer_binary,
     .cpu = run,
+    .cuda = run,
     .reference = reference,
     .samples = samples,
 };

@@ -8,6 +8,7 @@
 #include "ops/shape_op.h"
 
 #include "cpu/parallel.h"
+#include "cuda/cuda.h"
 
 static wg_status unfold_infer(wg_infer *c)
 {
@@ -139,6 +140,12 @@ static wg_status fold_cpu(const wg_run *r)
     return WG_OK;
 }
 
+static wg_status fold_cuda(const wg_run *r)
+{
+    const wgi_unfold_attr *u = r->attr;
+    return wgi_cuda_windows(r, u->axis, u->size, u->step);
+}
+
 static void fold_grad(wg_vjp *g)
 {
     const wgi_unfold_attr *u = g->attr;
@@ -192,6 +199,7 @@ const wg_op wgi_op_fold = {
     .attr_size = sizeof(wgi_unfold_attr),
     .infer = fold_infer,
     .cpu = fold_cpu,
+    .cuda = fold_cuda,
     .reference = fold_reference,
     .grad = fold_grad,
     .samples = fold_samples,

@@ -21,20 +21,20 @@ static wg_status infer(wg_infer *c)
     return WG_OK;
 }
 
-static wg_status cpu(const wg_run *r)
+static wg_status run(const wg_run *r)
 {
     const wgi_unslice_attr *u = r->attr;
     const wg_tensor *x = r->in.t[0];
     wg_tensor *y = r->out.t[0];
     int64_t strides[WG_MAX_DIMS];
     if (y->numel == 0) return WG_OK;
-    memset(wgi_data(y), 0, (size_t)y->numel * wgi_dtype_bytes[y->dtype]);
-    if (x->numel == 0) return WG_OK;
+    wg_status s =
+        wgi_zero_bytes(y->device, wgi_data(y), (size_t)y->numel * wgi_dtype_bytes[y->dtype]);
+    if (s != WG_OK || x->numel == 0) return s;
     for (int a = 0; a < y->ndim; a++) strides[a] = y->strides[a];
     if (x->shape[u->axis] > 1) strides[u->axis] *= u->step;
-    wgi_copy_strided(wgi_byte_at(y, u->axis, u->start), (wg_dtype)y->dtype, strides, wgi_data(x),
-                     (wg_dtype)x->dtype, x->strides, x->ndim, x->shape);
-    return WG_OK;
+    return wgi_run_copy(r, wgi_byte_at(y, u->axis, u->start), strides, x, wgi_data(x), x->strides,
+                        x->ndim, x->shape);
 }
 
 static void grad(wg_vjp *g)
@@ -77,7 +77,8 @@ const wg_op wgi_op_unslice = {
     .out = { "y" },
     .attr_size = sizeof(wgi_unslice_attr),
     .infer = infer,
-    .cpu = cpu,
+    .cpu = run,
+    .cuda = run,
     .reference = reference,
     .grad = grad,
     .samples = samples,

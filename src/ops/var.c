@@ -10,6 +10,7 @@
 #include <math.h>
 
 #include "ops/reduce_op.h"
+#include "cuda/cuda.h"
 
 static wg_status infer(wg_infer *c)
 {
@@ -104,6 +105,7 @@ const wg_op wgi_op_var = {
     .saves = WG_IN(0),
     .infer = infer,
     .cpu = wgi_cpu_var,
+    .cuda = wgi_cuda_var,
     .reference = reference_var,
     .grad = grad_var,
     .flops = flops,
@@ -119,6 +121,7 @@ const wg_op wgi_op_std = {
     .saves = WG_IN(0) | WG_OUT(0),
     .infer = infer,
     .cpu = wgi_cpu_std,
+    .cuda = wgi_cuda_std,
     .reference = reference_std,
     .grad = grad_std,
     .flops = flops,

@@ -2,6 +2,8 @@
  * where z came from; saves condition. errors: WG_EDTYPE if condition is not bool. */
 #include "ops/elementwise.h"
 
+#include "cuda/cuda.h"
+
 static wg_status infer(wg_infer *c)
 {
     wg_tensor *condition = c->in.t[0], *x = c->in.t[1], *y = c->in.t[2];
@@ -78,6 +80,7 @@ const wg_op wgi_op_where = {
     .saves = WG_IN(0),
     .infer = infer,
     .cpu = run,
+    .cuda = wgi_cuda_where,
     .reference = reference,
     .grad = grad,
     .samples = samples,

@@ -64,10 +64,24 @@ void wg_use_device(wg_device d)
 {
     if (d.kind == WG_CUDA && !wgi_cuda)
         wg_raise(WG_EDEVICE, "use_device: no cuda device: built without CUDA");
+    else if (d.kind == WG_CUDA && wgi_cuda->ready(d.index) != WG_OK)
+        return; /* raised */
     else if (d.kind != WG_CPU && d.kind != WG_CUDA && d.kind != WG_META)
         wg_raise(WG_EARG, "use_device: %d is no kind of device", (int)d.kind);
     else
         wgi_ctx()->now.device = d;
+}
+
+int wg_cuda_device_count(void)
+{
+    return wgi_cuda ? wgi_cuda->count() : 0;
+}
+
+wg_status wg_synchronize(wg_device d)
+{
+    if (d.kind != WG_CUDA) return WG_OK;
+    return wgi_cuda ? wgi_cuda->synchronize(d.index)
+                    : wg_raise(WG_EDEVICE, "synchronize: no cuda device: built without CUDA");
 }
 
 void wg_use_dtype(wg_dtype t)

@@ -242,8 +242,19 @@ void wgi_copy_strided(void *dst, wg_dtype dst_type, const int64_t *dst_strides, 
         run_rows(&p);
 }
 
-void wgi_copy_elements(wg_tensor *dst, const wg_tensor *src)
+wg_status wgi_copy_elements(wg_tensor *dst, const wg_tensor *src)
 {
+    if (dst->device.kind == WG_CUDA)
+        return dst->numel > 0 ? wgi_cuda->copy_elements(dst, src) : WG_OK;
     wgi_copy_strided(wgi_data(dst), (wg_dtype)dst->dtype, dst->strides, wgi_data(src),
                      (wg_dtype)src->dtype, src->strides, dst->ndim, dst->shape);
+    return WG_OK;
+}
+
+wg_status wgi_zero_bytes(wg_device d, void *p, size_t bytes)
+{
+    if (!p || bytes == 0) return WG_OK;
+    if (d.kind == WG_CUDA) return wgi_cuda->zero(d.index, p, bytes);
+    memset(p, 0, bytes);
+    return WG_OK;
 }

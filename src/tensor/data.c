@@ -209,7 +209,7 @@ static void broadcast_strides(const wg_tensor *from, const wg_tensor *into, int6
 static wg_tensor *copy_of(wgi_context *c, wg_tensor *x)
 {
     wg_tensor *y = wgi_tensor_make(c, (wg_dtype)x->dtype, x->device, wgi_shape(x));
-    if (y && x->device.kind == WG_CPU) wgi_copy_elements(y, x);
+    if (y) wgi_copy_elements(y, x);
     return y;
 }
 
@@ -238,17 +238,11 @@ static wg_status assign_device(wgi_context *c, wg_tensor *into, wg_tensor *from)
     wg_tensor *ready = seen ? wgi_tensor_make(c, (wg_dtype)into->dtype, from->device, shape) : NULL;
     wg_tensor *sent = NULL;
     bool done = ready != NULL;
-    if (done && from->device.kind == WG_CPU)
-        wgi_copy_elements(ready, seen);
-    else if (done)
-        done = wgi_cuda->copy_elements(ready, seen) == WG_OK;
+    if (done) done = wgi_copy_elements(ready, seen) == WG_OK;
     if (done) sent = wgi_tensor_make(c, (wg_dtype)into->dtype, into->device, shape);
     done = sent && wgi_cuda->copy(wgi_data(sent), sent->device, wgi_data(ready), ready->device,
                                   sent->storage->bytes) == WG_OK;
-    if (done && into->device.kind == WG_CPU)
-        wgi_copy_elements(into, sent);
-    else if (done)
-        done = wgi_cuda->copy_elements(into, sent) == WG_OK;
+    if (done) done = wgi_copy_elements(into, sent) == WG_OK;
     wgi_unref(sent);
     wgi_unref(ready);
     wgi_unref(seen);

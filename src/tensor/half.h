@@ -1,30 +1,34 @@
 /* 16-bit floats: nearest, ties to even, subnormals, infinities, NaN (which stays NaN, quiet, with
- * the payload's top). Branch-free, so that loops of them vectorise. */
+ * the payload's top). Branch-free, so that loops of them vectorise. Also for CUDA. */
 #ifndef WGI_TENSOR_HALF_H
 #define WGI_TENSOR_HALF_H
 #include <stdint.h>
 #include <string.h>
 
-static inline uint32_t wgi_f32_bits(float f)
+#ifndef WGI_DEVICE
+#define WGI_DEVICE static inline
+#endif
+
+WGI_DEVICE uint32_t wgi_f32_bits(float f)
 {
     uint32_t u;
     memcpy(&u, &f, sizeof u);
     return u;
 }
 
-static inline float wgi_f32_from_bits(uint32_t u)
+WGI_DEVICE float wgi_f32_from_bits(uint32_t u)
 {
     float f;
     memcpy(&f, &u, sizeof f);
     return f;
 }
 
-static inline float wgi_bf16_to_f32(uint16_t h)
+WGI_DEVICE float wgi_bf16_to_f32(uint16_t h)
 {
     return wgi_f32_from_bits((uint32_t)h << 16);
 }
 
-static inline uint16_t wgi_f32_to_bf16(float f)
+WGI_DEVICE uint16_t wgi_f32_to_bf16(float f)
 {
     uint32_t u = wgi_f32_bits(f);
     uint32_t nearest = (u + 0x7fff + (u >> 16 & 1)) >> 16;
@@ -32,7 +36,7 @@ static inline uint16_t wgi_f32_to_bf16(float f)
     return (uint16_t)((u & 0x7fffffff) > 0x7f800000 ? nan : nearest);
 }
 
-static inline float wgi_f16_to_f32(uint16_t h)
+WGI_DEVICE float wgi_f16_to_f32(uint16_t h)
 {
     uint32_t magnitude = h & 0x7fffu, sign = (uint32_t)(h & 0x8000u) << 16;
     uint32_t normal = (magnitude << 13) + (112u << 23); /* exponent bias 15 -> 127 */
@@ -42,7 +46,7 @@ static inline float wgi_f16_to_f32(uint16_t h)
     return wgi_f32_from_bits(u | sign);
 }
 
-static inline uint16_t wgi_f32_to_f16(float f)
+WGI_DEVICE uint16_t wgi_f32_to_f16(float f)
 {
     uint32_t u = wgi_f32_bits(f), sign = u >> 16 & 0x8000u;
     u &= 0x7fffffffu;
@@ -57,7 +61,7 @@ static inline uint16_t wgi_f32_to_f16(float f)
 }
 
 /* A double as a float rounded to odd: what is then rounded to 16 bits is rounded once. */
-static inline float wgi_f64_to_odd_f32(double v)
+WGI_DEVICE float wgi_f64_to_odd_f32(double v)
 {
     float f = (float)v;
     uint32_t u = wgi_f32_bits(f), magnitude = u & 0x7fffffffu;

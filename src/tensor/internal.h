@@ -138,16 +138,27 @@ void wgi_fail_alloc_after(int64_t n);
 /* How many allocations were asked for while a failure is set and has not struck: n minus what is left. */
 int64_t wgi_fail_alloc_left(void);
 
-/* What a device backend gives to this floor; NULL where there is none. Set by src/cuda at start-up. */
+/* What a device backend gives to this floor; NULL where there is none. Set by src/cuda at start-up, whether there is a
+ * device or not: `ready` says so. Everything that can fail raises. */
 typedef struct {
-    void *(*alloc)(int index, size_t bytes); /* NULL: out of memory, not raised */
+    int (*count)(void);            /* devices; 0 where there is no driver. Raises nothing */
+    wg_status (*ready)(int index); /* WG_EDEVICE: "cuda:0: no CUDA device: <cause>" */
+    void *(*alloc)(int index, size_t bytes);
     void (*free)(int index, void *p, size_t bytes);
     void (*trim)(void);
-    /* Contiguous bytes between devices, one of which may be the CPU; done when it returns. Raises. */
+    int64_t (*cached)(int index); /* bytes kept for reuse. Raises nothing */
+    /* Contiguous bytes between devices, one of which may be the CPU; the caller's memory is read or written when it
+     * returns. */
     wg_status (*copy)(void *to, wg_device to_device, const void *from, wg_device from_device,
                       size_t bytes);
-    /* wgi_copy_elements where both tensors lie on this device. Raises. */
+    /* wgi_copy_elements where both tensors lie on this device. */
     wg_status (*copy_elements)(wg_tensor *dst, const wg_tensor *src);
+    wg_status (*zero)(int index, void *p, size_t bytes);
+    /* Around every kernel of an op: the stream that it runs in, made current for the thread; what earlier kernels have
+     * reported; afterwards what its launches gave. */
+    wg_status (*begin)(int index, void **stream);
+    wg_status (*end)(int index);
+    wg_status (*synchronize)(int index); /* waits for all work, and raises what it reported */
 } wgi_backend;
 extern const wgi_backend *wgi_cuda;
 
@@ -290,9 +301,11 @@ double wgi_load(const void *p, wg_dtype t);
 int64_t wgi_load_int(const void *p, wg_dtype t);
 void wgi_store(void *p, wg_dtype t, double v);
 void wgi_store_int(void *p, wg_dtype t, int64_t v);
-/* Copies src's elements into dst (same shape), converting; any strides; parallel; CPU. */
-void wgi_copy_elements(wg_tensor *dst, const wg_tensor *src);
-/* The same on bare memory: ndim sizes, strides in elements. */
+/* Copies src's elements into dst (same shape, same device), converting; any strides; parallel. Raises only on CUDA. */
+wg_status wgi_copy_elements(wg_tensor *dst, const wg_tensor *src);
+/* Bytes of p on device d become 0. */
+wg_status wgi_zero_bytes(wg_device d, void *p, size_t bytes);
+/* The same on bare memory of the CPU: ndim sizes, strides in elements. */
 void wgi_copy_strided(void *dst, wg_dtype dst_type, const int64_t *dst_strides, const void *src,
                       wg_dtype src_type, const int64_t *src_strides, int ndim,
                       const int64_t *shape);

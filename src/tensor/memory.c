@@ -6,22 +6,32 @@
 
 const wgi_backend *wgi_cuda;
 
-enum { KINDS = 3, COUNT_SLACK = 1 << 16, INLINE_AT = 128, INLINE_MOST = 1024 };
+/* What is counted apart: the CPU, meta, and each CUDA device (all from the last one on together). */
+enum { GPUS = 16, PLACES = WG_META + 1 + GPUS - 1 };
+enum { COUNT_SLACK = 1 << 16, INLINE_AT = 128, INLINE_MOST = 1024 };
 
 typedef struct {
     atomic_int_least64_t current, peak, tensors;
 } counts;
-static counts total[KINDS];
+static counts total[PLACES];
 
 typedef struct {
     int64_t bytes, top, tensors; /* since the last flush; top: the highest that bytes was */
 } pending;
-static _Thread_local pending held[KINDS] __attribute__((tls_model("initial-exec")));
+static _Thread_local pending held[PLACES] __attribute__((tls_model("initial-exec")));
 
-static void flush(int kind)
+/* WG_CPU and WG_META are their own places, so is the first CUDA device; the others follow. */
+static int place_of(wg_device d)
 {
-    pending *h = &held[kind];
-    counts *t = &total[kind];
+    if (d.kind == WG_CUDA && d.index > 0)
+        return d.index < GPUS ? WG_META + d.index : WG_META + GPUS - 1;
+    return (unsigned)d.kind <= WG_META ? (int)d.kind : WG_META;
+}
+
+static void flush(int place)
+{
+    pending *h = &held[place];
+    counts *t = &total[place];
     int64_t before = atomic_fetch_add_explicit(&t->current, h->bytes, memory_order_relaxed);
     int64_t top = before + h->top, peak = atomic_load_explicit(&t->peak, memory_order_relaxed);
     while (top > peak && !atomic_compare_exchange_weak_explicit(
@@ -34,47 +44,49 @@ static void flush(int kind)
 static inline void count(wg_device d, int64_t bytes, int tensors)
 {
     wgi_ctx(); /* so that the thread's end flushes */
-    pending *h = &held[d.kind];
+    const int place = place_of(d);
+    pending *h = &held[place];
     h->bytes += bytes;
     h->tensors += tensors;
     if (h->bytes > h->top) h->top = h->bytes;
-    if (h->bytes > COUNT_SLACK || h->bytes < -COUNT_SLACK) flush((int)d.kind);
+    if (h->bytes > COUNT_SLACK || h->bytes < -COUNT_SLACK) flush(place);
 }
 
 void wgi_memory_thread_end(void)
 {
-    for (int kind = 0; kind < KINDS; kind++) flush(kind);
+    for (int place = 0; place < PLACES; place++) flush(place);
 }
 
-static int kind_of(wg_device d)
+static int64_t cached_on(wg_device d)
 {
-    return (unsigned)d.kind < KINDS ? (int)d.kind : WG_META;
+    if (d.kind == WG_CPU) return wgi_alloc_cached();
+    return d.kind == WG_CUDA && wgi_cuda ? wgi_cuda->cached(d.index) : 0;
 }
 
 wg_memory wg_memory_stats(wg_device d)
 {
-    const int kind = kind_of(d);
-    flush(kind);
-    const counts *t = &total[kind];
+    const int place = place_of(d);
+    flush(place);
+    const counts *t = &total[place];
     return (wg_memory) { .current = atomic_load_explicit(&t->current, memory_order_relaxed),
                          .peak = atomic_load_explicit(&t->peak, memory_order_relaxed),
-                         .cached = kind == WG_CPU ? wgi_alloc_cached() : 0,
+                         .cached = cached_on(d),
                          .tensors = atomic_load_explicit(&t->tensors, memory_order_relaxed) };
 }
 
 void wg_memory_reset_peak(wg_device d)
 {
-    const int kind = kind_of(d);
-    flush(kind);
-    atomic_store_explicit(&total[kind].peak,
-                          atomic_load_explicit(&total[kind].current, memory_order_relaxed),
+    const int place = place_of(d);
+    flush(place);
+    atomic_store_explicit(&total[place].peak,
+                          atomic_load_explicit(&total[place].current, memory_order_relaxed),
                           memory_order_relaxed);
 }
 
 void wg_memory_trim(void)
 {
     wgi_alloc_trim();
-    if (wgi_cuda && wgi_cuda->trim) wgi_cuda->trim();
+    if (wgi_cuda) wgi_cuda->trim();
 }
 
 /* ---- storages
