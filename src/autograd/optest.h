@@ -21,6 +21,7 @@ struct wg_samples {
 typedef struct {
     const wg_op *op;
     const wgi_sample *sample;
+    const void *attr_there; /* the sample's attribute as it is made on the device: makers name theirs in it */
     wg_device device;
     FILE *report;
     wg_op_report *counts;
@@ -39,7 +40,8 @@ const char *wgi_layout_name(int layout);
 
 /* Counts a case; a failed one is printed: `softmax/tails bf16 transposed: dx[17] got ... want ...`. */
 void wgi_case(wgi_optest *t, bool ok, const char *fmt, ...) WG_PRINTF(3, 4);
-/* in with floating tensors cast to `as` (0: as they are) on device d, in a layout; NULL stays NULL. */
+/* in with floating tensors cast to `as` (0: as they are) on the CPU, then on device d, there in a layout; NULL stays NULL,
+ * weak scalars where they are. */
 wg_list wgi_variant(wg_list in, wg_dtype as, wg_device d, int layout);
 /* Visible outputs of op on in, from the test's random state; n = 0 after an error. */
 wg_list wgi_outputs(wgi_optest *t, const wg_op *op, wg_list in);

@@ -85,6 +85,27 @@ static void test_variant(wgi_optest *t, wg_dtype as, int layout)
     (wg_scope_return)(s, NULL);
 }
 
+/* On another device: against the CPU's kernel on the same values. */
+static void test_against_cpu(wgi_optest *t, wg_dtype as)
+{
+    char variant[64];
+    if (t->device.kind == WG_CPU || (t->op->flags & WG_OP_VIEW)) return;
+    snprintf(variant, sizeof variant, "%s against the cpu", wg_dtype_name(as));
+    t->variant = variant;
+    wg_scope s = (wg_scope_push)();
+    wg_use_grad(false);
+    wg_list got =
+        wgi_outputs(t, t->op, wgi_variant(t->sample->in, as, t->device, WGI_LAYOUT_PLAIN));
+    if (!wgi_refused(t, as, WGI_LAYOUT_PLAIN)) {
+        const wg_op there = *t->op;
+        wg_list in = wgi_variant(t->sample->in, as, wg_cpu(), WGI_LAYOUT_PLAIN);
+        wg_list want = wgi_outputs(t, &there, in);
+        compare_lists(t, "y", got, want, coarsest(as, got), wgi_length(in));
+    }
+    t->variant = "";
+    (wg_scope_return)(s, NULL);
+}
+
 static void test_composite(wgi_optest *t)
 {
     if (!t->op->composite) return;
@@ -128,6 +149,7 @@ void wgi_test_values(wgi_optest *t)
     static const wg_dtype dtypes[] = { WG_F64, WG_F32, WG_BF16, WG_F16 };
     test_reference(t);
     test_composite(t);
+    for (int d = 0; d < 4; d++) test_against_cpu(t, dtypes[d]);
     for (int d = 0; d < 4; d++)
         for (int layout = 0; layout < WGI_LAYOUT_COUNT; layout++) {
             /* a gradient kernel's operands belong together: repeating parts of them would make them contradict */

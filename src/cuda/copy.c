@@ -81,3 +81,22 @@ wg_status wgi_cuda_copy_elements(wg_tensor *dst, const wg_tensor *src)
                     wgi_data(src), src->dtype, src->strides);
     return copy_pass(&p, d->stream);
 }
+
+wg_status wgi_cuda_add_strided(const wg_run *r, void *dst, wg_dtype dst_type,
+                               const int64_t *dst_strides, const void *src, wg_dtype src_type,
+                               const int64_t *src_strides, int ndim, const int64_t *shape, bool add)
+{
+    if (!add)
+        return wgi_cuda_copy_strided(r, dst, dst_type, dst_strides, src, src_type, src_strides,
+                                     ndim, shape);
+    wgi_elementwise_launch l;
+    memset(&l, 0, sizeof l);
+    wgi_pass_of_two(&l.pass, ndim, shape, dst, (int)dst_type, dst_strides, src, (int)src_type,
+                    src_strides);
+    if (l.pass.numel == 0) return WG_OK;
+    l.code = WGI_GPU_COPY;
+    l.compute = (int)(src_type == WG_F64 ? WG_F64 : wgi_compute_dtype(dst_type));
+    l.accumulate = true;
+    wgi_launch_elementwise(&l, r->stream);
+    return WG_OK;
+}

@@ -4,6 +4,7 @@
 #ifndef WGI_CUDA_CUDA_H
 #define WGI_CUDA_CUDA_H
 #include "cpu/elementwise.h"
+#include "cpu/gemm.h"
 #include "cpu/loss_kind.h"
 #include "cpu/update.h"
 #include "tensor/internal.h"
@@ -91,4 +92,49 @@ WGI_CUDA_FUNCTION wg_status wgi_cuda_logsumexp(const wg_run *r);
 WGI_CUDA_FUNCTION wg_status wgi_cuda_argmax(const wg_run *r);
 WGI_CUDA_FUNCTION wg_status wgi_cuda_argmin(const wg_run *r);
 WGI_CUDA_FUNCTION wg_status wgi_cuda_cumsum(const wg_run *r);
+
+/* ---- sorting and indices, with the attributes of src/cpu/scan.h and index.h: sort.c, index.c ---- */
+WGI_CUDA_FUNCTION wg_status wgi_cuda_sort(const wg_run *r);
+WGI_CUDA_FUNCTION wg_status wgi_cuda_topk(const wg_run *r);
+WGI_CUDA_FUNCTION wg_status wgi_cuda_embedding(const wg_run *r);
+WGI_CUDA_FUNCTION wg_status wgi_cuda_embedding_backward(const wg_run *r);
+WGI_CUDA_FUNCTION wg_status wgi_cuda_index_select(const wg_run *r);
+WGI_CUDA_FUNCTION wg_status wgi_cuda_index_select_backward(const wg_run *r);
+WGI_CUDA_FUNCTION wg_status wgi_cuda_index_add(const wg_run *r);
+WGI_CUDA_FUNCTION wg_status wgi_cuda_gather(const wg_run *r);
+WGI_CUDA_FUNCTION wg_status wgi_cuda_gather_backward(const wg_run *r);
+WGI_CUDA_FUNCTION wg_status wgi_cuda_scatter_add(const wg_run *r);
+WGI_CUDA_FUNCTION wg_status wgi_cuda_index_get(const wg_run *r);
+WGI_CUDA_FUNCTION wg_status wgi_cuda_index_get_backward(const wg_run *r);
+WGI_CUDA_FUNCTION wg_status wgi_cuda_index_put(const wg_run *r);
+WGI_CUDA_FUNCTION wg_status wgi_cuda_index_last(const wg_run *r);
+WGI_CUDA_FUNCTION wg_status wgi_cuda_nonzero(const wg_run *r);
+
+/* dst = src (or dst += src), converted; any strides: copy.c */
+WGI_CUDA_FUNCTION wg_status wgi_cuda_add_strided(const wg_run *r, void *dst, wg_dtype dst_type,
+                                                 const int64_t *dst_strides, const void *src,
+                                                 wg_dtype src_type, const int64_t *src_strides,
+                                                 int ndim, const int64_t *shape, bool add);
+/* ---- products, as wgi_gemm: product.c ---- */
+WGI_CUDA_FUNCTION wg_status wgi_cuda_gemm(const wg_run *r, const wgi_gemm_args *g);
+
+/* ---- by rows: rows.c, classes.c ---- */
+WGI_CUDA_FUNCTION wg_status wgi_cuda_softmax(const wg_run *r, int axis, bool log);
+WGI_CUDA_FUNCTION wg_status wgi_cuda_softmax_backward(const wg_run *r, int axis, bool log);
+WGI_CUDA_FUNCTION wg_status wgi_cuda_row_norm(const wg_run *r, double eps, bool centered);
+WGI_CUDA_FUNCTION wg_status wgi_cuda_row_norm_backward(const wg_run *r, bool centered);
+WGI_CUDA_FUNCTION wg_status wgi_cuda_group_norm(const wg_run *r, double eps, int64_t groups);
+WGI_CUDA_FUNCTION wg_status wgi_cuda_group_norm_backward(const wg_run *r, int64_t groups);
+WGI_CUDA_FUNCTION wg_status wgi_cuda_rope(const wg_run *r, int64_t offset, double base,
+                                          bool adjacent, bool inverse);
+typedef struct {
+    int64_t ignore;
+    double smoothing;
+    wg_reduction reduction;
+    bool nll; /* else cross-entropy */
+} wgi_cuda_class_loss;
+WGI_CUDA_FUNCTION wg_status wgi_cuda_class_loss_forward(const wg_run *r,
+                                                        const wgi_cuda_class_loss *a);
+WGI_CUDA_FUNCTION wg_status wgi_cuda_class_loss_backward(const wg_run *r,
+                                                         const wgi_cuda_class_loss *a);
 #endif

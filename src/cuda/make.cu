@@ -5,7 +5,8 @@
 #include "cpu/normal.h"
 #include "tensor/philox.h"
 
-namespace {
+namespace
+{
 
 enum { THREADS = 256 };
 
@@ -21,8 +22,7 @@ __device__ int64_t hot(const wgi_make_launch &l, int64_t i)
 {
     const int64_t row = i / l.size, column = i % l.size,
                   value = wgi::load<int64_t>(l.x, row, l.x_type);
-    if (column == 0 && (value < 0 || value >= l.size))
-        wgi_fault(l.fault, l.source, row, value, 0);
+    if (column == 0 && (value < 0 || value >= l.size)) wgi_fault(l.fault, l.source, row, value, 0);
     return value == column;
 }
 
@@ -129,7 +129,8 @@ __global__ void __launch_bounds__(THREADS)
 
 /* ---- draws: the running sums of a row are added by one thread, so that the bits are the CPU's ---- */
 
-__global__ void __launch_bounds__(THREADS) cumulate(const __grid_constant__ wgi_multinomial_launch l)
+__global__ void __launch_bounds__(THREADS)
+    cumulate(const __grid_constant__ wgi_multinomial_launch l)
 {
     const int64_t row = int64_t(blockIdx.x) * blockDim.x + threadIdx.x;
     if (row >= l.rows) return;
@@ -189,16 +190,16 @@ __global__ void __launch_bounds__(THREADS) windows(const __grid_constant__ wgi_f
                       last = t / l.step < l.windows - 1 ? t / l.step : l.windows - 1;
         double sum = 0;
         for (int64_t w = first; w <= last; w++)
-            sum += wgi::load<double>(
-                l.x, from + w * l.stride[l.axis] + (t - w * l.step) * l.inside, l.type);
+            sum += wgi::load<double>(l.x, from + w * l.stride[l.axis] + (t - w * l.step) * l.inside,
+                                     l.type);
         wgi::store<double>(l.y, e, l.type, sum);
     }
 }
 
 int bytes_of(int type)
 {
-    return type == WG_F64 || type == WG_I64                         ? 8
-           : type == WG_F32 || type == WG_I32                       ? 4
+    return type == WG_F64 || type == WG_I64    ? 8
+           : type == WG_F32 || type == WG_I32  ? 4
            : type == WG_BF16 || type == WG_F16 ? 2
                                                : 1;
 }
@@ -213,8 +214,8 @@ extern "C" void wgi_launch_make(const wgi_make_launch *l, void *stream)
 
 extern "C" void wgi_launch_random(const wgi_make_launch *l, void *stream)
 {
-    const bool two = l->kind == WGI_RANDOM_WIDE ||
-                     (l->kind == WGI_RANDOM_UNIFORM && l->type == WG_F64);
+    const bool two =
+        l->kind == WGI_RANDOM_WIDE || (l->kind == WGI_RANDOM_UNIFORM && l->type == WG_F64);
     const int per = two ? 2 : 1;
     const int64_t blocks = (l->n * per + 3) / 4;
     random<<<wgi::blocks_for(blocks, THREADS), THREADS, 0, static_cast<cudaStream_t>(stream)>>>(

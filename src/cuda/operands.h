@@ -2,6 +2,7 @@
 #ifndef WGI_CUDA_OPERANDS_H
 #define WGI_CUDA_OPERANDS_H
 #include "cuda/device.h"
+#include "cpu/fold_kind.h"
 #include "cuda/pass.h"
 #include "wengert/op.h"
 
@@ -17,4 +18,10 @@ wgi_fault_source wgi_fault_of(wgi_fault_kind kind, const wg_tensor *t, const cha
                               int64_t limit);
 /* The running kernel's device: that of a tensor among its operands that lies on CUDA. */
 wgi_cuda_device *wgi_cuda_running(const wg_run *r);
+/* Output 0 (any strides and dtype) = acc, or += acc; acc: row-major of its shape: reduce.c */
+void wgi_cuda_fold_store(const wg_run *r, const void *acc, wgi_acc kind, bool accumulate);
+/* n pairs sorted by the lowest `bits` bits of their keys: sort.c. keys and values: two buffers of n
+ * each, the pairs in number 0; which holds the result: *at. */
+wg_status wgi_cuda_sort_pairs(const wg_run *r, uint64_t *keys[2], int64_t *values[2], int64_t n,
+                              int bits, int *at);
 #endif

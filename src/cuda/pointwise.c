@@ -90,8 +90,8 @@ wg_status wgi_cuda_loss_backward(const wg_run *r, wgi_loss_kind kind, double del
 {
     const wg_tensor *dy = r->in.t[0];
     const bool elements = reduction == WG_NONE;
-    const wg_tensor *operand[] = { input(r, 1), input(r, 2), input(r, 3), input(r, 4),
-                                   elements ? dy : NULL, r->out.t[0] };
+    const wg_tensor *operand[] = { input(r, 1), input(r, 2),          input(r, 3),
+                                   input(r, 4), elements ? dy : NULL, r->out.t[0] };
     wgi_pointwise_launch l = prepare(WGI_POINT_LOSS_BACKWARD, f64, operand[0], 6, operand);
     l.loss = (int)kind;
     l.k[0] = delta;
@@ -113,8 +113,7 @@ static wg_status update(const wg_run *r, wgi_point kind, const double *k, int nu
         operand[n] = r->in.t[n];
         n++;
     }
-    wgi_pointwise_launch l =
-        prepare(kind, operand[0]->dtype == WG_F64, operand[0], n, operand);
+    wgi_pointwise_launch l = prepare(kind, operand[0]->dtype == WG_F64, operand[0], n, operand);
     for (int i = 0; i < numbers; i++) l.k[i] = k[i];
     return launch(r, &l);
 }

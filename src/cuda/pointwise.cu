@@ -21,7 +21,8 @@
 #undef N
 #undef F
 
-namespace {
+namespace
+{
 
 enum { THREADS = 256, PIECE = 16384 /* elements of a partial sum */ };
 
@@ -63,14 +64,19 @@ LOSS(loss_of, double, _f64)
 #undef LOSS
 
 #define FORMULA(name)                                                                              \
-    __device__ __forceinline__ float name##_of(float x) { return wgi_##name##_f32(x); }            \
-    __device__ __forceinline__ double name##_of(double x) { return wgi_##name##_f64(x); }
+    __device__ __forceinline__ float name##_of(float x)                                            \
+    {                                                                                              \
+        return wgi_##name##_f32(x);                                                                \
+    }                                                                                              \
+    __device__ __forceinline__ double name##_of(double x)                                          \
+    {                                                                                              \
+        return wgi_##name##_f64(x);                                                                \
+    }
 FORMULA(sigmoid)
 FORMULA(silu)
 FORMULA(sign)
 FORMULA(sqrt)
 #undef FORMULA
-
 
 /* Operand k of the group, `otherwise` where it is absent. */
 template <class T, int V>
@@ -100,8 +106,7 @@ __device__ __forceinline__ void write(const wgi_pass &p, int k, const wgi_group 
     wgi::store_operand<T, V>(p, k, g, v);
 }
 
-template <class T, int V>
-__device__ void dropout(const wgi_pointwise_launch &l, const wgi_group &g)
+template <class T, int V> __device__ void dropout(const wgi_pointwise_launch &l, const wgi_group &g)
 {
     T x[V];
     const float p = float(l.k[0]);
@@ -119,8 +124,7 @@ __device__ void dropout(const wgi_pointwise_launch &l, const wgi_group &g)
     write<T, V>(l.pass, 1, g, x, l.accumulate);
 }
 
-template <class T, int V>
-__device__ void swiglu(const wgi_pointwise_launch &l, const wgi_group &g)
+template <class T, int V> __device__ void swiglu(const wgi_pointwise_launch &l, const wgi_group &g)
 {
     T gate[V], up[V];
     read<T, V>(l.pass, 0, g, gate);
@@ -185,8 +189,7 @@ __device__ void loss_backward(const wgi_pointwise_launch &l, const wgi_group &g)
 
 /* keep, decay, beta1, beta2, eps, step size, root factor. The order of operations is the CPU's
  * (src/cpu/update.inc.h), which is PyTorch's. */
-template <class T, int V>
-__device__ void adam(const wgi_pointwise_launch &l, const wgi_group &g)
+template <class T, int V> __device__ void adam(const wgi_pointwise_launch &l, const wgi_group &g)
 {
     T p[V], d[V], m[V], v[V];
     read<T, V>(l.pass, 0, g, p);
@@ -365,11 +368,12 @@ __global__ void __launch_bounds__(THREADS)
 template <class T>
 void run_partials(const wgi_pointwise_launch *l, wgi_pass_sum what, double *partial, cudaStream_t s)
 {
-    const int64_t groups = wgi_pass_groups(&l->pass, group<T>), pieces = wgi_pass_partials(&l->pass),
-                  per_piece = (groups + pieces - 1) / pieces;
+    const int64_t groups = wgi_pass_groups(&l->pass, group<T>),
+                  pieces = wgi_pass_partials(&l->pass), per_piece = (groups + pieces - 1) / pieces;
     const unsigned blocks = wgi::blocks_for(pieces, 1);
     if (what == WGI_SUM_LOSS)
-        partials<T, WGI_SUM_LOSS><<<blocks, THREADS, 0, s>>>(*l, groups, per_piece, pieces, partial);
+        partials<T, WGI_SUM_LOSS>
+            <<<blocks, THREADS, 0, s>>>(*l, groups, per_piece, pieces, partial);
     else
         partials<T, WGI_SUM_SQUARES>
             <<<blocks, THREADS, 0, s>>>(*l, groups, per_piece, pieces, partial);

@@ -22,7 +22,8 @@ typedef struct {
     int loss;             /* wgi_loss_kind */
     bool f64, accumulate; /* what is computed in; outputs are added to */
     bool of_target;
-    double k[8];        /* numbers, in the order of the CPU's struct of its name; dropout: p, 1 / (1 - p) */
+    double
+        k[8]; /* numbers, in the order of the CPU's struct of its name; dropout: p, 1 / (1 - p) */
     uint64_t random[2]; /* Philox key and counter */
     const void *scalar; /* on the device: the cotangent of all, the norm; NULL: none */
     int scalar_type;

@@ -31,16 +31,16 @@ static wg_status fold_rounds(const wg_run *r, wgi_fold_pass *f, void *acc)
     for (;;) {
         const int64_t groups = f->kept.count;
         wgi_fold_plan(f);
-        f->out = f->chunks == 1 ? acc
-                                : wg_scratch(r, (size_t)(groups * f->chunks) *
-                                                    wgi_acc_bytes((wgi_acc)f->kind));
+        f->out =
+            f->chunks == 1
+                ? acc
+                : wg_scratch(r, (size_t)(groups * f->chunks) * wgi_acc_bytes((wgi_acc)f->kind));
         if (!f->out) return WG_EMEM;
         wgi_launch_fold(f, r->stream);
         if (f->chunks == 1) return WG_OK;
-        const wgi_fold_pass next = { .op = f->op,
-                                     .kind = f->kind,
-                                     .type = (int)wgi_acc_dtype((wgi_acc)f->kind),
-                                     .x = f->out };
+        const wgi_fold_pass next = {
+            .op = f->op, .kind = f->kind, .type = (int)wgi_acc_dtype((wgi_acc)f->kind), .x = f->out
+        };
         const int64_t chunks = f->chunks;
         const bool columns = f->columns;
         *f = next;
@@ -65,20 +65,24 @@ static wg_status fold_into(const wg_run *r, const wg_tensor *x, unsigned mask,
     return f.kept.count > 0 ? fold_rounds(r, &f, acc) : WG_OK;
 }
 
-/* out (any strides and dtype) = acc, or += acc; acc: row-major of out's shape. */
-static wg_status store(const wg_run *r, const void *acc, wgi_acc kind)
+void wgi_cuda_fold_store(const wg_run *r, const void *acc, wgi_acc kind, bool accumulate)
 {
     const wg_tensor *out = r->out.t[0];
-    if (acc == wgi_data(out)) return WG_OK;
+    if (acc == wgi_data(out) || out->numel == 0) return;
     const wg_dims shape = wgi_shape(out), strides = wgi_row_major(&shape);
     wgi_elementwise_launch l;
     memset(&l, 0, sizeof l);
     wgi_pass_of_two(&l.pass, out->ndim, out->shape, wgi_data(out), out->dtype, out->strides, acc,
                     (int)wgi_acc_dtype(kind), strides.d);
     l.code = WGI_GPU_COPY;
-    l.compute = (int)wgi_acc_dtype(r->accumulate ? wgi_acc_of(out->dtype) : kind);
-    l.accumulate = r->accumulate;
+    l.compute = (int)wgi_acc_dtype(accumulate ? wgi_acc_of(out->dtype) : kind);
+    l.accumulate = accumulate;
     wgi_launch_elementwise(&l, r->stream);
+}
+
+static wg_status store(const wg_run *r, const void *acc, wgi_acc kind)
+{
+    wgi_cuda_fold_store(r, acc, kind, r->accumulate);
     return WG_OK;
 }
 
@@ -214,9 +218,9 @@ static wg_status variance(const wg_run *r, bool deviation)
     s = fold_into(r, x, g.mask, &(wgi_fold_spec) { .op = WGI_FOLD_SUM }, mean);
     if (s != WG_OK) return s;
     finish(r, &g, WGI_FINISH_DIVIDE_F64, mean, NULL, (double)count);
-    s = fold_into(
-        r, x, g.mask,
-        &(wgi_fold_spec) { .op = WGI_FOLD_SUM, .map = WGI_MAP_SQUARE, .centre = mean }, g.acc);
+    s = fold_into(r, x, g.mask,
+                  &(wgi_fold_spec) { .op = WGI_FOLD_SUM, .map = WGI_MAP_SQUARE, .centre = mean },
+                  g.acc);
     if (s != WG_OK) return s;
     finish(r, &g, WGI_FINISH_DIVIDE_F64, g.acc, NULL,
            count > a->correction ? (double)count - (double)a->correction : 0.0);

@@ -2,7 +2,8 @@
 
 #include "cuda/element.cuh"
 
-namespace {
+namespace
+{
 
 enum { THREADS = 256, WARPS = THREADS / 32 };
 
@@ -53,7 +54,8 @@ MAPPED(float, _f32, powf)
 MAPPED(double, _f64, pow)
 #undef MAPPED
 
-template <class A> __device__ __forceinline__ A element(const wgi_fold_pass &f, int64_t at, A centre)
+template <class A>
+__device__ __forceinline__ A element(const wgi_fold_pass &f, int64_t at, A centre)
 {
     A x = wgi::load<A>(f.x, at, f.type);
     if (f.centre) x = x - centre;
@@ -74,8 +76,8 @@ __global__ void __launch_bounds__(THREADS)
         const A centre = f.centre ? static_cast<const A *>(f.centre)[group] : A(0);
         A acc = neutral<A>(f.op);
         for (int64_t e = first + lane; e < last; e += 32)
-            acc = combine<A>(f.op, acc,
-                             element<A>(f, base + wgi_axes_offset(&f.reduced, e), centre));
+            acc =
+                combine<A>(f.op, acc, element<A>(f, base + wgi_axes_offset(&f.reduced, e), centre));
         for (int half = 16; half > 0; half /= 2)
             acc = combine<A>(f.op, acc, __shfl_down_sync(0xffffffffu, acc, half));
         if (lane == 0) static_cast<A *>(f.out)[t] = acc;
@@ -95,8 +97,8 @@ __global__ void __launch_bounds__(THREADS)
         const A centre = f.centre ? static_cast<const A *>(f.centre)[group] : A(0);
         A acc = neutral<A>(f.op);
         for (int64_t e = first; e < last; e++)
-            acc = combine<A>(f.op, acc,
-                             element<A>(f, base + wgi_axes_offset(&f.reduced, e), centre));
+            acc =
+                combine<A>(f.op, acc, element<A>(f, base + wgi_axes_offset(&f.reduced, e), centre));
         static_cast<A *>(f.out)[t] = acc;
     }
 }
@@ -122,9 +124,7 @@ __global__ void __launch_bounds__(THREADS)
         switch (what) {
         case WGI_FINISH_DIVIDE: acc[i] = a / A(number); break;
         case WGI_FINISH_DIVIDE_F64: acc[i] = A(double(a) / number); break;
-        case WGI_FINISH_ROOT:
-            acc[i] = number == 2 ? A(sqrt(a)) : A(pow(a, A(1 / number)));
-            break;
+        case WGI_FINISH_ROOT: acc[i] = number == 2 ? A(sqrt(a)) : A(pow(a, A(1 / number))); break;
         case WGI_FINISH_FINITE: acc[i] = a == A(INFINITY) || a == A(-INFINITY) ? A(0) : a; break;
         case WGI_FINISH_LOG: acc[i] = other[i] + A(log(a)); break;
         }
@@ -239,7 +239,8 @@ __global__ void __launch_bounds__(THREADS) cumsum_blocks(const __grid_constant__
                 s[me] = wgi::plus<A>(left, s[me]);
                 __syncthreads();
             }
-            if (e < c.n) wgi::store<A>(c.y, y + e * c.y_step, c.y_type, wgi::plus<A>(before, s[me]));
+            if (e < c.n)
+                wgi::store<A>(c.y, y + e * c.y_step, c.y_type, wgi::plus<A>(before, s[me]));
             before = wgi::plus<A>(before, s[THREADS - 1]);
             __syncthreads();
         }

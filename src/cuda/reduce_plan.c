@@ -20,8 +20,6 @@ void wgi_fold_plan(wgi_fold_pass *f)
     const bool closer = k->n > 0 && r->n > 0 && k->size[k->n - 1] >= 8 &&
                         distance(k->stride[k->n - 1]) < distance(r->stride[r->n - 1]);
     f->columns = closer || (r->count <= FEW_ELEMENTS && k->count >= 32);
-    f->chunk = !f->columns                ? ROW_CHUNK
-               : k->count >= MANY_GROUPS ? LONG_COLUMN
-                                          : COLUMN_CHUNK;
+    f->chunk = !f->columns ? ROW_CHUNK : k->count >= MANY_GROUPS ? LONG_COLUMN : COLUMN_CHUNK;
     f->chunks = r->count > f->chunk ? (r->count + f->chunk - 1) / f->chunk : 1;
 }

@@ -16,12 +16,12 @@ enum { P, G, M, V };
 static wgi_adam_numbers numbers_of(const wgi_adam_attr *a)
 {
     return (wgi_adam_numbers) { .keep = a->decoupled ? 1 - a->lr * a->weight_decay : 1,
-                                 .decay = a->decoupled ? 0 : a->weight_decay,
-                                 .beta1 = a->beta1,
-                                 .beta2 = a->beta2,
-                                 .eps = a->eps,
-                                 .step_size = a->lr / (1 - pow(a->beta1, (double)a->step)),
-                                 .root_factor = 1 / sqrt(1 - pow(a->beta2, (double)a->step)) };
+                                .decay = a->decoupled ? 0 : a->weight_decay,
+                                .beta1 = a->beta1,
+                                .beta2 = a->beta2,
+                                .eps = a->eps,
+                                .step_size = a->lr / (1 - pow(a->beta1, (double)a->step)),
+                                .root_factor = 1 / sqrt(1 - pow(a->beta2, (double)a->step)) };
 }
 
 static wg_status adam_step_cpu(const wg_run *r)

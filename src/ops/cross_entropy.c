@@ -15,6 +15,7 @@
 #include <math.h>
 
 #include "ops/class_loss.h"
+#include "cuda/cuda.h"
 
 static wg_status cross_entropy_infer(wg_infer *c)
 {
@@ -56,6 +57,23 @@ static wg_status cross_entropy_cpu(const wg_run *r)
     wgi_cross_entropy_rows(&c, k.type);
     wgi_class_reduce(r, &k, c.loss, 2);
     return WG_OK;
+}
+
+static wgi_cuda_class_loss on_cuda(const wgi_class_loss_attr *a)
+{
+    return (wgi_cuda_class_loss) { a->ignore, a->smoothing, a->reduction, false };
+}
+
+static wg_status cross_entropy_cuda(const wg_run *r)
+{
+    const wgi_cuda_class_loss a = on_cuda(r->attr);
+    return wgi_cuda_class_loss_forward(r, &a);
+}
+
+static wg_status backward_cuda(const wg_run *r)
+{
+    const wgi_cuda_class_loss a = on_cuda(r->attr);
+    return wgi_cuda_class_loss_backward(r, &a);
 }
 
 /* ---- reference: the formula, class by class ------------------------------------------------------------------ */
@@ -325,6 +343,7 @@ const wg_op wgi_op_cross_entropy = {
     .no_grad = WG_IN(2),
     .infer = cross_entropy_infer,
     .cpu = cross_entropy_cpu,
+    .cuda = cross_entropy_cuda,
     .reference = cross_entropy_reference,
     .composite = cross_entropy_composite,
     .grad_fused = cross_entropy_grad_fused,
@@ -339,6 +358,7 @@ const wg_op wgi_op_cross_entropy_backward = {
     .flags = WG_OP_GRAD_NONE | WG_OP_ACCUMULATE,
     .infer = backward_infer,
     .cpu = backward_cpu,
+    .cuda = backward_cuda,
     .reference = backward_reference,
     .samples = backward_samples,
 };

@@ -6,6 +6,7 @@
  *   errors: WG_ESHAPE unless w has two axes; WG_EDTYPE for i; WG_EINDEX for an index outside [0,
  *   V): negative ones, too. */
 #include "ops/index_op.h"
+#include "cuda/cuda.h"
 
 static wg_status infer(wg_infer *c)
 {
@@ -61,6 +62,7 @@ const wg_op wgi_op_embedding = {
     .zero_grad = WG_IN(1),
     .infer = infer,
     .cpu = wgi_cpu_embedding,
+    .cuda = wgi_cuda_embedding,
     .reference = reference,
     .grad = grad,
     .samples = samples,
@@ -124,6 +126,7 @@ const wg_op wgi_op_embedding_backward = {
     .zero_grad = WG_IN(1),
     .infer = infer_backward,
     .cpu = wgi_cpu_embedding_backward,
+    .cuda = wgi_cuda_embedding_backward,
     .reference = reference_backward,
     .grad = grad_backward,
     .samples = samples_backward,

@@ -5,6 +5,7 @@
  *   errors: WG_ESHAPE for i; WG_EDTYPE for i; WG_EINDEX for the axis and for an index outside [0,
  *   size): negative ones, too. */
 #include "ops/index_op.h"
+#include "cuda/cuda.h"
 
 static wg_status infer(wg_infer *c)
 {
@@ -83,6 +84,7 @@ const wg_op wgi_op_gather = {
     .zero_grad = WG_IN(1),
     .infer = infer,
     .cpu = wgi_cpu_gather,
+    .cuda = wgi_cuda_gather,
     .reference = reference,
     .grad = grad,
     .samples = samples,
@@ -143,6 +145,7 @@ const wg_op wgi_op_gather_backward = {
     .zero_grad = WG_IN(1),
     .infer = infer_backward,
     .cpu = wgi_cpu_gather_backward,
+    .cuda = wgi_cuda_gather_backward,
     .reference = reference_backward,
     .grad = grad_backward,
     .samples = samples_backward,

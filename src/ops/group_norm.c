@@ -6,6 +6,7 @@
  *   errors: WG_ESHAPE for x of less than two dimensions and for weights, WG_EARG if groups does not divide C or eps is
  *   negative, WG_EDTYPE.   source: Wu & He, arXiv:1803.08494. */
 #include "ops/norm.h"
+#include "cuda/cuda.h"
 
 static wg_status check(const wg_infer *c, int first)
 {
@@ -67,6 +68,17 @@ static wg_status group_norm_cpu(const wg_run *r)
         wgi_row_parallel(s.x.rows, strips,
                          WGI_PICK(wgi_norm_kernels)->group_forward[real == WG_F64], &s);
     return e;
+}
+
+static wg_status group_norm_cuda(const wg_run *r)
+{
+    const wgi_norm_attr *a = r->attr;
+    return wgi_cuda_group_norm(r, a->eps, a->groups);
+}
+
+static wg_status backward_cuda(const wg_run *r)
+{
+    return wgi_cuda_group_norm_backward(r, ((const wgi_norm_attr *)r->attr)->groups);
 }
 
 static wg_status backward_infer(wg_infer *c)
@@ -236,6 +248,7 @@ const wg_op wgi_op_group_norm = {
     .hidden = WG_OUT(1) | WG_OUT(2),
     .infer = group_norm_infer,
     .cpu = group_norm_cpu,
+    .cuda = group_norm_cuda,
     .reference = group_norm_reference,
     .composite = group_norm_composite,
     .grad_fused = group_norm_grad_fused,
@@ -250,6 +263,7 @@ const wg_op wgi_op_group_norm_backward = {
     .flags = WG_OP_GRAD_NONE | WG_OP_CONTIGUOUS,
     .infer = backward_infer,
     .cpu = backward_cpu,
+    .cuda = backward_cuda,
     .reference = backward_reference,
     .samples = backward_samples,
 };

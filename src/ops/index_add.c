@@ -4,6 +4,7 @@
  *   axis, i); saves i.
  *   errors: as index_select's; WG_ESHAPE, WG_EDTYPE for src. */
 #include "ops/index_op.h"
+#include "cuda/cuda.h"
 
 static wg_status infer(wg_infer *c)
 {
@@ -77,6 +78,7 @@ const wg_op wgi_op_index_add = {
     .zero_grad = WG_IN(1),
     .infer = infer,
     .cpu = wgi_cpu_index_add,
+    .cuda = wgi_cuda_index_add,
     .reference = reference,
     .grad = grad,
     .samples = samples,

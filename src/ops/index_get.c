@@ -5,6 +5,7 @@
  *   errors: WG_ESHAPE unless the indices broadcast; WG_EDTYPE for i; WG_EINDEX outside [-size,
  *   size). */
 #include "ops/index_set.h"
+#include "cuda/cuda.h"
 
 static wg_status infer_get(wg_infer *c)
 {
@@ -52,6 +53,7 @@ const wg_op wgi_op_index_get = {
     .zero_grad = WG_IN(1),
     .infer = infer_get,
     .cpu = wgi_cpu_index_get,
+    .cuda = wgi_cuda_index_get,
     .reference = reference_get,
     .grad = grad_get,
     .samples = samples_get,
@@ -110,6 +112,7 @@ const wg_op wgi_op_index_get_backward = {
     .zero_grad = WG_IN(1),
     .infer = infer_back,
     .cpu = wgi_cpu_index_get_backward,
+    .cuda = wgi_cuda_index_get_backward,
     .reference = reference_back,
     .grad = grad_back,
     .samples = samples_back,

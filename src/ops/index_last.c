@@ -2,6 +2,7 @@
  * later b names the same place of a tensor of the attribute's shape; i as index_put's -> y: (B)
  * bool. */
 #include "ops/index_set.h"
+#include "cuda/cuda.h"
 
 static wg_status infer_last(wg_infer *c)
 {
@@ -51,6 +52,7 @@ const wg_op wgi_op_index_last = {
     .flags = WG_OP_GRAD_ZERO,
     .infer = infer_last,
     .cpu = wgi_cpu_index_last,
+    .cuda = wgi_cuda_index_last,
     .reference = reference_last,
     .samples = samples_last,
 };

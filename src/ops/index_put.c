@@ -10,6 +10,7 @@
  *   errors: WG_ESHAPE unless the indices and values broadcast; WG_EDTYPE for i and values;
  *   WG_EINDEX outside [-size, size). */
 #include "ops/index_set.h"
+#include "cuda/cuda.h"
 
 static wg_status infer_put(wg_infer *c)
 {
@@ -136,6 +137,7 @@ const wg_op wgi_op_index_put = {
     .zero_grad = WG_IN(2),
     .infer = infer_put,
     .cpu = wgi_cpu_index_put,
+    .cuda = wgi_cuda_index_put,
     .reference = reference_put,
     .grad = grad_put,
     .samples = samples_put,

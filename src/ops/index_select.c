@@ -5,6 +5,7 @@
  *   errors: WG_ESHAPE if i is not 1-d or x 0-d; WG_EDTYPE for i; WG_EINDEX for the axis and for an
  *   index outside [0, size): negative ones, too. */
 #include "ops/index_op.h"
+#include "cuda/cuda.h"
 
 static wg_status infer(wg_infer *c)
 {
@@ -82,6 +83,7 @@ const wg_op wgi_op_index_select = {
     .zero_grad = WG_IN(1),
     .infer = infer,
     .cpu = wgi_cpu_index_select,
+    .cuda = wgi_cuda_index_select,
     .reference = reference,
     .grad = grad,
     .samples = samples,
@@ -144,6 +146,7 @@ const wg_op wgi_op_index_select_backward = {
     .zero_grad = WG_IN(1),
     .infer = infer_backward,
     .cpu = wgi_cpu_index_select_backward,
+    .cuda = wgi_cuda_index_select_backward,
     .reference = reference_backward,
     .grad = grad_backward,
     .samples = samples_backward,

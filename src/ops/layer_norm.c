@@ -88,6 +88,7 @@ const wg_op wgi_op_layer_norm = {
     .hidden = WG_OUT(1) | WG_OUT(2),
     .infer = layer_norm_infer,
     .cpu = wgi_norm_cpu,
+    .cuda = wgi_norm_cuda,
     .reference = layer_norm_reference,
     .composite = layer_norm_composite,
     .grad_fused = layer_norm_grad_fused,

@@ -6,6 +6,7 @@
  *   errors: WG_ESHAPE if x has no dimensions, w is no matrix or a size differs; WG_EDTYPE for
  *   bool. */
 #include "ops/product_op.h"
+#include "cuda/cuda.h"
 
 static wg_status infer(wg_infer *c)
 {
@@ -27,7 +28,7 @@ static wg_status infer(wg_infer *c)
     return WG_OK;
 }
 
-static wg_status cpu(const wg_run *r)
+static wg_status run(const wg_run *r)
 {
     const wg_tensor *x = r->in.t[0], *w = r->in.t[1], *bias = r->in.t[2], *y = r->out.t[0];
     wg_dims batch = wgi_shape(x);
@@ -53,7 +54,7 @@ static wg_status cpu(const wg_run *r)
     wgi_matrix_batch(&g.a, x, 1, &batch);
     wgi_matrix_batch(&g.c, y, 1, &batch);
     wgi_fold_batch(&g);
-    return wgi_gemm(&g);
+    return r->out.t[0]->device.kind == WG_CUDA ? wgi_cuda_gemm(r, &g) : wgi_gemm(&g);
 }
 
 static void grad(wg_vjp *g)
@@ -121,7 +122,8 @@ const wg_op wgi_op_linear = {
     .saves = WG_IN(0) | WG_IN(1),
     .needed_by = { WG_IN(1), WG_IN(0) },
     .infer = infer,
-    .cpu = cpu,
+    .cpu = run,
+    .cuda = run,
     .reference = reference,
     .grad = grad,
     .flops = flops,

@@ -6,6 +6,7 @@
  *   errors: WG_ESHAPE for 0-d operands, inner sizes that differ, leading axes that do not broadcast;
  *   WG_EDTYPE for bool. */
 #include "ops/product_op.h"
+#include "cuda/cuda.h"
 
 /* x's and y's leading axes. */
 static wg_dims leading(const wg_tensor *t)
@@ -43,7 +44,7 @@ static wg_status infer(wg_infer *c)
     return WG_OK;
 }
 
-static wg_status cpu(const wg_run *r)
+static wg_status run(const wg_run *r)
 {
     const wg_tensor *x = r->in.t[0], *y = r->in.t[1], *z = r->out.t[0];
     bool rows = x->ndim > 1, columns = y->ndim > 1;
@@ -65,7 +66,7 @@ static wg_status cpu(const wg_run *r)
     wgi_matrix_batch(&g.b, y, 1 + columns, &batch);
     wgi_matrix_batch(&g.c, z, rows + columns, &batch);
     wgi_fold_batch(&g);
-    return wgi_gemm(&g);
+    return r->out.t[0]->device.kind == WG_CUDA ? wgi_cuda_gemm(r, &g) : wgi_gemm(&g);
 }
 
 /* x (.., k) -> (M, k), whatever M is. */
@@ -176,7 +177,8 @@ const wg_op wgi_op_matmul = {
     .saves = WG_IN(0) | WG_IN(1),
     .needed_by = { WG_IN(1), WG_IN(0) },
     .infer = infer,
-    .cpu = cpu,
+    .cpu = run,
+    .cuda = run,
     .reference = reference,
     .grad = grad,
     .flops = flops,

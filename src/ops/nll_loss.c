@@ -5,6 +5,7 @@
  *   gradient: dx[r, t_r] = -dy_r weight[t_r], zero elsewhere; none into weight.
  *   errors: WG_EINDEX for a target out of range, WG_ESHAPE, WG_EDTYPE, WG_EARG for options. */
 #include "ops/class_loss.h"
+#include "cuda/cuda.h"
 
 static wg_status expect_classes(const wg_infer *c, int i)
 {
@@ -57,6 +58,23 @@ static wg_status nll_loss_cpu(const wg_run *r)
     }
     wgi_class_reduce(r, &k, loss, 1);
     return WG_OK;
+}
+
+static wgi_cuda_class_loss on_cuda(const wgi_class_loss_attr *a)
+{
+    return (wgi_cuda_class_loss) { a->ignore, a->smoothing, a->reduction, true };
+}
+
+static wg_status nll_loss_cuda(const wg_run *r)
+{
+    const wgi_cuda_class_loss a = on_cuda(r->attr);
+    return wgi_cuda_class_loss_forward(r, &a);
+}
+
+static wg_status backward_cuda(const wg_run *r)
+{
+    const wgi_cuda_class_loss a = on_cuda(r->attr);
+    return wgi_cuda_class_loss_backward(r, &a);
 }
 
 static wg_status backward_infer(wg_infer *c)
@@ -227,6 +245,7 @@ const wg_op wgi_op_nll_loss = {
     .no_grad = WG_IN(2),
     .infer = nll_loss_infer,
     .cpu = nll_loss_cpu,
+    .cuda = nll_loss_cuda,
     .reference = nll_loss_reference,
     .composite = nll_loss_composite,
     .grad_fused = nll_loss_grad_fused,
@@ -241,6 +260,7 @@ const wg_op wgi_op_nll_loss_backward = {
     .flags = WG_OP_GRAD_NONE | WG_OP_ACCUMULATE,
     .infer = backward_infer,
     .cpu = backward_cpu,
+    .cuda = backward_cuda,
     .reference = backward_reference,
     .samples = backward_samples,
 };

@@ -2,6 +2,7 @@
  *   x: (...) any -> y: (n, ndim) i64, n as many as there are: (n, 0) for a 0-d x.
  *   errors: WG_EDEVICE on meta, where the shape is not known. */
 #include "ops/index_op.h"
+#include "cuda/cuda.h"
 
 static wg_status infer(wg_infer *c)
 {
@@ -52,6 +53,7 @@ const wg_op wgi_op_nonzero = {
     .flags = WG_OP_GRAD_ZERO | WG_OP_DATA_SHAPE,
     .infer = infer,
     .cpu = wgi_cpu_nonzero,
+    .cuda = wgi_cuda_nonzero,
     .reference = reference,
     .samples = samples,
 };

@@ -25,6 +25,7 @@ wg_status wgi_norm_check(const wg_infer *c, int first, bool bias);
 void wgi_norm_outputs(wg_infer *c, int first, wg_dims rest);
 /* The kernels of layer and RMS norm: x, weight?[, bias?] -> y[, mean], rstd. */
 wg_status wgi_norm_cpu(const wg_run *r);
+wg_status wgi_norm_cuda(const wg_run *r);
 /* out (n) = the sum over blocks of partial (blocks, n) real, or added to it; out may be NULL. */
 void wgi_norm_sum_blocks(const void *partial, wg_dtype real, int64_t blocks, int64_t n,
                          const wg_tensor *out, bool accumulate);

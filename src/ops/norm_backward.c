@@ -6,6 +6,7 @@
 #include <math.h>
 
 #include "cpu/parallel.h"
+#include "cuda/cuda.h"
 
 wg_status wgi_norm_check(const wg_infer *c, int first, bool bias)
 {
@@ -55,6 +56,12 @@ wg_status wgi_norm_cpu(const wg_run *r)
     if (e != WG_OK) return e;
     wgi_row_parallel(s.x.rows, strips, WGI_PICK(wgi_norm_kernels)->forward[real == WG_F64], &s);
     return WG_OK;
+}
+
+wg_status wgi_norm_cuda(const wg_run *r)
+{
+    const wgi_norm_attr *a = r->attr;
+    return wgi_cuda_row_norm(r, a->eps, a->centered);
 }
 
 /* ---- sums over blocks, in order and in f64 ------------------------------------------------------------------ */
@@ -159,6 +166,11 @@ static wg_status backward_cpu(const wg_run *r)
     return WG_OK;
 }
 
+static wg_status backward_cuda(const wg_run *r)
+{
+    return wgi_cuda_row_norm_backward(r, ((const wgi_norm_attr *)r->attr)->centered);
+}
+
 wgi_reference_moments wgi_moments(const double *x, int64_t n, bool centered, double eps)
 {
     wgi_reference_moments m = { 0, 0 };
@@ -237,6 +249,7 @@ const wg_op wgi_op_layer_norm_backward = {
     .flags = WG_OP_GRAD_NONE | WG_OP_ACCUMULATE,
     .infer = backward_infer,
     .cpu = backward_cpu,
+    .cuda = backward_cuda,
     .reference = backward_reference,
     .samples = layer_norm_backward_samples,
 };
@@ -249,6 +262,7 @@ const wg_op wgi_op_norm_backward = {
     .flags = WG_OP_GRAD_NONE | WG_OP_ACCUMULATE,
     .infer = backward_infer,
     .cpu = backward_cpu,
+    .cuda = backward_cuda,
     .reference = backward_reference,
     .samples = norm_backward_samples,
 };

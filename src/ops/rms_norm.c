@@ -75,6 +75,7 @@ const wg_op wgi_op_rms_norm = {
     .hidden = WG_OUT(1),
     .infer = rms_norm_infer,
     .cpu = wgi_norm_cpu,
+    .cuda = wgi_norm_cuda,
     .reference = rms_norm_reference,
     .composite = rms_norm_composite,
     .grad_fused = rms_norm_grad_fused,

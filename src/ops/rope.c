@@ -11,6 +11,7 @@
 #include <math.h>
 
 #include "ops/network.h"
+#include "cuda/cuda.h"
 
 typedef struct {
     int64_t offset;
@@ -122,6 +123,12 @@ static wg_status rope_cpu(const wg_run *r)
     return WG_OK;
 }
 
+static wg_status rope_cuda(const wg_run *r)
+{
+    const rope_attr *a = r->attr;
+    return wgi_cuda_rope(r, a->offset, a->base, a->adjacent, a->inverse);
+}
+
 static wg_status rope_reference(const wg_run *r)
 {
     const rope_attr *a = r->attr;
@@ -200,6 +207,7 @@ const wg_op wgi_op_rope = {
     .no_grad = WG_IN(2),
     .infer = rope_infer,
     .cpu = rope_cpu,
+    .cuda = rope_cuda,
     .reference = rope_reference,
     .grad = rope_grad,
     .samples = rope_samples,

@@ -4,6 +4,7 @@
  *   gradient: dx = dy; dsrc = gather(dy, axis, i), 0 where src is larger than i; saves i.
  *   errors: as gather's; WG_ESHAPE, WG_EDTYPE for src. */
 #include "ops/index_op.h"
+#include "cuda/cuda.h"
 
 static wg_status infer(wg_infer *c)
 {
@@ -89,6 +90,7 @@ const wg_op wgi_op_scatter_add = {
     .zero_grad = WG_IN(1),
     .infer = infer,
     .cpu = wgi_cpu_scatter_add,
+    .cuda = wgi_cuda_scatter_add,
     .reference = reference,
     .grad = grad,
     .samples = samples,

@@ -13,10 +13,10 @@ enum { P, G, M };
 static wgi_sgd_numbers numbers_of(const wgi_sgd_attr *a)
 {
     return (wgi_sgd_numbers) { .lr = a->lr,
-                                .decay = a->weight_decay,
-                                .momentum = a->momentum,
-                                .undamped = a->first ? 1 : 1 - a->dampening,
-                                .nesterov = a->nesterov };
+                               .decay = a->weight_decay,
+                               .momentum = a->momentum,
+                               .undamped = a->first ? 1 : 1 - a->dampening,
+                               .nesterov = a->nesterov };
 }
 
 static wg_status sgd_step_cpu(const wg_run *r)

@@ -8,6 +8,7 @@
 #include <math.h>
 
 #include "ops/network.h"
+#include "cuda/cuda.h"
 
 typedef struct {
     int axis;
@@ -46,6 +47,18 @@ static wg_status softmax_cpu(const wg_run *r)
 {
     wgi_softmax s = { .x = rows_of(r, r->in.t[0]), .y = rows_of(r, r->out.t[0]) };
     return run_rows(r, &s, WGI_PICK(wgi_softmax_kernels)->forward, wgi_row_dtype(s.x.type));
+}
+
+static wg_status softmax_cuda(const wg_run *r)
+{
+    const softmax_attr *a = r->attr;
+    return wgi_cuda_softmax(r, a->axis, a->log);
+}
+
+static wg_status backward_cuda(const wg_run *r)
+{
+    const softmax_attr *a = r->attr;
+    return wgi_cuda_softmax_backward(r, a->axis, a->log);
 }
 
 /* Element k of the row that element i of t lies in, along axis. */
@@ -180,6 +193,7 @@ const wg_op wgi_op_softmax = {
     .saves = WG_OUT(0),
     .infer = softmax_infer,
     .cpu = softmax_cpu,
+    .cuda = softmax_cuda,
     .reference = softmax_reference,
     .grad = softmax_grad,
     .grad_fused = softmax_grad_fused,
@@ -195,6 +209,7 @@ const wg_op wgi_op_log_softmax = {
     .saves = WG_OUT(0),
     .infer = softmax_infer,
     .cpu = softmax_cpu,
+    .cuda = softmax_cuda,
     .reference = softmax_reference,
     .grad = softmax_grad,
     .grad_fused = softmax_grad_fused,
@@ -210,6 +225,7 @@ const wg_op wgi_op_softmax_backward = {
     .flags = WG_OP_GRAD_NONE | WG_OP_ACCUMULATE,
     .infer = backward_infer,
     .cpu = backward_cpu,
+    .cuda = backward_cuda,
     .reference = backward_reference,
     .samples = backward_samples,
 };

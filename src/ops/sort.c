@@ -6,6 +6,7 @@
 
 #include "cpu/scan.h"
 #include "ops/index_op.h"
+#include "cuda/cuda.h"
 
 static wg_status infer(wg_infer *c)
 {
@@ -86,6 +87,7 @@ const wg_op wgi_op_sort = {
     .saves = WG_OUT(1),
     .infer = infer,
     .cpu = wgi_cpu_sort,
+    .cuda = wgi_cuda_sort,
     .reference = reference,
     .grad = grad,
     .samples = samples,

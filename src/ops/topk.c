@@ -7,6 +7,7 @@
 
 #include "cpu/scan.h"
 #include "ops/index_op.h"
+#include "cuda/cuda.h"
 
 static wg_status infer(wg_infer *c)
 {
@@ -96,6 +97,7 @@ const wg_op wgi_op_topk = {
     .saves = WG_OUT(1),
     .infer = infer,
     .cpu = wgi_cpu_topk,
+    .cuda = wgi_cuda_topk,
     .reference = reference,
     .grad = grad,
     .samples = samples,

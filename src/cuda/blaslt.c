@@ -1,0 +1,82 @@
+#include "cuda/blaslt.h"
+
+#include <dlfcn.h>
+#include <pthread.h>
+
+#include "tensor/internal.h"
+
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static wgi_blaslt table;
+static bool loaded;
+
+/* By its name with this toolkit's version, then where the toolkit lay when this was built. */
+static void *open_library(void)
+{
+    char name[64], path[512];
+    snprintf(name, sizeof name, "libcublasLt.so.%d", CUBLAS_VER_MAJOR);
+    snprintf(path, sizeof path, "%s/%s", WGI_CUDA_LIBRARIES, name);
+    const char *const names[] = { name, path, "libcublasLt.so" };
+    void *library = NULL;
+    for (int i = 0; i < 3 && !library; i++) library = dlopen(names[i], RTLD_NOW | RTLD_LOCAL);
+    return library;
+}
+
+static bool find_all(void *library)
+{
+    const struct {
+        void *slot;
+        const char *name;
+    } wanted[] = {
+        { &table.create, "cublasLtCreate" },
+        { &table.version, "cublasLtGetVersion" },
+        { &table.matmul, "cublasLtMatmul" },
+        { &table.heuristic, "cublasLtMatmulAlgoGetHeuristic" },
+        { &table.desc_create, "cublasLtMatmulDescCreate" },
+        { &table.desc_destroy, "cublasLtMatmulDescDestroy" },
+        { &table.desc_set, "cublasLtMatmulDescSetAttribute" },
+        { &table.layout_create, "cublasLtMatrixLayoutCreate" },
+        { &table.layout_destroy, "cublasLtMatrixLayoutDestroy" },
+        { &table.layout_set, "cublasLtMatrixLayoutSetAttribute" },
+        { &table.preference_create, "cublasLtMatmulPreferenceCreate" },
+        { &table.preference_destroy, "cublasLtMatmulPreferenceDestroy" },
+        { &table.preference_set, "cublasLtMatmulPreferenceSetAttribute" },
+    };
+    for (size_t i = 0; i < sizeof wanted / sizeof *wanted; i++) {
+        void *f = dlsym(library, wanted[i].name);
+        if (!f) return false;
+        memcpy(wanted[i].slot, &f, sizeof f);
+    }
+    return true;
+}
+
+const wgi_blaslt *wgi_blaslt_load(void)
+{
+    pthread_mutex_lock(&lock);
+    if (!loaded) {
+        void *library = open_library();
+        loaded = library && find_all(library);
+        if (!loaded) {
+            const char *why = dlerror();
+            wg_raise(WG_EDEVICE, "products on CUDA need cuBLASLt: %s", why ? why : "not found");
+        }
+    }
+    const bool ok = loaded;
+    pthread_mutex_unlock(&lock);
+    return ok ? &table : NULL;
+}
+
+const char *wgi_blaslt_text(cublasStatus_t s)
+{
+    switch (s) {
+    case CUBLAS_STATUS_SUCCESS: return "CUBLAS_STATUS_SUCCESS";
+    case CUBLAS_STATUS_NOT_INITIALIZED: return "CUBLAS_STATUS_NOT_INITIALIZED";
+    case CUBLAS_STATUS_ALLOC_FAILED: return "CUBLAS_STATUS_ALLOC_FAILED";
+    case CUBLAS_STATUS_INVALID_VALUE: return "CUBLAS_STATUS_INVALID_VALUE";
+    case CUBLAS_STATUS_ARCH_MISMATCH: return "CUBLAS_STATUS_ARCH_MISMATCH";
+    case CUBLAS_STATUS_MAPPING_ERROR: return "CUBLAS_STATUS_MAPPING_ERROR";
+    case CUBLAS_STATUS_EXECUTION_FAILED: return "CUBLAS_STATUS_EXECUTION_FAILED";
+    case CUBLAS_STATUS_INTERNAL_ERROR: return "CUBLAS_STATUS_INTERNAL_ERROR";
+    case CUBLAS_STATUS_NOT_SUPPORTED: return "CUBLAS_STATUS_NOT_SUPPORTED";
+    default: return "an unknown status of cuBLAS";
+    }
+}

@@ -1,0 +1,101 @@
+/* Kernels that work row by row: softmax, norms, losses over classes, rotary positions. A block a
+ * row; sums are trees fixed by the row's length. Real: double or float, by f64. */
+#ifndef WGI_CUDA_ROWS_H
+#define WGI_CUDA_ROWS_H
+#include "cuda/fault.h"
+#include "cuda/pass.h"
+#include "cuda/reduce.h"
+
+typedef struct {
+    void *data; /* NULL: absent */
+    int type;
+    wgi_axes_of lines; /* row i begins at wgi_axes_offset(&lines, i) */
+    int64_t step;      /* between a row's elements */
+} wgi_lines;
+
+typedef struct {
+    bool f64, log, accumulate;
+    int64_t rows, n;
+    wgi_lines x, y, dy, dx;
+} wgi_softmax_launch;
+
+typedef struct {
+    bool f64, centered, accumulate;
+    int64_t rows, n;
+    wgi_lines x, y, dy, dx;
+    const void *weight, *bias; /* (n) real, or NULL */
+    void *mean, *rstd;         /* (rows) real; forward: results, NULL if not wanted */
+    double eps;
+    int64_t groups, run;   /* groups: weight[(row % groups) * (n / run) + i / run]; else 0 */
+    void *dweight, *dbias; /* (blocks, n), or groups: (rows, n / run): partial sums, real */
+} wgi_norm_launch;
+enum { WGI_NORM_ROWS = 64 /* of a block of partial sums */ };
+
+typedef struct {
+    bool f64, accumulate;
+    int64_t rows, n; /* n: classes */
+    wgi_lines x, probs, dx;
+    const int64_t *target; /* (rows), those out of range are `ignore`; NULL: probs */
+    const void *weight;    /* (n) real, or NULL */
+    int64_t ignore;
+    double smoothing;
+    bool nll;          /* loss = -weight x[target] */
+    void *loss, *lse;  /* (rows) real */
+    const void *scale; /* (rows) real: cotangents; NULL: dy over denominator, for all */
+    const void *dy, *denominator;
+    int dy_type, denominator_type;
+} wgi_classes_launch;
+
+/* Sums over rows in order, by one block: loss / denominator -> out, denominator -> at (each may be
+ * NULL). */
+typedef struct {
+    bool f64, mean;
+    int64_t rows;
+    const void *loss, *weight;
+    const int64_t *target;
+    int64_t ignore;
+    void *out, *at;
+    int out_type, at_type;
+} wgi_class_sum;
+
+typedef struct {
+    const void *from;
+    int type;
+    wgi_axes_of axes;
+    int64_t *to;
+    int64_t classes, ignore;
+    wgi_fault_record *fault;
+    wgi_fault_source source;
+} wgi_target_reading;
+
+typedef struct {
+    bool f64, adjacent, inverse, accumulate;
+    int64_t rows, n, t, batch_rows, positions;
+    wgi_lines x, y;
+    const int64_t *given;  /* (positions), or NULL: 0 .. t - 1 */
+    const double *factors; /* (n / 2), or NULL */
+    int64_t offset;
+    double base;
+    void *cos, *sin; /* (positions, n / 2) real, scratch */
+} wgi_rope_launch;
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+void wgi_launch_softmax(const wgi_softmax_launch *l, void *stream);
+void wgi_launch_softmax_backward(const wgi_softmax_launch *l, void *stream);
+void wgi_launch_norm(const wgi_norm_launch *l, void *stream);
+/* dx, if it is there, and the partial sums, if they are. */
+void wgi_launch_norm_backward(const wgi_norm_launch *l, void *stream);
+/* out (n; stride) = the sum over blocks of partial (blocks, n), in order and in f64; or added. */
+void wgi_launch_sum_blocks(const void *partial, bool f64, int64_t blocks, int64_t n, void *out,
+                           int type, int64_t stride, bool accumulate, void *stream);
+void wgi_launch_targets(const wgi_target_reading *t, void *stream);
+void wgi_launch_classes(const wgi_classes_launch *l, void *stream);
+void wgi_launch_classes_backward(const wgi_classes_launch *l, void *stream);
+void wgi_launch_class_sum(const wgi_class_sum *l, void *stream);
+void wgi_launch_rope(const wgi_rope_launch *l, void *stream);
+#ifdef __cplusplus
+}
+#endif
+#endif

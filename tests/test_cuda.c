@@ -1,0 +1,491 @@
+/* CUDA's host logic, on any machine: the memory pool with a source of its own, coalesced passes, reduction and index plans,
+ * layouts of products, what is said where there is no device. And a few things on a device, where there is one. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "cuda/index.h"
+#include "cuda/pass.h"
+#include "cuda/pool.h"
+#include "cuda/product.h"
+#include "cuda/reduce.h"
+#include "suite.h"
+#include "tensor/internal.h"
+
+/* A fixed sequence of numbers below n. */
+static uint64_t state;
+static int64_t below(int64_t n)
+{
+    state = state * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
+    return (int64_t)(state >> 33) % n;
+}
+
+/* ---- the pool ---------------------------------------------------------------------------------------------- */
+typedef struct {
+    int64_t mapped, most, maps; /* bytes out, and how many there may be */
+} source;
+
+static void *map(void *self, size_t bytes)
+{
+    source *s = self;
+    if (s->mapped + (int64_t)bytes > s->most) return NULL;
+    s->mapped += (int64_t)bytes;
+    s->maps++;
+    void *p;
+    return posix_memalign(&p, 512, bytes) == 0 ? p : NULL;
+}
+
+static void unmap(void *self, void *p, size_t bytes)
+{
+    ((source *)self)->mapped -= (int64_t)bytes;
+    free(p);
+}
+
+static wgi_pool *pool_of(source *s)
+{
+    wgi_pool *p = wgi_pool_new((wgi_pool_source) { map, unmap, s });
+    ck_assert_ptr_nonnull(p);
+    return p;
+}
+
+START_TEST(pool_sizes_follow_the_policy)
+{
+    ck_assert_uint_eq(wgi_pool_rounded(0), 512);
+    ck_assert_uint_eq(wgi_pool_rounded(513), 1024);
+    ck_assert_uint_eq(wgi_pool_segment(1 << 20), 2 << 20);
+    ck_assert_uint_eq(wgi_pool_segment((1 << 20) + 512), 20 << 20);
+    ck_assert_uint_eq(wgi_pool_segment(10 << 20), 10 << 20);
+    ck_assert_uint_eq(wgi_pool_segment((10 << 20) + 512), 12 << 20);
+    ck_assert_uint_eq(wgi_pool_rounded(SIZE_MAX), SIZE_MAX);
+}
+END_TEST
+
+typedef struct {
+    unsigned char *p;
+    size_t bytes;
+    unsigned char fill;
+} held_block;
+
+static void check_and_free(wgi_pool *p, held_block *b)
+{
+    ck_assert_msg(b->p[0] == b->fill && b->p[b->bytes - 1] == b->fill, "blocks overlap");
+    ck_assert(wgi_pool_free(p, b->p));
+    b->p = NULL;
+}
+
+/* Whole blocks are written: what overlaps shows, under AddressSanitizer what lies outside, too. */
+START_TEST(pool_blocks_never_overlap_and_all_come_back)
+{
+    enum { BLOCKS = 200, STEPS = 4000 };
+    source s = { .most = INT64_MAX };
+    wgi_pool *p = pool_of(&s);
+    held_block held[BLOCKS] = { { 0 } };
+    int64_t used = 0;
+    state = 1;
+    for (int step = 0; step < STEPS; step++) {
+        held_block *b = &held[below(BLOCKS)];
+        if (b->p) {
+            used -= (int64_t)wgi_pool_rounded(b->bytes);
+            check_and_free(p, b);
+        } else {
+            static const int64_t scales[] = { 300, 20000, 900000, 3 << 20 };
+            b->bytes = (size_t)below(scales[below(4)]) + 1;
+            b->p = wgi_pool_alloc(p, b->bytes);
+            b->fill = (unsigned char)step;
+            ck_assert_ptr_nonnull(b->p);
+            ck_assert_uint_eq((uintptr_t)b->p % 512, 0);
+            b->p[0] = b->p[b->bytes - 1] = b->fill;
+            used += (int64_t)wgi_pool_rounded(b->bytes);
+        }
+        const wgi_pool_stats now = wgi_pool_state(p);
+        /* a block that is not worth splitting may be up to 1 MiB larger than was asked for */
+        ck_assert_int_ge(now.used, used);
+        ck_assert_int_le(now.used, now.mapped);
+        ck_assert_int_eq(now.mapped, s.mapped);
+    }
+    for (int i = 0; i < BLOCKS; i++)
+        if (held[i].p) check_and_free(p, &held[i]);
+    ck_assert_int_eq(wgi_pool_state(p).used, 0);
+    ck_assert_int_eq(wgi_pool_state(p).blocks, wgi_pool_state(p).segments); /* all merged */
+    wgi_pool_trim(p);
+    ck_assert_int_eq(s.mapped, 0);
+    wgi_pool_destroy(p);
+}
+END_TEST
+
+START_TEST(pool_gives_a_step_the_addresses_of_the_step_before)
+{
+    enum { BLOCKS = 64 };
+    source s = { .most = INT64_MAX };
+    wgi_pool *p = pool_of(&s);
+    void *first[BLOCKS], *at[BLOCKS];
+    int64_t maps = 0;
+    for (int step = 0; step < 3; step++) {
+        state = 5;
+        for (int i = 0; i < BLOCKS; i++) at[i] = wgi_pool_alloc(p, (size_t)below(6 << 20) + 1);
+        if (step == 0) memcpy(first, at, sizeof at);
+        if (step == 0) maps = s.maps;
+        ck_assert_int_eq(memcmp(first, at, sizeof at), 0);
+        for (int i = BLOCKS - 1; i >= 0; i--) wgi_pool_free(p, at[i]);
+    }
+    ck_assert_int_eq(s.maps, maps);
+    wgi_pool_destroy(p);
+    ck_assert_int_eq(s.mapped, 0);
+}
+END_TEST
+
+START_TEST(pool_empties_its_cache_before_it_gives_up)
+{
+    source s = { .most = 64 << 20 };
+    wgi_pool *p = pool_of(&s);
+    void *a = wgi_pool_alloc(p, 40 << 20);
+    ck_assert_ptr_nonnull(a);
+    ck_assert_ptr_null(wgi_pool_alloc(p, 30 << 20)); /* 40 used: no room, nothing cached */
+    ck_assert(wgi_pool_free(p, a));
+    ck_assert_int_eq(s.mapped, 40 << 20);
+    void *b = wgi_pool_alloc(p, 50 << 20); /* the 40 cached go first */
+    ck_assert_ptr_nonnull(b);
+    ck_assert_int_eq(s.mapped, 50 << 20);
+    ck_assert(!wgi_pool_free(p, &s)); /* not the pool's */
+    ck_assert(wgi_pool_free(p, b));
+    ck_assert(!wgi_pool_free(p, b)); /* not twice */
+    ck_assert_ptr_null(wgi_pool_alloc(p, SIZE_MAX));
+    wgi_pool_destroy(p);
+}
+END_TEST
+
+START_TEST(pool_survives_any_failed_allocation_of_its_own)
+{
+    for (int64_t fail = 1; fail < 12; fail++) {
+        source s = { .most = INT64_MAX };
+        wgi_pool *p = pool_of(&s);
+        wgi_fail_alloc_after(fail);
+        void *at[6];
+        for (int i = 0; i < 6; i++) at[i] = wgi_pool_alloc(p, (size_t)(i + 1) * 700);
+        wgi_fail_alloc_after(0);
+        for (int i = 0; i < 6; i++)
+            if (at[i]) ck_assert(wgi_pool_free(p, at[i]));
+        ck_assert_int_eq(wgi_pool_state(p).used, 0);
+        wgi_pool_destroy(p);
+        ck_assert_int_eq(s.mapped, 0);
+    }
+}
+END_TEST
+
+/* ---- passes ------------------------------------------------------------------------------------------------- */
+
+/* A random shape with two operands: a row-major one, and one with broadcast, permuted or gapped strides. */
+static void random_pass(wgi_pass *p)
+{
+    memset(p, 0, sizeof *p);
+    p->n = 2;
+    p->ndim = (int)below(5);
+    p->numel = 1;
+    for (int d = 0; d < p->ndim; d++) {
+        p->size[d] = below(4) == 0 ? 1 : below(7) + 1;
+        p->numel *= p->size[d];
+    }
+    int64_t plain = 1, other = 1;
+    const bool backwards = below(2);
+    for (int k = 0; k < p->ndim; k++) {
+        const int d = p->ndim - 1 - k, e = backwards ? k : d;
+        p->o[0].stride[d] = plain;
+        plain *= p->size[d];
+        p->o[1].stride[e] = below(4) == 0 ? 0 : other;
+        other *= p->size[e] + (below(3) == 0);
+    }
+}
+
+START_TEST(coalesced_passes_reach_every_element_once_and_where_it_lies)
+{
+    state = 11;
+    for (int round = 0; round < 400; round++) {
+        wgi_pass p, q;
+        random_pass(&p);
+        q = p;
+        wgi_pass_coalesce(&q);
+        ck_assert_int_ge(q.ndim, 1);
+        for (int width = 1; width <= 8; width *= 2) {
+            int64_t seen = 0;
+            for (int64_t g = 0; g < wgi_pass_groups(&q, width); g++) {
+                wgi_group at;
+                wgi_pass_locate(&q, width, g, &at);
+                for (int k = 0; k < at.count; k++, seen++) {
+                    int64_t rest = at.index + k, want = 0;
+                    ck_assert_int_eq(rest, seen); /* in logical order */
+                    for (int d = p.ndim - 1; d >= 0; d--) {
+                        want += rest % p.size[d] * p.o[1].stride[d];
+                        rest /= p.size[d];
+                    }
+                    ck_assert_int_eq(at.offset[0] + k * q.o[0].stride[q.ndim - 1], seen);
+                    ck_assert_int_eq(at.offset[1] + k * q.o[1].stride[q.ndim - 1], want);
+                }
+            }
+            ck_assert_int_eq(seen, p.numel);
+        }
+    }
+}
+END_TEST
+
+START_TEST(passes_beyond_32_bits_are_located_in_64)
+{
+    wgi_pass p = { .n = 1, .ndim = 2, .numel = INT64_C(6) << 31, .size = { 6, INT64_C(1) << 31 } };
+    p.o[0].stride[0] = INT64_C(1) << 32; /* a gap behind every row: not to be merged */
+    p.o[0].stride[1] = 1;
+    wgi_group g;
+    wgi_pass_locate(&p, 8, wgi_pass_groups(&p, 8) - 1, &g);
+    ck_assert_int_eq(g.count, 8);
+    ck_assert_int_eq(g.index, p.numel - 8);
+    ck_assert_int_eq(g.offset[0], 5 * (INT64_C(1) << 32) + (INT64_C(1) << 31) - 8);
+}
+END_TEST
+
+/* ---- reductions ------------------------------------------------------------------------------------------------ */
+START_TEST(chunks_of_a_reduction_hold_every_element_once)
+{
+    static const int64_t counts[] = { 0, 1, 16, 17, 4096, 4097, 1000000 };
+    static const int64_t groups[] = { 1, 40, 70000 };
+    for (int i = 0; i < 7; i++)
+        for (int k = 0; k < 3; k++)
+            for (int inner = 0; inner < 2; inner++) { /* which of the two lies closer together */
+                wgi_fold_pass f = { .kept = { .count = 1 }, .reduced = { .count = 1 } };
+                wgi_axes_push(&f.kept, groups[k], inner ? 1 : counts[i] ? counts[i] : 1);
+                wgi_axes_push(&f.reduced, counts[i], inner ? groups[k] : 1);
+                wgi_fold_plan(&f);
+                ck_assert_int_ge(f.chunks, 1);
+                ck_assert_int_ge(f.chunks * f.chunk, counts[i]);
+                if (f.chunks > 1) ck_assert_int_lt((f.chunks - 1) * f.chunk, counts[i]);
+            }
+}
+END_TEST
+
+START_TEST(merged_axes_give_the_offsets_of_all_axes)
+{
+    state = 3;
+    for (int round = 0; round < 300; round++) {
+        wgi_pass p;
+        random_pass(&p);
+        wgi_axes_of a = { .count = 1 };
+        for (int d = 0; d < p.ndim; d++) wgi_axes_push(&a, p.size[d], p.o[1].stride[d]);
+        ck_assert_int_eq(a.count, p.numel);
+        for (int64_t i = 0; i < p.numel; i++) {
+            int64_t rest = i, want = 0;
+            for (int d = p.ndim - 1; d >= 0; d--) {
+                want += rest % p.size[d] * p.o[1].stride[d];
+                rest /= p.size[d];
+            }
+            ck_assert_int_eq(wgi_axes_offset(&a, i), want);
+        }
+    }
+}
+END_TEST
+
+/* ---- indices ----------------------------------------------------------------------------------------------------- */
+
+/* Items and lanes together name every element of the small side once; equal places have equal keys. */
+START_TEST(index_plans_name_every_element_and_its_place)
+{
+    static const int64_t indices[] = { 2, 0, 2, -1, 1, 0 };
+    for (int whole = 0; whole < 2; whole++) { /* an index for each k, and one for each element */
+        const wgi_index_axes m = { .n = 2,
+                                   .axis = 0,
+                                   .shape = { 3, 2 },
+                                   .large = { 2, 1 },
+                                   .small = { 2, 1 },
+                                   .index = { whole ? 2 : 1, whole },
+                                   .i = indices };
+        wgi_index_plan p;
+        bool seen[6] = { false };
+        wgi_index_plan_make(&p, &m, 2);
+        ck_assert_int_eq(p.item_count * p.lane_count, 6);
+        for (int64_t k = 0; k < p.item_count; k++)
+            for (int64_t l = 0; l < p.lane_count; l++) {
+                int64_t large, lane;
+                wgi_index_lane(&p, l, &large, &lane);
+                const int64_t small = wgi_index_item(&p, k) + lane;
+                const int64_t i = whole ? indices[small] : indices[small / 2];
+                const uint64_t key = wgi_index_key(&p, k);
+                ck_assert(!seen[small]);
+                seen[small] = true;
+                if (i < 0)
+                    ck_assert_uint_eq(key, p.nowhere);
+                else
+                    ck_assert_int_eq((int64_t)key + large, i * 2 + small % 2);
+                if (i >= 0) ck_assert_uint_lt(key, p.nowhere);
+            }
+    }
+}
+END_TEST
+
+/* ---- products ------------------------------------------------------------------------------------------------------ */
+START_TEST(layouts_of_products_address_the_matrix_that_was_given)
+{
+    static const int64_t sizes[] = { 1, 2, 5 }, strides[] = { 0, 1, 2, 5, 7 };
+    int usable = 0;
+    for (int a = 0; a < 9; a++)
+        for (int b = 0; b < 25; b++) {
+            const int64_t rows = sizes[a / 3], columns = sizes[a % 3];
+            const wgi_matrix x = { .row = strides[b / 5], .column = strides[b % 5] };
+            const wgi_product_layout l = wgi_product_layout_of(&x, rows, columns);
+            if (!l.usable) continue;
+            usable++;
+            ck_assert_int_ge(l.ld, l.by_columns ? rows : columns); /* what cuBLASLt asks for */
+            for (int64_t i = 0; i < rows; i++)
+                for (int64_t j = 0; j < columns; j++)
+                    ck_assert_int_eq(l.by_columns ? i + j * l.ld : i * l.ld + j,
+                                     i * x.row + j * x.column);
+        }
+    ck_assert_int_gt(usable, 50);
+}
+END_TEST
+
+/* ---- the library with CUDA compiled in ------------------------------------------------------------------------------ */
+START_TEST(only_the_ops_named_here_lack_a_kernel)
+{
+    static const char *const lacking[] = { "conv1d",
+                                           "conv1d_input",
+                                           "conv1d_weight",
+                                           "linear_cross_entropy",
+                                           "linear_cross_entropy_backward",
+                                           "linear_cross_entropy_backward_bias",
+                                           "sdpa",
+                                           "sdpa_backward" };
+    const int n = (int)(sizeof lacking / sizeof *lacking);
+    int found = 0;
+    for (int i = 0; i < wg_op_count(); i++) {
+        const wg_op *op = wg_op_at(i);
+        if (op->cuda || (op->flags & WG_OP_VIEW)) continue;
+        bool named = false;
+        for (int k = 0; k < n; k++) named |= strcmp(lacking[k], op->name) == 0;
+        ck_assert_msg(named, "%s has no cuda kernel", op->name);
+        found++;
+    }
+    ck_assert_int_eq(found, n);
+}
+END_TEST
+
+START_TEST(without_a_device_errors_say_why)
+{
+    if (wg_cuda_device_count() > 0) return;
+    wg_use_device(wg_cuda(0));
+    expect_error(WG_EDEVICE, "cuda:0: no CUDA device: ");
+    ck_assert_int_eq(wg_current_device().kind, WG_CPU);
+    wg_to(wg_ones(WG_DIMS(2)), wg_cuda(0));
+    expect_error(WG_EDEVICE, "to: there is no device cuda:0");
+    ck_assert(wg_synchronize(wg_cuda(1)) == WG_EDEVICE);
+    expect_error(WG_EDEVICE, "cuda:1: no CUDA device: ");
+    ck_assert(wg_synchronize(wg_cpu()) == WG_OK);
+    ck_assert_int_eq(wg_memory_stats(wg_cuda(0)).current, 0);
+    wg_memory_trim();
+    expect_no_error();
+}
+END_TEST
+
+/* ---- on a device -------------------------------------------------------------------------------------------------------- */
+static bool no_device(void)
+{
+    if (wg_cuda_device_count() > 0) return false;
+    printf("skipped: no CUDA device\n");
+    return true;
+}
+
+START_TEST(data_goes_to_the_device_and_comes_back)
+{
+    if (no_device()) return;
+    wg_scope s = wg_scope_push();
+    const int64_t n = 3 << 20; /* more than all pinned buffers */
+    wg_tensor *x = wg_rand(WG_DIMS(n)), *y = wg_to(x, wg_cuda(0)), *z = wg_to(y, wg_cpu());
+    ck_assert_int_eq(wg_device_of(y).kind, WG_CUDA);
+    ck_assert_int_eq(memcmp(wg_data(x), wg_data(z), (size_t)n * sizeof(float)), 0);
+    ck_assert(wg_item(wg_select(y, 0, 17)) == wg_item(wg_select(x, 0, 17)));
+    ck_assert_int_ge(wg_memory_stats(wg_cuda(0)).current, n * (int64_t)sizeof(float));
+    pop(s);
+    ck_assert_int_eq(wg_memory_stats(wg_cuda(0)).current, 0);
+    ck_assert_int_gt(wg_memory_stats(wg_cuda(0)).cached, 0);
+}
+END_TEST
+
+START_TEST(an_index_out_of_range_is_told_with_its_op_and_place)
+{
+    if (no_device()) return;
+    wg_scope s = wg_scope_push();
+    wg_use_device(wg_cuda(0));
+    wg_tensor *w = wg_ones(WG_DIMS(4, 2));
+    wg_embedding(w, wg_from((int64_t[]) { 1, 9 }, 16, WG_I64, WG_DIMS(1, 2)));
+    ck_assert(wg_synchronize(wg_cuda(0)) == WG_EINDEX);
+    expect_error(WG_EINDEX, "embedding: i at (0, 1) is 9, out of range for size 4");
+    pop(s);
+}
+END_TEST
+
+START_TEST(memory_that_is_not_there_is_an_error_that_counts)
+{
+    if (no_device()) return;
+    wg_scope s = wg_scope_push();
+    wg_use_device(wg_cuda(0));
+    wg_empty(WG_DIMS(1 << 20, 1 << 20), WG_F64);
+    expect_error(WG_EMEM, "empty: out of memory on cuda:0: 8796093022208 bytes wanted");
+    ck_assert(wg_item(wg_sum(wg_ones(WG_DIMS(1000)), WG_ALL, false)) == 1000);
+    pop(s);
+}
+END_TEST
+
+static void same_product(wg_dtype t, wg_dims a, wg_dims b, bool turned, double tolerance)
+{
+    wg_scope s = wg_scope_push();
+    wg_tensor *x = wg_cast(wg_randn(a), t), *y = wg_cast(wg_randn(b), t);
+    wg_tensor *dx = wg_to(x, wg_cuda(0)), *dy = wg_to(y, wg_cuda(0));
+    if (turned) {
+        x = wg_transpose(wg_contiguous(wg_transpose(x, -1, -2)), -1, -2);
+        dx = wg_transpose(wg_contiguous(wg_transpose(dx, -1, -2)), -1, -2);
+    }
+    wg_tensor *want = wg_cast(wg_matmul(x, y), WG_F64),
+              *got = wg_cast(wg_to(wg_matmul(dx, dy), wg_cpu()), WG_F64);
+    const double worst = wg_item(wg_max(wg_abs(wg_sub(got, want)), WG_ALL, false)),
+                 size = wg_item(wg_max(wg_abs(want), WG_ALL, false));
+    ck_assert_msg(worst <= tolerance * size, "%s: %g of %g", wg_dtype_name(t), worst, size);
+    pop(s);
+}
+
+START_TEST(products_are_those_of_the_cpu)
+{
+    static const struct {
+        wg_dtype type;
+        double tolerance;
+    } types[] = { { WG_F64, 1e-13 }, { WG_F32, 1e-5 }, { WG_BF16, 1e-2 }, { WG_F16, 2e-3 } };
+    if (no_device()) return;
+    for (int t = 0; t < 4; t++)
+        for (int turned = 0; turned < 2; turned++) {
+            same_product(types[t].type, WG_DIMS(64, 128), WG_DIMS(128, 96), turned,
+                         types[t].tolerance);
+            same_product(types[t].type, WG_DIMS(33, 17), WG_DIMS(17, 5), turned,
+                         types[t].tolerance);
+            same_product(types[t].type, WG_DIMS(3, 2, 16, 24), WG_DIMS(2, 24, 8), turned,
+                         types[t].tolerance);
+        }
+}
+END_TEST
+
+int main(void)
+{
+    const TTest *const tests[] = {
+        pool_sizes_follow_the_policy,
+        pool_blocks_never_overlap_and_all_come_back,
+        pool_gives_a_step_the_addresses_of_the_step_before,
+        pool_empties_its_cache_before_it_gives_up,
+        pool_survives_any_failed_allocation_of_its_own,
+        coalesced_passes_reach_every_element_once_and_where_it_lies,
+        passes_beyond_32_bits_are_located_in_64,
+        chunks_of_a_reduction_hold_every_element_once,
+        merged_axes_give_the_offsets_of_all_axes,
+        index_plans_name_every_element_and_its_place,
+        layouts_of_products_address_the_matrix_that_was_given,
+        only_the_ops_named_here_lack_a_kernel,
+        without_a_device_errors_say_why,
+        data_goes_to_the_device_and_comes_back,
+        an_index_out_of_range_is_told_with_its_op_and_place,
+        memory_that_is_not_there_is_an_error_that_counts,
+        products_are_those_of_the_cpu,
+        NULL,
+    };
+    return suite_run("cuda", tests);
+}
