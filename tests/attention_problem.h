@@ -93,7 +93,7 @@ struct problem {
                 }
     }
 
-    /* row_delta and row_lse, as the pass before the backward kernels makes them; poison in what backward writes. */
+    /* What row_delta and row_lse should become, with memory for them; poison in what backward writes. */
     void prepare_backward(double unit, bool accumulate)
     {
         const size_t n = size_t(p.batch) * size_t(p.heads) * size_t(p.rows);
@@ -112,12 +112,26 @@ struct problem {
                 own = at(p.lse, b, h, i, 0) * unit;
                 if (own == -INFINITY) own = INFINITY;
             }
-            set(p.row_delta, f64, r, delta);
-            set(p.row_lse, f64, r, own);
+            terms_wanted.push_back(delta);
+            terms_wanted.push_back(own);
         }
         if (accumulate) return;
         for (const wgi_attention_operand *o : { &p.dq, &p.dk, &p.dv_out })
             memset(o->data, 0xff, memory_of(*o).size());
+    }
+
+    void expect_rows(double tolerance) const
+    {
+        const bool f64 = type == WG_F64;
+        for (size_t n = 0; n < terms_wanted.size(); n++) {
+            const void *terms = n % 2 ? p.row_lse : p.row_delta;
+            const double want = terms_wanted[n],
+                         got = f64 ? static_cast<const double *>(terms)[n / 2]
+                                   : double(static_cast<const float *>(terms)[n / 2]);
+            ck_assert_msg(got == want || std::fabs(got - want) < tolerance,
+                          "%s: %s of row %d: %g, want %g", text().c_str(), n % 2 ? "lse" : "delta",
+                          int(n / 2), got, want);
+        }
     }
 
     void expect_backward(double tolerance)
@@ -137,7 +151,7 @@ struct problem {
     std::normal_distribution<double> normal;
     std::vector<std::unique_ptr<std::vector<char>>> memory;
     std::vector<std::vector<char>> before;
-    std::vector<double> y, lse, dq, dk, dv;
+    std::vector<double> terms_wanted, y, lse, dq, dk, dv;
 
     void make(wgi_attention_operand &o, int heads, int t, int d, bool filled)
     {
@@ -161,14 +175,6 @@ struct problem {
         for (const auto &m : memory)
             if (m->data() == o.data) return *m;
         return *memory.front();
-    }
-
-    static void set(void *to, bool f64, size_t i, double v)
-    {
-        if (f64)
-            static_cast<double *>(to)[i] = v;
-        else
-            static_cast<float *>(to)[i] = float(v);
     }
 
     double at(const wgi_attention_operand &o, int b, int h, int i, int c) const

@@ -86,6 +86,7 @@ struct emulated {
         });
         return got;
     }
+    template <class T> static T load16(const T *from) { return *from; }
     static float exp2(float x) { return std::exp2(x); }
     static float log2(float x) { return std::log2(x); }
     static float exp(float x) { return std::exp(x); }

@@ -8,6 +8,8 @@
 
 #include "cuda/attention_backward.h"
 #include "cuda/attention_forward.h"
+#include "cuda/attention_plain.h"
+#include "cuda/attention_rows.h"
 #include "emulated_block.h"
 
 namespace
@@ -182,6 +184,14 @@ struct settings {
     bool by_time, accumulate;
 };
 
+template <class R, bool CHUNKS> void run_rows(problem &x, double unit)
+{
+    const int lanes = CHUNKS ? 8 : 32,
+              blocks = x.p.batch * x.p.heads * x.p.rows * lanes / wgi::ROWS_THREADS;
+    x.expect_clean(emulated::run(blocks, wgi::ROWS_THREADS, 0,
+                                 [&] { wgi::attention_rows<emulated, R, CHUNKS>(x.p, R(unit)); }));
+}
+
 template <class E, int HD, bool EXTRA> void run_forward(problem &x)
 {
     using S = wgi::forward_shape<HD, EXTRA>;
@@ -216,6 +226,8 @@ template <class E, int HD> void check_kernels(const settings &s)
     extra ? run_forward<E, HD, true>(x) : run_forward<E, HD, false>(x);
     x.expect_forward(4 * E::unit);
     x.prepare_backward(wgi::log2_e, s.accumulate);
+    run_rows<float, true>(x, wgi::log2_e);
+    x.expect_rows(1e-4);
     extra ? run_backward<E, HD, true>(x) : run_backward<E, HD, false>(x);
     x.expect_backward(6 * E::unit);
 }
@@ -233,6 +245,53 @@ template <class E, int HD> void check_head(int d, int dv)
     };
     for (const settings &s : all) check_kernels<E, HD>(s);
 }
+
+/* ---- the plain kernels ---- */
+
+template <class R> void check_plain(const settings &s, int type, double tolerance)
+{
+    problem x(s.b, s.h, s.kv, s.tq, s.tk, s.d, s.dv, type, s.by_time);
+    x.p.causal = s.causal;
+    x.p.window = s.window;
+    x.p.dropout = s.dropout;
+    if (s.mask) x.add_mask(s.mask);
+    x.solve();
+    const int tile = wgi::PLAIN_TILE, words = wgi::PLAIN_WORDS * int(sizeof(R)),
+              queries = (s.tq + tile - 1) / tile * s.h * s.b,
+              keys = (s.tk + tile - 1) / tile * s.kv * s.b;
+    x.expect_clean(emulated::run(queries * wgi::plain_parts(s.dv), wgi::PLAIN_THREADS,
+                                 wgi::PLAIN_FORWARD_WORDS * int(sizeof(R)),
+                                 [&] { wgi::plain_forward<emulated, R>(x.p); }));
+    x.expect_forward(tolerance);
+    x.prepare_backward(1, s.accumulate);
+    run_rows<R, false>(x, 1);
+    x.expect_rows(type == WG_F64 ? 1e-12 : 1e-4);
+    x.expect_clean(emulated::run(queries * wgi::plain_parts(s.d), wgi::PLAIN_THREADS,
+                                 wgi::PLAIN_FORWARD_WORDS * int(sizeof(R)),
+                                 [&] { wgi::plain_of_queries<emulated, R>(x.p); }));
+    x.expect_clean(emulated::run(keys * wgi::plain_parts(std::max(s.d, s.dv)), wgi::PLAIN_THREADS,
+                                 words, [&] { wgi::plain_of_keys<emulated, R>(x.p); }));
+    x.expect_backward(2 * tolerance);
+}
+
+START_TEST(plain_kernels_match_the_formula)
+{
+    const settings all[] = {
+        { 2, 2, 2, 4, 4, 3, 3, true, 0, 0, 0, false, false },
+        { 1, 4, 2, 37, 50, 20, 12, true, 9, 0, 0, true, true },
+        { 1, 2, 2, 50, 37, 64, 70, true, 0, 0, 0, false, false },
+        { 1, 2, 1, 33, 40, 130, 8, false, 0, 1, 0.3, true, false },
+        { 1, 2, 2, 20, 70, 5, 66, false, 30, 2, 0.2, false, true },
+        { 1, 2, 2, 3, 0, 5, 6, false, 0, 0, 0, false, false },
+    };
+    for (const settings &s : all) {
+        check_plain<float>(s, WG_F32, 2e-6); /* sums of up to 130 terms */
+        check_plain<double>(s, WG_F64, 1e-14);
+    }
+    check_plain<float>(all[1], WG_BF16, bf16::unit);
+    check_plain<float>(all[2], WG_F16, f16::unit);
+}
+END_TEST
 
 START_TEST(kernels_for_head_size_32_match_the_formula)
 {
@@ -326,6 +385,7 @@ int main()
         tiles_hold_every_pair_that_is_seen,
         every_tile_has_one_block_and_the_longest_come_first,
         dropout_takes_the_words_that_the_cpu_takes,
+        plain_kernels_match_the_formula,
         kernels_for_head_size_32_match_the_formula,
         kernels_for_head_size_64_match_the_formula,
         kernels_for_head_size_96_match_the_formula,
@@ -341,6 +401,7 @@ int main()
     SRunner *r = srunner_create(suite);
     srunner_set_fork_status(r, CK_NOFORK);
     srunner_run_all(r, CK_NORMAL);
+    printf("the largest error is %.2f of its tolerance\n", problem::worst);
     const int failed = srunner_ntests_failed(r);
     srunner_free(r);
     return failed != 0;

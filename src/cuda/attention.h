@@ -111,8 +111,6 @@ WGI_MAP int64_t wgi_row_offset(const wgi_attention_operand *o, int b, int h, int
 #ifdef __cplusplus
 extern "C" {
 #endif
-/* The smallest head size of a tensor-core kernel that holds d and dv columns; 0: none. */
-int wgi_attention_head(int d, int dv);
 /* By tensor cores, for bf16 and f16: all operands but lse and mask have that type, columns next to each other, rows at
  * multiples of 16 bytes, d and dv multiples of 8. */
 void wgi_launch_attention_bf16(const wgi_attention_pass *p, int head, void *stream);
@@ -123,9 +121,15 @@ void wgi_launch_attention_backward_f16(const wgi_attention_pass *p, int head, vo
 /* Any floating dtypes, strides and sizes, computed in f64 or else in f32. */
 void wgi_launch_attention_plain(const wgi_attention_pass *p, bool f64, void *stream);
 void wgi_launch_attention_backward_plain(const wgi_attention_pass *p, bool f64, void *stream);
-/* Fills row_delta and row_lse (f64 or f32); lse_unit: what lse is multiplied by. */
-void wgi_launch_attention_rows(const wgi_attention_pass *p, bool f64, double lse_unit,
-                               void *stream);
+/* Fills row_delta and row_lse in f64 or f32, or in f32 from y and dy as the tensor-core kernels want them; lse_unit: what
+ * lse is multiplied by. */
+typedef enum {
+    WGI_ATTENTION_ROWS_F64,
+    WGI_ATTENTION_ROWS_F32,
+    WGI_ATTENTION_ROWS_CHUNKS
+} wgi_attention_rows_kind;
+void wgi_launch_attention_rows(const wgi_attention_pass *p, wgi_attention_rows_kind kind,
+                               double lse_unit, void *stream);
 #ifdef __cplusplus
 }
 #endif

@@ -7,11 +7,13 @@
 
 #ifdef __CUDACC__
 #define WGI_TILE static __device__ __forceinline__
+#define WGI_TILE_MEMBER __device__ __forceinline__
 #ifndef WGI_DEVICE
 #define WGI_DEVICE static __host__ __device__ __forceinline__
 #endif
 #else
 #define WGI_TILE static inline
+#define WGI_TILE_MEMBER inline
 #endif
 #include "tensor/half.h"
 #include "tensor/philox.h"

@@ -48,6 +48,13 @@ struct gpu {
     {
         return __shfl_xor_sync(0xffffffffu, v, n);
     }
+    template <class T> static __device__ __forceinline__ T load16(const T *from)
+    {
+        T v;
+        const uint4 u = *reinterpret_cast<const uint4 *>(from);
+        memcpy(&v, &u, 16);
+        return v;
+    }
     /* 2 to the x; 0 for -inf. */
     static __device__ __forceinline__ float exp2(float x)
     {
@@ -56,6 +63,10 @@ struct gpu {
         return y;
     }
     static __device__ __forceinline__ float log2(float x) { return ::log2f(x); }
+    static __device__ __forceinline__ float exp(float x) { return ::expf(x); }
+    static __device__ __forceinline__ double exp(double x) { return ::exp(x); }
+    static __device__ __forceinline__ float log(float x) { return ::logf(x); }
+    static __device__ __forceinline__ double log(double x) { return ::log(x); }
     template <class T> static __device__ __forceinline__ T get(int at)
     {
         return *static_cast<const T *>(__cvta_shared_to_generic(size_t(at)));

@@ -29,6 +29,8 @@ __global__ void __launch_bounds__(S::threads, 2)
     attention_of_keys<gpu, E, S, EXTRA>(p);
 }
 
+constexpr int shared_limit = 99 * 1024; /* of a block, on the devices with the least */
+
 using attention_kernel = void (*)(wgi_attention_pass);
 
 /* A block for every tile of `rows` of `length` in `heads` heads. */
@@ -47,6 +49,7 @@ template <class E, int HD, bool EXTRA>
 void launch_forward(const wgi_attention_pass &p, void *stream)
 {
     using S = forward_shape<HD, EXTRA>;
+    static_assert(S::bytes <= shared_limit, "a block fits every device");
     launch_tiles(forward_kernel<E, S, EXTRA>, p, p.tq, p.heads, S::rows, S::threads, S::bytes,
                  stream);
 }
@@ -56,6 +59,8 @@ void launch_backward(const wgi_attention_pass &p, void *stream)
 {
     using Q = query_shape<HD, EXTRA>;
     using K = key_shape<HD, EXTRA>;
+    static_assert(Q::bytes <= shared_limit && K::bytes <= shared_limit,
+                  "a block fits every device");
     launch_tiles(query_kernel<E, Q, EXTRA>, p, p.tq, p.heads, Q::rows, Q::threads, Q::bytes,
                  stream);
     launch_tiles(key_kernel<E, K, EXTRA>, p, p.tk, p.kv_heads, K::rows, K::threads, K::bytes,

@@ -4,7 +4,7 @@
  * M has, all static: thread(), block(); memory(): the first byte of shared memory, a multiple of 128; copy16(to, from,
  * there): 16 bytes to shared memory at byte `to`, asynchronously, or zeros; commit(), wait<N>(): for all but the last N committed groups; sync(): of the block; ldmatrix(r, at),
  * ldmatrix_trans(r, at): four 8 x 8 matrices of 16-bit elements whose rows begin at the lanes' `at`; shuffle_xor(v, n);
- * exp2(x), log2(x); get<T>(at), put(at, v): shared memory.
+ * exp2(x), log2(x), exp(x), log(x); load16(p): 16 bytes of global memory; get<T>(at), put(at, v): shared memory.
  * E, an element type: pack(low, high), low(u), high(u), mma<M>(c, a, b0, b1): c (16, 8) += a (16, 16) b (16, 8).
  *   source: Dao, arXiv:2307.08691; PTX ISA, sections on mma.m16n8k16 and ldmatrix, for who holds what. */
 #ifndef WGI_CUDA_ATTENTION_TILE_H

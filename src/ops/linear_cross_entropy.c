@@ -45,6 +45,12 @@ static wg_status linear_cross_entropy_cpu(const wg_run *r)
     return s;
 }
 
+static wg_status linear_cross_entropy_cuda(const wg_run *r)
+{
+    const wgi_cuda_linear_loss a = wgi_linear_loss_numbers(r->attr);
+    return wgi_cuda_linear_loss_forward(r, &a);
+}
+
 static wg_status linear_cross_entropy_reference(const wg_run *r)
 {
     const wgi_linear_loss_attr *attr = r->attr;
@@ -163,6 +169,7 @@ const wg_op wgi_op_linear_cross_entropy = {
     .hidden = WG_OUT(1) | WG_OUT(2),
     .infer = linear_cross_entropy_infer,
     .cpu = linear_cross_entropy_cpu,
+    .cuda = linear_cross_entropy_cuda,
     .reference = linear_cross_entropy_reference,
     .composite = linear_cross_entropy_composite,
     .grad_fused = linear_cross_entropy_grad_fused,

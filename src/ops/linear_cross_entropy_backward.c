@@ -176,6 +176,12 @@ static wg_status backward_cpu(const wg_run *r)
     return WG_OK;
 }
 
+static wg_status backward_cuda(const wg_run *r)
+{
+    const wgi_cuda_linear_loss a = wgi_linear_loss_numbers(r->attr);
+    return wgi_cuda_linear_loss_backward(r, &a);
+}
+
 /* ---- reference ------------------------------------------------------------------------------------------------- */
 static wg_status backward_reference(const wg_run *r)
 {
@@ -252,6 +258,7 @@ const wg_op wgi_op_linear_cross_entropy_backward = {
     .flags = WG_OP_GRAD_NONE | WG_OP_ACCUMULATE | WG_OP_CONTIGUOUS,
     .infer = backward_infer,
     .cpu = backward_cpu,
+    .cuda = backward_cuda,
     .reference = backward_reference,
     .flops = backward_flops,
     .samples = plain_samples,
@@ -265,6 +272,7 @@ const wg_op wgi_op_linear_cross_entropy_backward_bias = {
     .flags = WG_OP_GRAD_NONE | WG_OP_ACCUMULATE | WG_OP_CONTIGUOUS,
     .infer = backward_infer,
     .cpu = backward_cpu,
+    .cuda = backward_cuda,
     .reference = backward_reference,
     .flops = backward_flops,
     .samples = bias_samples,
