@@ -112,6 +112,7 @@ START_TEST(pool_blocks_never_overlap_and_all_come_back)
 }
 END_TEST
 
+/* The first step maps segments as it goes; from the second on the pool begins in the same state. */
 START_TEST(pool_gives_a_step_the_addresses_of_the_step_before)
 {
     enum { BLOCKS = 64 };
@@ -119,12 +120,12 @@ START_TEST(pool_gives_a_step_the_addresses_of_the_step_before)
     wgi_pool *p = pool_of(&s);
     void *first[BLOCKS], *at[BLOCKS];
     int64_t maps = 0;
-    for (int step = 0; step < 3; step++) {
+    for (int step = 0; step < 4; step++) {
         state = 5;
         for (int i = 0; i < BLOCKS; i++) at[i] = wgi_pool_alloc(p, (size_t)below(6 << 20) + 1);
-        if (step == 0) memcpy(first, at, sizeof at);
-        if (step == 0) maps = s.maps;
-        ck_assert_int_eq(memcmp(first, at, sizeof at), 0);
+        if (step == 1) memcpy(first, at, sizeof at);
+        if (step == 1) maps = s.maps;
+        if (step > 1) ck_assert_int_eq(memcmp(first, at, sizeof at), 0);
         for (int i = BLOCKS - 1; i >= 0; i--) wgi_pool_free(p, at[i]);
     }
     ck_assert_int_eq(s.maps, maps);
@@ -341,14 +342,7 @@ END_TEST
 /* ---- the library with CUDA compiled in ------------------------------------------------------------------------------ */
 START_TEST(only_the_ops_named_here_lack_a_kernel)
 {
-    static const char *const lacking[] = { "conv1d",
-                                           "conv1d_input",
-                                           "conv1d_weight",
-                                           "linear_cross_entropy",
-                                           "linear_cross_entropy_backward",
-                                           "linear_cross_entropy_backward_bias",
-                                           "sdpa",
-                                           "sdpa_backward" };
+    static const char *const lacking[] = { "sdpa", "sdpa_backward" };
     const int n = (int)(sizeof lacking / sizeof *lacking);
     int found = 0;
     for (int i = 0; i < wg_op_count(); i++) {

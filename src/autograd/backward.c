@@ -306,6 +306,9 @@ static wg_status visit(wgi_run *r, wgi_node *n)
     for (int j = 0; j < n->n_out && n->hooks && s == WG_OK; j++)
         s = run_hooks(n, j, &n->cotangent[j]);
     if (s == WG_OK && (n->flags & WGI_NODE_CAPTURED)) s = capture_outputs(r, n);
+    if (n->n_out)
+        c->now.device =
+            n->meta[n->n_in].device; /* what a rule makes lies where its cotangents do */
     if (s == WG_OK) s = visit_rule(r, n);
     for (int j = 0; j < n->n_out; j++) {
         wgi_unref(n->cotangent[j]);

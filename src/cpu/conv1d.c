@@ -2,8 +2,6 @@
  * unfolded or padded. */
 #include "cpu/conv1d.h"
 
-#include "cpu/gemm.h"
-
 static wgi_matrix matrix_at(const wg_tensor *t, int64_t offset, int64_t row, int64_t column)
 {
     char *p = wgi_data(t);
@@ -67,7 +65,7 @@ static wg_status multiply(const wgi_conv1d *v, wgi_matrix a, wgi_matrix b, wgi_m
                         .beta = 1,
                         .batch_dims = 2,
                         .batch_shape = { v->x->shape[0], v->a->groups } };
-    return wgi_gemm(&g);
+    return v->device->product(v->run, &g);
 }
 
 wg_status wgi_conv1d_add_forward(const wgi_conv1d *v)
@@ -110,22 +108,39 @@ wg_status wgi_conv1d_add_weight(const wgi_conv1d *v) /* the batch is summed: ent
             g.a.batch[0] = p.y.batch[1];
             g.b.batch[0] = p.x.batch[1];
             g.c.batch[0] = p.w.batch[1];
-            wg_status s = wgi_gemm(&g);
+            wg_status s = v->device->product(v->run, &g);
             if (s != WG_OK) return s;
         }
     }
     return WG_OK;
 }
 
+static wg_status product(const wg_run *r, const wgi_gemm_args *g)
+{
+    (void)r;
+    return wgi_gemm(g);
+}
+
+static wg_status zero(const wg_run *r, const wg_tensor *t)
+{
+    const double none = 0;
+    const int64_t still[3] = { 0 };
+    (void)r;
+    wgi_copy_strided(wgi_data(t), (wg_dtype)t->dtype, t->strides, &none, WG_F64, still, 3,
+                     t->shape);
+    return WG_OK;
+}
+
+const wgi_conv1d_device wgi_conv1d_on_cpu = { product, zero };
+
 wg_status wgi_conv1d_run(const wg_run *r, wgi_conv1d *v, const wg_tensor **made,
                          wg_status (*add)(const wgi_conv1d *v))
 {
     wg_tensor *out = r->out.t[0];
-    const double zero = 0;
-    const int64_t still[3] = { 0 };
+    wg_status s = WG_OK;
     if (out->numel == 0) return WG_OK;
     wg_tensor wide = *out; /* on the stack: only its data, dtype, shape and strides are looked at */
-    wgi_storage memory = { 0 };
+    wgi_storage memory = { .device = out->device };
     if (wgi_is_16bit(out->dtype)) {
         wg_dims shape = wgi_shape(out), strides = wgi_row_major(&shape);
         memory.data = wg_scratch(r, (size_t)out->numel * sizeof(float));
@@ -134,13 +149,11 @@ wg_status wgi_conv1d_run(const wg_run *r, wgi_conv1d *v, const wg_tensor **made,
         wide.offset = 0;
         wide.dtype = WG_F32;
         for (int a = 0; a < out->ndim; a++) wide.strides[a] = strides.d[a];
-        if (r->accumulate) wgi_copy_elements(&wide, out);
+        if (r->accumulate) s = wgi_copy_elements(&wide, out);
     }
-    if (!r->accumulate)
-        wgi_copy_strided(wgi_data(&wide), (wg_dtype)wide.dtype, wide.strides, &zero, WG_F64, still,
-                         3, wide.shape);
+    if (!r->accumulate) s = v->device->zero(r, &wide);
     *made = &wide;
-    wg_status s = add(v);
-    if (s == WG_OK && wide.dtype != out->dtype) wgi_copy_elements(out, &wide);
-    return s;
+    if (s == WG_OK) s = add(v);
+    *made = out;
+    return s == WG_OK && wide.dtype != out->dtype ? wgi_copy_elements(out, &wide) : s;
 }

@@ -2,6 +2,7 @@
  * dilation - left]. */
 #ifndef WGI_CPU_CONV1D_H
 #define WGI_CPU_CONV1D_H
+#include "cpu/gemm.h"
 #include "tensor/internal.h"
 #include "wengert/op.h"
 
@@ -10,11 +11,20 @@ typedef struct {
     int64_t length, taps; /* T and K, where no operand tells them */
 } wgi_conv1d_attr;
 
+/* What a convolution is made of, on the CPU or on another device. */
+typedef struct {
+    wg_status (*product)(const wg_run *r, const wgi_gemm_args *g);
+    wg_status (*zero)(const wg_run *r, const wg_tensor *t); /* any strides */
+} wgi_conv1d_device;
+extern const wgi_conv1d_device wgi_conv1d_on_cpu;
+
 /* The three tensors of a convolution, whichever of them is being made: x (B, Cin, T), w (Cout, Cin
  * / groups, K), y (B, Cout, T'). */
 typedef struct {
     const wgi_conv1d_attr *a;
     const wg_tensor *x, *w, *y;
+    const wgi_conv1d_device *device;
+    const wg_run *run;
 } wgi_conv1d;
 
 /* Add to y, to x (the gradient by y's cotangent) and to w (likewise), in f32 or wider. */

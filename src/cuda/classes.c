@@ -21,8 +21,8 @@ static wgi_lines lines_of(const wg_tensor *t)
     return l;
 }
 
-static wg_status read_targets(const wg_run *r, const wg_tensor *target, int64_t classes,
-                              int64_t ignore, const int64_t **out)
+wg_status wgi_cuda_read_targets(const wg_run *r, const wg_tensor *target, int64_t classes,
+                                int64_t ignore, const int64_t **out)
 {
     wgi_target_reading t = { .from = wgi_data(target),
                              .type = target->dtype,
@@ -56,7 +56,8 @@ static wg_status open_classes(const wg_run *r, int first, const wgi_cuda_class_l
     const wg_dtype real = l->f64 ? WG_F64 : WG_F32;
     wg_status s = wgi_flat(r, input(r, first + 2), real, &l->weight);
     if (s != WG_OK) return s;
-    if (!wgi_is_float(target->dtype)) return read_targets(r, target, l->n, a->ignore, &l->target);
+    if (!wgi_is_float(target->dtype))
+        return wgi_cuda_read_targets(r, target, l->n, a->ignore, &l->target);
     l->probs = lines_of(target);
     return WG_OK;
 }

@@ -137,4 +137,11 @@ WGI_CUDA_FUNCTION wg_status wgi_cuda_class_loss_forward(const wg_run *r,
                                                         const wgi_cuda_class_loss *a);
 WGI_CUDA_FUNCTION wg_status wgi_cuda_class_loss_backward(const wg_run *r,
                                                          const wgi_cuda_class_loss *a);
+
+/* The logits are x w^T + bias (may be NULL), `chunk` rows at a time (0: by bytes): linear_loss.c */
+WGI_CUDA_FUNCTION wg_status wgi_cuda_linear_loss(const wg_run *r, const wgi_cuda_class_loss *a,
+                                                 int64_t chunk, const wg_tensor *bias);
+WGI_CUDA_FUNCTION wg_status wgi_cuda_linear_loss_backward(const wg_run *r,
+                                                          const wgi_cuda_class_loss *a,
+                                                          int64_t chunk, const wg_tensor *bias);
 #endif

@@ -39,7 +39,7 @@ typedef struct {
 __device__ inline void wgi_fault(wgi_fault_record *r, const wgi_fault_source &s, int64_t place,
                                  int64_t value, double real)
 {
-    if (atomicCAS_system(&r->taken, 0u, 1u) != 0u) return;
+    if (atomicCAS(&r->taken, 0u, 1u) != 0u) return;
     r->source = s;
     r->place = place;
     r->value = value;

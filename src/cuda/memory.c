@@ -18,9 +18,13 @@ static bool caching(void)
 static void *map(void *self, size_t bytes)
 {
     void *p = NULL;
-    if (cudaSetDevice((int)(intptr_t)self) == cudaSuccess && cudaMalloc(&p, bytes) == cudaSuccess)
-        return p;
-    (void)cudaGetLastError();
+    cudaError_t e = cudaSetDevice((int)(intptr_t)self);
+    if (e == cudaSuccess) e = cudaMalloc(&p, bytes);
+    if (e == cudaSuccess) return p;
+    if (e == cudaErrorMemoryAllocation)
+        (void)cudaGetLastError();
+    else
+        wgi_cuda_check(e, "cudaMalloc"); /* a device that failed is not one that is full */
     return NULL;
 }
 

@@ -20,6 +20,9 @@ wgi_fault_source wgi_fault_of(wgi_fault_kind kind, const wg_tensor *t, const cha
 wgi_cuda_device *wgi_cuda_running(const wg_run *r);
 /* Output 0 (any strides and dtype) = acc, or += acc; acc: row-major of its shape: reduce.c */
 void wgi_cuda_fold_store(const wg_run *r, const void *acc, wgi_acc kind, bool accumulate);
+/* Targets of any strides as contiguous i64; those out of range are reported and become `ignore`: classes.c */
+wg_status wgi_cuda_read_targets(const wg_run *r, const wg_tensor *target, int64_t classes,
+                                int64_t ignore, const int64_t **out);
 /* n pairs sorted by the lowest `bits` bits of their keys: sort.c. keys and values: two buffers of n
  * each, the pairs in number 0; which holds the result: *at. */
 wg_status wgi_cuda_sort_pairs(const wg_run *r, uint64_t *keys[2], int64_t *values[2], int64_t n,

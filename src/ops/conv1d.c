@@ -8,6 +8,7 @@
  *   bad options, WG_EDTYPE unless floating. */
 #include "cpu/conv1d.h"
 #include "ops/product_op.h"
+#include "cuda/cuda.h"
 
 static wg_status check_matrix(const wg_tensor *t, const char *name, int n)
 {
@@ -96,21 +97,33 @@ static wg_status weight_infer(wg_infer *c)
 }
 
 /* ---- kernels --------------------------------------------------------------------------------- */
-static wg_status conv1d_cpu(const wg_run *r)
+static wg_status zero_on_cuda(const wg_run *r, const wg_tensor *t)
 {
-    wgi_conv1d v = { r->attr, r->in.t[0], r->in.t[1], r->out.t[0] };
+    return wgi_cuda_fill_strided(r, wgi_data(t), (wg_dtype)t->dtype, t->strides, t->ndim, t->shape,
+                                 0);
+}
+
+static const wgi_conv1d_device *device_of(const wg_run *r)
+{
+    static const wgi_conv1d_device on_cuda = { wgi_cuda_gemm, zero_on_cuda };
+    return r->out.t[0]->device.kind == WG_CUDA ? &on_cuda : &wgi_conv1d_on_cpu;
+}
+
+static wg_status conv1d_run(const wg_run *r)
+{
+    wgi_conv1d v = { r->attr, r->in.t[0], r->in.t[1], r->out.t[0], device_of(r), r };
     return wgi_conv1d_run(r, &v, &v.y, wgi_conv1d_add_forward);
 }
 
-static wg_status input_cpu(const wg_run *r)
+static wg_status input_run(const wg_run *r)
 {
-    wgi_conv1d v = { r->attr, r->out.t[0], r->in.t[1], r->in.t[0] };
+    wgi_conv1d v = { r->attr, r->out.t[0], r->in.t[1], r->in.t[0], device_of(r), r };
     return wgi_conv1d_run(r, &v, &v.x, wgi_conv1d_add_input);
 }
 
-static wg_status weight_cpu(const wg_run *r)
+static wg_status weight_run(const wg_run *r)
 {
-    wgi_conv1d v = { r->attr, r->in.t[0], r->out.t[0], r->in.t[1] };
+    wgi_conv1d v = { r->attr, r->in.t[0], r->out.t[0], r->in.t[1], device_of(r), r };
     return wgi_conv1d_run(r, &v, &v.w, wgi_conv1d_add_weight);
 }
 
@@ -177,17 +190,20 @@ static wg_status reference(const wg_run *r, const wgi_conv1d *v, what made)
 
 static wg_status conv1d_reference(const wg_run *r)
 {
-    return reference(r, &(wgi_conv1d) { r->attr, r->in.t[0], r->in.t[1], r->out.t[0] }, MAKE_Y);
+    return reference(r, &(wgi_conv1d) { r->attr, r->in.t[0], r->in.t[1], r->out.t[0], NULL, r },
+                     MAKE_Y);
 }
 
 static wg_status input_reference(const wg_run *r)
 {
-    return reference(r, &(wgi_conv1d) { r->attr, r->out.t[0], r->in.t[1], r->in.t[0] }, MAKE_X);
+    return reference(r, &(wgi_conv1d) { r->attr, r->out.t[0], r->in.t[1], r->in.t[0], NULL, r },
+                     MAKE_X);
 }
 
 static wg_status weight_reference(const wg_run *r)
 {
-    return reference(r, &(wgi_conv1d) { r->attr, r->in.t[0], r->out.t[0], r->in.t[1] }, MAKE_W);
+    return reference(r, &(wgi_conv1d) { r->attr, r->in.t[0], r->out.t[0], r->in.t[1], NULL, r },
+                     MAKE_W);
 }
 
 static double times_out(const wg_tensor *y, double n)
@@ -279,7 +295,8 @@ const wg_op wgi_op_conv1d = {
     .saves = WG_IN(0) | WG_IN(1),
     .needed_by = { WG_IN(1), WG_IN(0) },
     .infer = conv1d_infer,
-    .cpu = conv1d_cpu,
+    .cpu = conv1d_run,
+    .cuda = conv1d_run,
     .reference = conv1d_reference,
     .grad = conv1d_grad,
     .flops = conv1d_flops,
@@ -295,7 +312,8 @@ const wg_op wgi_op_conv1d_input = {
     .saves = WG_IN(0) | WG_IN(1),
     .needed_by = { WG_IN(1), WG_IN(0) },
     .infer = input_infer,
-    .cpu = input_cpu,
+    .cpu = input_run,
+    .cuda = input_run,
     .reference = input_reference,
     .grad = input_grad,
     .flops = input_flops,
@@ -311,7 +329,8 @@ const wg_op wgi_op_conv1d_weight = {
     .saves = WG_IN(0) | WG_IN(1),
     .needed_by = { WG_IN(1), WG_IN(0) },
     .infer = weight_infer,
-    .cpu = weight_cpu,
+    .cpu = weight_run,
+    .cuda = weight_run,
     .reference = weight_reference,
     .grad = weight_grad,
     .flops = weight_flops,

@@ -6,6 +6,7 @@
  *   f32. hidden: lse (...), the log of the sum of exp of a row's logits; the mean's denominator.
  *   gradient: x, w, bias; the logits of a chunk are computed again. source: Hsu et al., arXiv:2410.10989, section 3.2. */
 #include "ops/linear_cross_entropy.h"
+#include "cuda/cuda.h"
 
 #include <math.h>
 
@@ -47,8 +48,10 @@ static wg_status linear_cross_entropy_cpu(const wg_run *r)
 
 static wg_status linear_cross_entropy_cuda(const wg_run *r)
 {
-    const wgi_cuda_linear_loss a = wgi_linear_loss_numbers(r->attr);
-    return wgi_cuda_linear_loss_forward(r, &a);
+    const wgi_linear_loss_attr *attr = r->attr;
+    const wgi_cuda_class_loss a = { attr->loss.ignore, attr->loss.smoothing, attr->loss.reduction,
+                                    false };
+    return wgi_cuda_linear_loss(r, &a, attr->chunk, r->in.n > BIAS ? r->in.t[BIAS] : NULL);
 }
 
 static wg_status linear_cross_entropy_reference(const wg_run *r)

@@ -2,7 +2,6 @@
 #ifndef WGI_OPS_LINEAR_CROSS_ENTROPY_H
 #define WGI_OPS_LINEAR_CROSS_ENTROPY_H
 #include "cpu/cross_entropy.h"
-#include "cuda/linear_loss.h"
 #include "ops/class_loss.h"
 
 typedef struct {
@@ -19,15 +18,6 @@ typedef struct {
     int64_t c, chunk;
     void *logits; /* (chunk, V) real */
 } wgi_linear_loss;
-
-/* The attribute as the CUDA kernels take it. */
-static inline wgi_cuda_linear_loss wgi_linear_loss_numbers(const wgi_linear_loss_attr *a)
-{
-    return (wgi_cuda_linear_loss) { .ignore = a->loss.ignore,
-                                    .chunk = a->chunk,
-                                    .smoothing = a->loss.smoothing,
-                                    .reduction = a->loss.reduction };
-}
 
 wg_status wgi_linear_loss_check(const wg_infer *c, const wg_tensor *bias);
 /* f64 if one of them is, else f32. */

@@ -9,6 +9,7 @@
 
 #include "cpu/gemm.h"
 #include "wengert/ops.h"
+#include "cuda/cuda.h"
 
 enum { X, W, TARGET, LSE, DENOMINATOR, DY, BIAS };
 
@@ -178,8 +179,10 @@ static wg_status backward_cpu(const wg_run *r)
 
 static wg_status backward_cuda(const wg_run *r)
 {
-    const wgi_cuda_linear_loss a = wgi_linear_loss_numbers(r->attr);
-    return wgi_cuda_linear_loss_backward(r, &a);
+    const wgi_linear_loss_attr *attr = r->attr;
+    const wgi_cuda_class_loss a = { attr->loss.ignore, attr->loss.smoothing, attr->loss.reduction,
+                                    false };
+    return wgi_cuda_linear_loss_backward(r, &a, attr->chunk, r->in.n > BIAS ? r->in.t[BIAS] : NULL);
 }
 
 /* ---- reference ------------------------------------------------------------------------------------------------- */
