@@ -16,6 +16,7 @@ typedef struct {
 typedef struct {
     wg_tensor *q, *k, *v, *mask, *dy;
     wgi_sdpa_attr attr;
+    bool by_time;
 } problem;
 
 static wg_tensor *operand(const shape *s, int64_t heads, int64_t t, int64_t d)
@@ -40,7 +41,8 @@ static problem make(const shape *s)
                   .k = operand(s, s->kv_heads, s->tk, s->d),
                   .v = operand(s, s->kv_heads, s->tk, s->dv),
                   .mask = mask_of(s),
-                  .dy = wg_randn(WG_DIMS(s->batch, s->heads, s->tq, s->dv)) };
+                  .dy = wg_randn(WG_DIMS(s->batch, s->heads, s->tq, s->dv)),
+                  .by_time = s->by_time };
     p.attr = (wgi_sdpa_attr) { .scale = 1 / sqrt((double)s->d),
                                .dropout = s->dropout,
                                .window = s->window,
@@ -48,20 +50,32 @@ static problem make(const shape *s)
     return p;
 }
 
-/* y, dq, dk, dv by the op (a variant of sdpa's row) in dtype t. */
-static void run(const wg_op *op, const problem *p, wg_dtype t, wg_generator random, wg_tensor **out)
+/* x as a leaf in dtype t on a device, there a view as it is here. */
+static wg_tensor *leaf(wg_tensor *x, wg_dtype t, wg_device d, bool by_time)
 {
-    wg_tensor *x[] = { wg_require_grad(wg_detach(wg_cast(p->q, t))),
-                       wg_require_grad(wg_detach(wg_cast(p->k, t))),
-                       wg_require_grad(wg_detach(wg_cast(p->v, t))) };
+    wg_tensor *y = wg_cast(x, t);
+    if (d.kind != WG_CPU && by_time)
+        y = wg_transpose(wg_to(wg_contiguous(wg_transpose(y, 1, 2)), d), 1, 2);
+    else
+        y = wg_to(y, d);
+    return wg_require_grad(wg_detach(y));
+}
+
+/* y, dq, dk, dv by the op (a variant of sdpa's row) in dtype t. */
+static void run(const wg_op *op, const problem *p, wg_dtype t, wg_device d, wg_generator random,
+                wg_tensor **out)
+{
+    wg_tensor *x[] = { leaf(p->q, t, d, p->by_time), leaf(p->k, t, d, p->by_time),
+                       leaf(p->v, t, d, p->by_time) };
+    wg_tensor *mask = p->mask ? wg_to(p->mask, d) : NULL;
     wg_generator_set(random);
-    out[0] = wg_apply(op, WG_LIST(x[0], x[1], x[2], p->mask), &p->attr, NULL);
-    ck_assert_int_eq(wg_grad(WG_LIST(out[0]), (wg_list) { 3, x }, WG_LIST(wg_cast(p->dy, t)), 0,
-                             (wg_list) { 3, out + 1 }),
+    out[0] = wg_apply(op, WG_LIST(x[0], x[1], x[2], mask), &p->attr, NULL);
+    ck_assert_int_eq(wg_grad(WG_LIST(out[0]), (wg_list) { 3, x },
+                             WG_LIST(wg_to(wg_cast(p->dy, t), d)), 0, (wg_list) { 3, out + 1 }),
                      WG_OK);
 }
 
-static void check(const shape *s, wg_dtype t, double tolerance)
+static void check_on(wg_device d, const shape *s, wg_dtype t, double tolerance)
 {
     static const char *const names[] = { "y", "dq", "dk", "dv" };
     const wg_scope scope = begin();
@@ -78,11 +92,11 @@ static void check(const shape *s, wg_dtype t, double tolerance)
     }
     wg_tensor *want[4], *got[4], *again[4];
     const wg_generator random = wg_generator_get();
-    run(&exact, &p, WG_F64, random, want);
+    run(&exact, &p, WG_F64, wg_cpu(), random, want);
     wg_use_threads(1);
-    run(&wgi_op_sdpa, &p, t, random, got);
+    run(&wgi_op_sdpa, &p, t, d, random, got);
     wg_use_threads(2);
-    run(&wgi_op_sdpa, &p, t, random, again);
+    run(&wgi_op_sdpa, &p, t, d, random, again);
     wg_use_threads(0);
     for (int i = 0; i < 4; i++) {
         const double far = wg_numel(want[i]) ? distance(got[i], want[i]) : 0;
@@ -92,10 +106,15 @@ static void check(const shape *s, wg_dtype t, double tolerance)
             wg_dtype_name(t), names[i], far, (long long)s->batch, (long long)s->heads,
             (long long)s->kv_heads, (long long)s->tq, (long long)s->tk, (long long)s->d,
             (long long)s->dv, s->causal, (long long)s->window, s->mask, s->dropout);
-        ck_assert_msg(same_bits(got[i], again[i]), "%s differs between one and two threads",
-                      names[i]);
+        ck_assert_msg(same_bits(got[i], again[i]),
+                      "%s differs between two runs, of one and two threads", names[i]);
     }
     pop(scope);
+}
+
+static void check(const shape *s, wg_dtype t, double tolerance)
+{
+    check_on(wg_cpu(), s, t, tolerance);
 }
 
 /* Lengths around the tiles' edges (16 x 64, 32 x 128, 64 x 256) and the change to reading in place (4 queries), head sizes
@@ -136,6 +155,47 @@ START_TEST(sixteen_bits_are_computed_in_f32)
     };
     check(&s, WG_BF16, 0x1p-7);
     check(&s, WG_F16, 0x1p-10);
+}
+END_TEST
+
+/* Every head size that has kernels of its own, sizes between them, and some that have none; 16 bits: the probabilities
+ * are rounded too, before they are summed. */
+static void check_head_on(wg_device device, int64_t d, int64_t dv)
+{
+    static const int64_t lengths[][2] = {
+        { 1, 70 }, { 64, 64 }, { 33, 90 }, { 130, 130 }, { 140, 50 }
+    };
+    for (size_t l = 0; l < sizeof lengths / sizeof *lengths; l++)
+        for (int m = 0; m < 6; m++) {
+            const shape s = { .batch = 2,
+                              .heads = 4,
+                              .kv_heads = m % 2 ? 4 : 2,
+                              .tq = lengths[l][0],
+                              .tk = lengths[l][1],
+                              .d = d,
+                              .dv = dv,
+                              .causal = m % 3 != 2,
+                              .window = m == 1 ? 20 : 0,
+                              .mask = m > 2 ? m - 3 : 0,
+                              .dropout = m == 3 || m == 5 ? 0.3 : 0,
+                              .by_time = m % 2 == 0 };
+            check_on(device, &s, WG_BF16, 0x1p-6);
+            check_on(device, &s, WG_F16, 0x1p-9);
+            check_on(device, &s, WG_F32, 1e-5);
+            if (m < 2) check_on(device, &s, WG_F64, 1e-12);
+        }
+}
+
+START_TEST(a_device_gives_what_the_formula_gives)
+{
+    static const int64_t sizes[][2] = { { 32, 32 },   { 64, 64 }, { 96, 96 },   { 128, 128 },
+                                        { 256, 256 }, { 80, 40 }, { 200, 136 }, { 20, 12 } };
+    if (wg_cuda_device_count() == 0) {
+        printf("skipped: no CUDA device\n");
+        return;
+    }
+    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++)
+        check_head_on(wg_cuda(0), sizes[i][0], sizes[i][1]);
 }
 END_TEST
 
@@ -264,10 +324,11 @@ int main(void)
 {
     return suite_run(
         "attention",
-        (const TTest *[]) {
-            every_shape_and_option_matches_the_formula, sixteen_bits_are_computed_in_f32,
-            rows_that_see_nothing_are_zero_and_pass_nothing, nan_is_not_hidden,
-            the_last_query_sees_the_last_key, a_window_is_a_mask, scores_never_stand_whole,
-            a_floating_mask_may_be_learned, dropout_drops_its_share_and_keeps_the_mean,
-            flops_count_the_pairs_that_take_part, NULL });
+        (const TTest *[]) { every_shape_and_option_matches_the_formula,
+                            sixteen_bits_are_computed_in_f32, a_device_gives_what_the_formula_gives,
+                            rows_that_see_nothing_are_zero_and_pass_nothing, nan_is_not_hidden,
+                            the_last_query_sees_the_last_key, a_window_is_a_mask,
+                            scores_never_stand_whole, a_floating_mask_may_be_learned,
+                            dropout_drops_its_share_and_keeps_the_mean,
+                            flops_count_the_pairs_that_take_part, NULL });
 }

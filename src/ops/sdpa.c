@@ -8,6 +8,7 @@
 
 #include <math.h>
 
+#include "cuda/sdpa.h"
 #include "wengert/autograd.h"
 #include "wengert/ops.h"
 
@@ -49,6 +50,12 @@ static wg_status sdpa_cpu(const wg_run *r)
 {
     wgi_attention a = problem(r);
     return wgi_attention_forward(r, &a);
+}
+
+static wg_status sdpa_cuda(const wg_run *r)
+{
+    const wgi_attention a = problem(r);
+    return wgi_cuda_sdpa(r, &a);
 }
 
 static wg_status sdpa_reference(const wg_run *r)
@@ -176,6 +183,10 @@ static void options_samples(wg_samples *s)
     wg_sample(s, "one query, grouped", WG_LIST(one, keys, wide), &causal);
     wg_tensor *five = wg_randn(WG_DIMS(4, 5, 2));
     wg_sample(s, "more keys, grouped", WG_LIST(five, keys, wide), &causal);
+    wg_tensor *whole = wg_randn(WG_DIMS(2, 9, 8)),
+              *row = wg_randn(WG_DIMS(1, 9, 8)); /* rows of 16 bytes */
+    wg_sample(s, "rows of eight", WG_LIST(whole, row, row), &causal);
+    wg_sample(s, "rows of eight, dropout", WG_LIST(whole, row, row), &drop);
     wg_tensor *three = wg_randn(WG_DIMS(2, 3, 2)), *values = wg_randn(WG_DIMS(2, 3, 2));
     wg_tensor *six = wg_randn(WG_DIMS(2, 6, 2));
     wg_sample(s, "blind rows", WG_LIST(six, three, values), &causal);
@@ -253,6 +264,7 @@ const wg_op wgi_op_sdpa = {
     .no_grad = WG_IN(MASK),
     .infer = sdpa_infer,
     .cpu = sdpa_cpu,
+    .cuda = sdpa_cuda,
     .reference = sdpa_reference,
     .composite = sdpa_composite,
     .grad_fused = sdpa_grad_fused,

@@ -7,6 +7,7 @@
 
 #include <math.h>
 
+#include "cuda/sdpa.h"
 #include "wengert/ops.h"
 
 enum { Q, K, V, Y, LSE, DY, MASK };
@@ -49,6 +50,12 @@ static wg_status sdpa_backward_cpu(const wg_run *r)
 {
     wgi_attention a = problem(r);
     return wgi_attention_backward(r, &a);
+}
+
+static wg_status sdpa_backward_cuda(const wg_run *r)
+{
+    const wgi_attention a = problem(r);
+    return wgi_cuda_sdpa_backward(r, &a);
 }
 
 static wg_status sdpa_backward_reference(const wg_run *r)
@@ -117,6 +124,8 @@ static void sdpa_backward_samples(wg_samples *s)
            wg_randn(WG_DIMS(1, 5, 2)), NULL, half);
     sample(s, "batch", wg_randn(WG_DIMS(2, 2, 3, 4)), wg_randn(WG_DIMS(2, 2, 3, 4)),
            wg_randn(WG_DIMS(2, 2, 3, 4)), NULL, half);
+    sample(s, "rows of eight", wg_randn(WG_DIMS(2, 3, 8)), wg_randn(WG_DIMS(1, 5, 8)),
+           wg_randn(WG_DIMS(1, 5, 16)), NULL, half); /* of 16 bytes in 16-bit types */
     sample(s, "mask", wg_randn(WG_DIMS(1, 2, 3, 4)), wg_randn(WG_DIMS(1, 2, 4, 4)),
            wg_randn(WG_DIMS(1, 2, 4, 4)), wg_randn(WG_DIMS(3, 4)), half);
     wg_tensor *q = wg_randn(WG_DIMS(1, 3, 4));
@@ -132,6 +141,7 @@ const wg_op wgi_op_sdpa_backward = {
     .flags = WG_OP_GRAD_NONE | WG_OP_ACCUMULATE,
     .infer = sdpa_backward_infer,
     .cpu = sdpa_backward_cpu,
+    .cuda = sdpa_backward_cuda,
     .reference = sdpa_backward_reference,
     .flops = sdpa_backward_flops,
     .samples = sdpa_backward_samples,

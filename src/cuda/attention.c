@@ -1,0 +1,126 @@
+/* Attention: which kernels a call gets, and what they get. The tensor-core kernels are for bf16 and f16 whose rows are
+ * whole 16-byte chunks; everything else goes to the plain ones. */
+#include "cuda/attention.h"
+
+#include "cuda/sdpa.h"
+#include "wengert/error.h"
+
+/* Positions are added to one another in 32 bits. */
+static const int64_t LONGEST = INT64_C(1) << 29;
+
+static wgi_attention_operand operand(const wgi_operand *o)
+{
+    wgi_attention_operand to = { .data = o->data, .type = o->type };
+    for (int i = 0; i < 4; i++) to.stride[i] = o->stride[i];
+    return to;
+}
+
+static bool too_large(const wgi_attention *a)
+{
+    const int64_t widest = a->d > a->dv ? a->d : a->dv;
+    const double tiles = (double)(a->tq > a->tk ? a->tq : a->tk) / 16 + 1;
+    return a->tq > LONGEST || a->tk > LONGEST || widest > LONGEST ||
+           (double)a->batch * (double)a->heads * tiles * ((double)widest / 64 + 1) > 0x1p31 ||
+           (double)a->batch * (double)a->kv_heads > 0x1p31;
+}
+
+static wg_status pass_of(const wgi_attention *a, wgi_attention_pass *p)
+{
+    if (too_large(a))
+        return wg_raise(WG_ESHAPE, "%lld x %lld heads of %lld queries and %lld keys are too many",
+                        (long long)a->batch, (long long)a->heads, (long long)a->tq,
+                        (long long)a->tk);
+    *p = (wgi_attention_pass) { .batch = (int)a->batch,
+                                .heads = (int)a->heads,
+                                .kv_heads = (int)a->kv_heads,
+                                .tq = (int)a->tq,
+                                .tk = (int)a->tk,
+                                .d = (int)a->d,
+                                .dv = (int)a->dv,
+                                .window = a->window < a->tq + a->tk ? (int)a->window : 0,
+                                .causal = a->causal,
+                                .accumulate = a->accumulate,
+                                .scale = a->scale,
+                                .dropout = a->dropout,
+                                .random = { a->random[0], a->random[1] },
+                                .q = operand(&a->q),
+                                .k = operand(&a->k),
+                                .v = operand(&a->v),
+                                .mask = operand(&a->mask),
+                                .y = operand(&a->y),
+                                .lse = operand(&a->lse),
+                                .dy = operand(&a->dy),
+                                .dq = operand(&a->dq),
+                                .dk = operand(&a->dk),
+                                .dv_out = operand(&a->dv_out) };
+    const int64_t rows = a->tq + WGI_ATTENTION_ROWS - 1;
+    p->rows = (int)(rows / WGI_ATTENTION_ROWS * WGI_ATTENTION_ROWS);
+    return WG_OK;
+}
+
+/* Rows of whole 16-byte chunks of `type`, at multiples of 16 bytes. An axis of one element has no stride to look at, so
+ * its stride counts too; absent operands are in order. */
+static bool in_chunks(const wgi_attention_operand *o, int type)
+{
+    if (!o->data) return true;
+    return o->type == type && o->stride[3] == 1 && (uintptr_t)o->data % 16 == 0 &&
+           o->stride[0] % 8 == 0 && o->stride[1] % 8 == 0 && o->stride[2] % 8 == 0;
+}
+
+/* The head size of the tensor-core kernels for this call; 0: there are none. */
+static int head_of(const wgi_attention_pass *p)
+{
+    static const int sizes[] = { 32, 64, 96, 128, 256 };
+    const int widest = p->d > p->dv ? p->d : p->dv, type = p->q.type;
+    const wgi_attention_operand *all[] = { &p->q,  &p->k,  &p->v,  &p->y,
+                                           &p->dy, &p->dq, &p->dk, &p->dv_out };
+    if ((type != WG_BF16 && type != WG_F16) || p->d % 8 || p->dv % 8 || p->d == 0 || p->dv == 0)
+        return 0;
+    if (p->lse.data && p->lse.type != WG_F32 && !p->dy.data) return 0;
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++)
+        if (!in_chunks(all[i], type)) return 0;
+    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++)
+        if (widest <= sizes[i]) return sizes[i];
+    return 0;
+}
+
+wg_status wgi_cuda_sdpa(const wg_run *r, const wgi_attention *a)
+{
+    wgi_attention_pass p;
+    wg_status s = pass_of(a, &p);
+    if (s != WG_OK) return s;
+    const int head = head_of(&p);
+    if (!head)
+        wgi_launch_attention_plain(&p, p.q.type == WG_F64, r->stream);
+    else if (p.q.type == WG_BF16)
+        wgi_launch_attention_bf16(&p, head, r->stream);
+    else
+        wgi_launch_attention_f16(&p, head, r->stream);
+    return WG_OK;
+}
+
+wg_status wgi_cuda_sdpa_backward(const wg_run *r, const wgi_attention *a)
+{
+    static const double log2_e = 1.4426950408889634074;
+    wgi_attention_pass p;
+    wg_status s = pass_of(a, &p);
+    if (s != WG_OK) return s;
+    const bool f64 = p.q.type == WG_F64;
+    const int head = head_of(&p);
+    const size_t terms = (size_t)(a->batch * a->heads * p.rows) * (f64 ? 8 : 4);
+    if (terms && (!(p.row_delta = wg_scratch(r, terms)) || !(p.row_lse = wg_scratch(r, terms))))
+        return WG_EMEM;
+    if (terms)
+        wgi_launch_attention_rows(&p,
+                                  f64    ? WGI_ATTENTION_ROWS_F64
+                                  : head ? WGI_ATTENTION_ROWS_CHUNKS
+                                         : WGI_ATTENTION_ROWS_F32,
+                                  head ? log2_e : 1, r->stream);
+    if (!head)
+        wgi_launch_attention_backward_plain(&p, f64, r->stream);
+    else if (p.q.type == WG_BF16)
+        wgi_launch_attention_backward_bf16(&p, head, r->stream);
+    else
+        wgi_launch_attention_backward_f16(&p, head, r->stream);
+    return WG_OK;
+}

@@ -1,0 +1,136 @@
+/* Attention as its kernels get it, and which keys meet which queries. Plain, for C and CUDA; the CPU's header of that
+ * name has a wgi_operand of its own, so cuda/pass.h is not used here. */
+#ifndef WGI_CUDA_ATTENTION_H
+#define WGI_CUDA_ATTENTION_H
+#include <stdbool.h>
+#include <stdint.h>
+
+#ifdef __CUDACC__
+#define WGI_MAP static __host__ __device__ __forceinline__
+#else
+#define WGI_MAP static inline
+#endif
+
+/* (B, H, T, D), strides in elements, 0 where it is broadcast. data NULL: absent. */
+typedef struct {
+    char *data;
+    int64_t stride[4];
+    int type; /* wg_dtype */
+} wgi_attention_operand;
+
+typedef struct {
+    int batch, heads, kv_heads, tq, tk, d, dv;
+    int window; /* 0: none, or so wide that it hides nothing */
+    bool causal, accumulate;
+    double scale, dropout;
+    uint64_t random[2];
+    wgi_attention_operand q, k, v, mask, y, lse, dy, dq, dk, dv_out;
+    /* backward: (B, H, rows) float or double: delta = rowsum(dy * y), and lse, +inf for rows that saw nothing and
+     * behind tq; by the tensor-core kernels in units of log 2 */
+    void *row_delta, *row_lse;
+    int rows; /* tq, rounded up to WGI_ATTENTION_ROWS */
+} wgi_attention_pass;
+
+enum { WGI_ATTENTION_ROWS = 128 };
+
+/* Query i sees keys [first, end): causality and the window count from the last key. first may be negative. */
+WGI_MAP int wgi_first_key(const wgi_attention_pass *p, int i)
+{
+    return p->window ? i + p->tk - p->tq - p->window + 1 : 0;
+}
+
+WGI_MAP int wgi_end_key(const wgi_attention_pass *p, int i)
+{
+    const int end = i + p->tk - p->tq + 1;
+    return p->causal && end < p->tk ? end : p->tk;
+}
+
+/* Tiles [first, end) of `tile` keys that any of the queries [i0, i1) sees; i0 < i1. */
+WGI_MAP void wgi_key_tiles(const wgi_attention_pass *p, int i0, int i1, int tile, int *first,
+                           int *end)
+{
+    const int low = wgi_first_key(p, i0), high = wgi_end_key(p, (i1 < p->tq ? i1 : p->tq) - 1);
+    *first = low > 0 ? low / tile : 0;
+    *end = high > (low > 0 ? low : 0) ? (high + tile - 1) / tile : *first;
+}
+
+/* Tiles [first, end) of `tile` queries that see any of the keys [j0, j1); j0 < j1. */
+WGI_MAP void wgi_query_tiles(const wgi_attention_pass *p, int j0, int j1, int tile, int *first,
+                             int *end)
+{
+    const int shift = p->tk - p->tq, last = (j1 < p->tk ? j1 : p->tk) - 1;
+    const int low = p->causal && j0 - shift > 0 ? j0 - shift : 0;
+    const int high =
+        p->window && last - shift + p->window < p->tq ? last - shift + p->window : p->tq;
+    *first = low / tile;
+    *end = high > low ? (high + tile - 1) / tile : *first;
+}
+
+/* Some query of [i0, i1) does not see some key of [j0, j1). */
+WGI_MAP bool wgi_tile_is_cut(const wgi_attention_pass *p, int i0, int i1, int j0, int j1)
+{
+    return j1 > wgi_end_key(p, i0) || j0 < wgi_first_key(p, i1 - 1);
+}
+
+/* A block's work. The blocks with most keys come first: a causal row grows with its number. */
+typedef struct {
+    int b, h, first; /* first row of its tile; h: query head, or key-value head */
+} wgi_attention_place;
+
+WGI_MAP wgi_attention_place wgi_place_of_queries(const wgi_attention_pass *p, int64_t block,
+                                                 int tile)
+{
+    const int heads = p->batch * p->heads, tiles = (p->tq + tile - 1) / tile;
+    const int head = (int)(block % heads);
+    const wgi_attention_place at = { head / p->heads, head % p->heads,
+                                     (tiles - 1 - (int)(block / heads)) * tile };
+    return at;
+}
+
+/* Early keys are seen by most queries. */
+WGI_MAP wgi_attention_place wgi_place_of_keys(const wgi_attention_pass *p, int64_t block, int tile)
+{
+    const int heads = p->batch * p->kv_heads, head = (int)(block % heads);
+    const wgi_attention_place at = { head / p->kv_heads, head % p->kv_heads,
+                                     (int)(block / heads) * tile };
+    return at;
+}
+
+/* The row of row_delta and row_lse that holds query 0 of a head. */
+WGI_MAP int64_t wgi_head_rows(const wgi_attention_pass *p, int b, int h)
+{
+    return ((int64_t)b * p->heads + h) * p->rows;
+}
+
+/* Element offset of row i of head h. */
+WGI_MAP int64_t wgi_row_offset(const wgi_attention_operand *o, int b, int h, int i)
+{
+    return b * o->stride[0] + h * o->stride[1] + i * o->stride[2];
+}
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+/* By tensor cores, for bf16 and f16: all operands but lse and mask have that type, columns next to each other, rows at
+ * multiples of 16 bytes, d and dv multiples of 8. */
+void wgi_launch_attention_bf16(const wgi_attention_pass *p, int head, void *stream);
+void wgi_launch_attention_f16(const wgi_attention_pass *p, int head, void *stream);
+/* dq, dk, dv; after the rows. */
+void wgi_launch_attention_backward_bf16(const wgi_attention_pass *p, int head, void *stream);
+void wgi_launch_attention_backward_f16(const wgi_attention_pass *p, int head, void *stream);
+/* Any floating dtypes, strides and sizes, computed in f64 or else in f32. */
+void wgi_launch_attention_plain(const wgi_attention_pass *p, bool f64, void *stream);
+void wgi_launch_attention_backward_plain(const wgi_attention_pass *p, bool f64, void *stream);
+/* Fills row_delta and row_lse in f64 or f32, or in f32 from y and dy as the tensor-core kernels want them; lse_unit: what
+ * lse is multiplied by. */
+typedef enum {
+    WGI_ATTENTION_ROWS_F64,
+    WGI_ATTENTION_ROWS_F32,
+    WGI_ATTENTION_ROWS_CHUNKS
+} wgi_attention_rows_kind;
+void wgi_launch_attention_rows(const wgi_attention_pass *p, wgi_attention_rows_kind kind,
+                               double lse_unit, void *stream);
+#ifdef __cplusplus
+}
+#endif
+#endif

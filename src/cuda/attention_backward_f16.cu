@@ -1,0 +1,10 @@
+#include "cuda/attention_launch.cuh"
+
+extern "C" void wgi_launch_attention_backward_f16(const wgi_attention_pass *p, int head,
+                                                  void *stream)
+{
+    if (p->mask.data || p->dropout > 0)
+        wgi::launch_backward<wgi::f16, true>(*p, head, stream);
+    else
+        wgi::launch_backward<wgi::f16, false>(*p, head, stream);
+}

@@ -1,0 +1,128 @@
+/* The machine of attention_tile.h that is a GPU of compute capability 8.0 or newer, and its two element types. */
+#ifndef WGI_CUDA_ATTENTION_GPU_CUH
+#define WGI_CUDA_ATTENTION_GPU_CUH
+#include <cuda_runtime.h>
+
+namespace wgi
+{
+
+extern __shared__ __align__(128) unsigned char attention_memory[];
+
+struct gpu {
+    static __device__ __forceinline__ int thread() { return int(threadIdx.x); }
+    static __device__ __forceinline__ int64_t block() { return blockIdx.x; }
+    static __device__ __forceinline__ int memory()
+    {
+        return int(__cvta_generic_to_shared(attention_memory));
+    }
+    static __device__ __forceinline__ void copy16(int to, const void *from, bool there)
+    {
+        asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;" ::"r"(to),
+                     "l"(__cvta_generic_to_global(from)), "r"(there ? 16 : 0)
+                     : "memory");
+    }
+    static __device__ __forceinline__ void commit()
+    {
+        asm volatile("cp.async.commit_group;" ::: "memory");
+    }
+    template <int N> static __device__ __forceinline__ void wait()
+    {
+        asm volatile("cp.async.wait_group %0;" ::"n"(N) : "memory");
+    }
+    static __device__ __forceinline__ void sync() { __syncthreads(); }
+    static __device__ __forceinline__ void ldmatrix(uint32_t (&r)[4], int at)
+    {
+        asm volatile("ldmatrix.sync.aligned.m8n8.x4.shared.b16 {%0, %1, %2, %3}, [%4];"
+                     : "=r"(r[0]), "=r"(r[1]), "=r"(r[2]), "=r"(r[3])
+                     : "r"(at)
+                     : "memory");
+    }
+    static __device__ __forceinline__ void ldmatrix_trans(uint32_t (&r)[4], int at)
+    {
+        asm volatile("ldmatrix.sync.aligned.m8n8.x4.trans.shared.b16 {%0, %1, %2, %3}, [%4];"
+                     : "=r"(r[0]), "=r"(r[1]), "=r"(r[2]), "=r"(r[3])
+                     : "r"(at)
+                     : "memory");
+    }
+    template <class T> static __device__ __forceinline__ T shuffle_xor(T v, int n)
+    {
+        return __shfl_xor_sync(0xffffffffu, v, n);
+    }
+    template <class T> static __device__ __forceinline__ T load16(const T *from)
+    {
+        T v;
+        const uint4 u = *reinterpret_cast<const uint4 *>(from);
+        memcpy(&v, &u, 16);
+        return v;
+    }
+    /* 2 to the x; 0 for -inf. */
+    static __device__ __forceinline__ float exp2(float x)
+    {
+        float y;
+        asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(y) : "f"(x));
+        return y;
+    }
+    static __device__ __forceinline__ float log2(float x) { return ::log2f(x); }
+    static __device__ __forceinline__ float exp(float x) { return ::expf(x); }
+    static __device__ __forceinline__ double exp(double x) { return ::exp(x); }
+    static __device__ __forceinline__ float log(float x) { return ::logf(x); }
+    static __device__ __forceinline__ double log(double x) { return ::log(x); }
+    template <class T> static __device__ __forceinline__ T get(int at)
+    {
+        return *static_cast<const T *>(__cvta_shared_to_generic(size_t(at)));
+    }
+    template <class T> static __device__ __forceinline__ void put(int at, T v)
+    {
+        *static_cast<T *>(__cvta_shared_to_generic(size_t(at))) = v;
+    }
+};
+
+#define WGI_MMA(TYPE)                                                                              \
+    asm volatile("mma.sync.aligned.m16n8k16.row.col.f32." TYPE "." TYPE                            \
+                 ".f32 {%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, {%0, %1, %2, %3};"            \
+                 : "+f"(c[0]), "+f"(c[1]), "+f"(c[2]), "+f"(c[3])                                  \
+                 : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1))
+
+struct bf16 {
+    static __device__ __forceinline__ uint32_t pack(float low, float high)
+    {
+        uint32_t u;
+        asm("cvt.rn.bf16x2.f32 %0, %1, %2;" : "=r"(u) : "f"(high), "f"(low));
+        return u;
+    }
+    static __device__ __forceinline__ float low(uint32_t u) { return wgi_bf16_to_f32(uint16_t(u)); }
+    static __device__ __forceinline__ float high(uint32_t u)
+    {
+        return wgi_bf16_to_f32(uint16_t(u >> 16));
+    }
+    template <class M>
+    static __device__ __forceinline__ void mma(float (&c)[4], const uint32_t (&a)[4], uint32_t b0,
+                                               uint32_t b1)
+    {
+        WGI_MMA("bf16");
+    }
+};
+
+struct f16 {
+    static __device__ __forceinline__ uint32_t pack(float low, float high)
+    {
+        uint32_t u;
+        asm("cvt.rn.f16x2.f32 %0, %1, %2;" : "=r"(u) : "f"(high), "f"(low));
+        return u;
+    }
+    static __device__ __forceinline__ float low(uint32_t u) { return wgi_f16_to_f32(uint16_t(u)); }
+    static __device__ __forceinline__ float high(uint32_t u)
+    {
+        return wgi_f16_to_f32(uint16_t(u >> 16));
+    }
+    template <class M>
+    static __device__ __forceinline__ void mma(float (&c)[4], const uint32_t (&a)[4], uint32_t b0,
+                                               uint32_t b1)
+    {
+        WGI_MMA("f16");
+    }
+};
+#undef WGI_MMA
+
+} // namespace wgi
+#endif

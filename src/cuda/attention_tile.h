@@ -1,0 +1,249 @@
+/* Attention by tensor cores: tiles in shared memory and their two products, in terms of a machine M, which is the GPU
+ * (attention_gpu.cuh) or an emulation of a block of it on the CPU (tests/emulated_block.h).
+ *
+ * M has, all static: thread(), block(); memory(): the first byte of shared memory, a multiple of 128; copy16(to, from,
+ * there): 16 bytes to shared memory at byte `to`, asynchronously, or zeros; commit(), wait<N>(): for all but the last N committed groups; sync(): of the block; ldmatrix(r, at),
+ * ldmatrix_trans(r, at): four 8 x 8 matrices of 16-bit elements whose rows begin at the lanes' `at`; shuffle_xor(v, n);
+ * exp2(x), log2(x), exp(x), log(x); load16(p): 16 bytes of global memory; get<T>(at), put(at, v): shared memory.
+ * E, an element type: pack(low, high), low(u), high(u), mma<M>(c, a, b0, b1): c (16, 8) += a (16, 16) b (16, 8).
+ *   source: Dao, arXiv:2307.08691; PTX ISA, sections on mma.m16n8k16 and ldmatrix, for who holds what. */
+#ifndef WGI_CUDA_ATTENTION_TILE_H
+#define WGI_CUDA_ATTENTION_TILE_H
+#include "cuda/attention_element.h"
+
+namespace wgi
+{
+
+/* Byte at which the 16-byte chunk of a tile's row lies: rows of HD elements, their chunks exchanged so that eight rows'
+ * chunks of one column lie in different banks. */
+template <int HD> WGI_TILE constexpr int swizzled(int row, int chunk)
+{
+    return (row * (HD / 8) + (HD % 64 == 0 ? chunk ^ (row & 7) : chunk ^ (row >> 1 & 3))) * 16;
+}
+
+/* From the place of chunk 0 or 1 of a row to that of the chunk 2 * pair further: an exclusive or within 128 bytes (64),
+ * to which tiles are aligned, and a constant, so that a lane needs one address and not one a pair. Rows 8 further are
+ * HD * 16 bytes further. */
+template <int HD> WGI_TILE constexpr int pair_at(int at, int pair)
+{
+    constexpr int group = HD % 64 == 0 ? 4 : 2;
+    return (at ^ pair % group * 32) + pair / group * group * 32;
+}
+
+template <int HD> WGI_MAP constexpr int tile_bytes(int rows)
+{
+    return rows * HD * 2;
+}
+
+/* An accumulator's element c of (16, 8): row lane / 4, or 8 below; columns 2 (lane % 4) and the next. */
+WGI_TILE int fragment_row(int lane, int c)
+{
+    return lane / 4 + (c >> 1) * 8;
+}
+
+WGI_TILE int fragment_column(int lane, int c)
+{
+    return lane % 4 * 2 + (c & 1);
+}
+
+/* Rows [0, ROWS) from `from` on into the tile at `to`; zeros behind `rows` and `columns`. A thread keeps its column. */
+template <class M, int HD, int ROWS, int THREADS>
+WGI_TILE void load_tile(int to, const uint16_t *from, int64_t stride, int rows, int columns)
+{
+    constexpr int chunks = HD / 8,
+                  step = THREADS / chunks < 8 ? THREADS / chunks : THREADS / chunks / 8 * 8;
+    static_assert(ROWS % step == 0 || ROWS < step, "whole steps");
+    const int chunk = M::thread() % chunks;
+    if (M::thread() >= step * chunks) return;
+#pragma unroll 1 /* unrolled, a row's address each would stay in registers through the walk */
+    for (int n = 0; n < ROWS; n += step) {
+        const int row = M::thread() / chunks + n;
+        if (ROWS < step && row >= ROWS) return;
+        const bool there = row < rows && chunk * 8 < columns;
+        M::copy16(to + swizzled<HD>(row, chunk), there ? from + row * stride + chunk * 8 : from,
+                  there);
+    }
+}
+
+/* The rows of an operand from row i of head h on. */
+WGI_TILE const uint16_t *rows_at(const wgi_attention_operand &o, int b, int h, int i)
+{
+    return reinterpret_cast<const uint16_t *>(o.data) + wgi_row_offset(&o, b, h, i);
+}
+
+/* c (MT * 16, NT * 8) += A B^T: A rows [row, ...) of the tile at a, B the tile at b (NT * 8 rows). */
+template <class M, class E, int HD, int MT, int NT>
+WGI_TILE void product_of_rows(float (&c)[MT][NT][4], int a, int row, int b)
+{
+    const int lane = M::thread() % 32;
+    const int a_at = a + swizzled<HD>(row + lane % 16, lane / 16),
+              b_at = b + swizzled<HD>(lane % 8 + lane / 16 * 8, lane / 8 % 2);
+#pragma unroll
+    for (int k = 0; k < HD / 16; k++) {
+        uint32_t left[MT][4];
+#pragma unroll
+        for (int m = 0; m < MT; m++) M::ldmatrix(left[m], pair_at<HD>(a_at, k) + m * HD * 32);
+#pragma unroll
+        for (int n = 0; n < NT; n += 2) { /* rows n * 8 .. + 15 of B */
+            uint32_t right[4];
+            M::ldmatrix(right, pair_at<HD>(b_at, k) + n * HD * 16);
+#pragma unroll
+            for (int m = 0; m < MT; m++) {
+                E::template mma<M>(c[m][n], left[m], right[0], right[1]);
+                E::template mma<M>(c[m][n + 1], left[m], right[2], right[3]);
+            }
+        }
+    }
+}
+
+/* c (MT * 16, NT * 8) += A B: A in fragments, B columns [column, ...) of the tile at b (KT * 16 rows); column a
+ * multiple of 64. */
+template <class M, class E, int HD, int MT, int KT, int NT>
+WGI_TILE void product_of_columns(float (&c)[MT][NT][4], const uint32_t (&left)[MT][KT][4], int b,
+                                 int column)
+{
+    const int lane = M::thread() % 32;
+    const int b_at = b + column * 2 + swizzled<HD>(lane % 16, lane / 16);
+#pragma unroll
+    for (int k = 0; k < KT; k++) {
+#pragma unroll
+        for (int n = 0; n < NT; n += 2) {
+            uint32_t right[4];
+            M::ldmatrix_trans(right, pair_at<HD>(b_at, n / 2) + k * HD * 32);
+#pragma unroll
+            for (int m = 0; m < MT; m++) {
+                E::template mma<M>(c[m][n], left[m][k], right[0], right[1]);
+                E::template mma<M>(c[m][n + 1], left[m][k], right[2], right[3]);
+            }
+        }
+    }
+}
+
+/* Accumulators (MT * 16, NT * 8), rounded, as the left operand of a product. */
+template <class E, int MT, int NT>
+WGI_TILE void pack_left(uint32_t (&to)[MT][NT / 2][4], const float (&c)[MT][NT][4])
+{
+#pragma unroll
+    for (int m = 0; m < MT; m++)
+#pragma unroll
+        for (int n = 0; n < NT; n++) {
+            to[m][n / 2][n % 2 * 2] = E::pack(c[m][n][0], c[m][n][1]);
+            to[m][n / 2][n % 2 * 2 + 1] = E::pack(c[m][n][2], c[m][n][3]);
+        }
+}
+
+template <int MT, int NT> WGI_TILE void clear(float (&c)[MT][NT][4])
+{
+#pragma unroll
+    for (int m = 0; m < MT; m++)
+#pragma unroll
+        for (int n = 0; n < NT; n++)
+#pragma unroll
+            for (int e = 0; e < 4; e++) c[m][n][e] = 0;
+}
+
+template <int MT> WGI_TILE void fill(float (&factor)[MT][2], float v)
+{
+#pragma unroll
+    for (int m = 0; m < MT; m++) factor[m][0] = factor[m][1] = v;
+}
+
+/* Accumulators times factor to rows [i, rows) of an operand, columns [column, ...) of `columns`. */
+template <class M, class E, int MT, int NT>
+WGI_TILE void store_rows(const wgi_attention_operand &o, int b, int h, int i, int rows, int column,
+                         int columns, const float (&c)[MT][NT][4], const float (&factor)[MT][2],
+                         bool add)
+{
+    const int lane = M::thread() % 32;
+#pragma unroll
+    for (int m = 0; m < MT; m++)
+#pragma unroll
+        for (int half = 0; half < 2; half++) {
+            const int row = i + m * 16 + fragment_row(lane, half * 2);
+            if (row >= rows) continue;
+            uint32_t *to = reinterpret_cast<uint32_t *>(o.data) + wgi_row_offset(&o, b, h, row) / 2;
+#pragma unroll
+            for (int n = 0; n < NT; n++) {
+                const int at = column + n * 8 + fragment_column(lane, 0);
+                if (at >= columns) continue;
+                float low = c[m][n][half * 2] * factor[m][half],
+                      high = c[m][n][half * 2 + 1] * factor[m][half];
+                if (add) {
+                    low += E::low(to[at / 2]);
+                    high += E::high(to[at / 2]);
+                }
+                to[at / 2] = E::pack(low, high);
+            }
+        }
+}
+
+/* ---- scores ------------------------------------------------------------------------------------ */
+
+/* The tile of scores that a warp has: head (b, h), its first query and key. */
+struct score_tile {
+    int b, h, i, j;
+};
+
+/* Scores (queries by keys) into units of log 2, with the mask; -inf where they are not seen. */
+template <class M, bool EXTRA, int MT, int NT>
+WGI_TILE void scale_scores(const wgi_attention_pass &p, const score_tile &t, float (&s)[MT][NT][4])
+{
+    const int lane = M::thread() % 32;
+    const float scale = float(p.scale) * log2_e;
+    const bool cut = wgi_tile_is_cut(&p, t.i, t.i + MT * 16, t.j, t.j + NT * 8);
+#pragma unroll
+    for (int m = 0; m < MT; m++)
+#pragma unroll
+        for (int n = 0; n < NT; n++)
+#pragma unroll
+            for (int c = 0; c < 4; c++) s[m][n][c] *= scale;
+    if (!cut && !(EXTRA && p.mask.data)) return;
+#pragma unroll
+    for (int m = 0; m < MT; m++)
+#pragma unroll
+        for (int c = 0; c < 4; c++) {
+            const int i = t.i + m * 16 + fragment_row(lane, c);
+            const int low = wgi_first_key(&p, i), high = wgi_end_key(&p, i);
+#pragma unroll
+            for (int n = 0; n < NT; n++) {
+                const int j = t.j + n * 8 + fragment_column(lane, c);
+                if (EXTRA && p.mask.data && i < p.tq && j < p.tk)
+                    s[m][n][c] += mask_value<float>(p, t.b, t.h, i, j) * log2_e;
+                if (j < low || j >= high) s[m][n][c] = -INFINITY;
+            }
+        }
+}
+
+/* The same of the transpose: keys by queries. */
+template <class M, bool EXTRA, int MT, int NT>
+WGI_TILE void scale_scores_of_keys(const wgi_attention_pass &p, const score_tile &t,
+                                   float (&s)[MT][NT][4])
+{
+    const int lane = M::thread() % 32;
+    const float scale = float(p.scale) * log2_e;
+    const bool cut = wgi_tile_is_cut(&p, t.i, t.i + NT * 8, t.j, t.j + MT * 16);
+#pragma unroll
+    for (int m = 0; m < MT; m++)
+#pragma unroll
+        for (int n = 0; n < NT; n++)
+#pragma unroll
+            for (int c = 0; c < 4; c++) s[m][n][c] *= scale;
+    if (!cut && !(EXTRA && p.mask.data)) return;
+#pragma unroll
+    for (int n = 0; n < NT; n++)
+#pragma unroll
+        for (int c = 0; c < 4; c++) {
+            const int i = t.i + n * 8 + fragment_column(lane, c);
+            const int low = wgi_first_key(&p, i), high = wgi_end_key(&p, i);
+#pragma unroll
+            for (int m = 0; m < MT; m++) {
+                const int j = t.j + m * 16 + fragment_row(lane, c);
+                if (EXTRA && p.mask.data && i < p.tq && j < p.tk)
+                    s[m][n][c] += mask_value<float>(p, t.b, t.h, i, j) * log2_e;
+                if (j < low || j >= high) s[m][n][c] = -INFINITY;
+            }
+        }
+}
+
+} // namespace wgi
+#endif
