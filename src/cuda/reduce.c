@@ -50,19 +50,25 @@ static wg_status fold_rounds(const wg_run *r, wgi_fold_pass *f, void *acc)
     }
 }
 
-/* acc (kept): as wgi_fold_into. */
-static wg_status fold_into(const wg_run *r, const wg_tensor *x, unsigned mask,
-                           const wgi_fold_spec *spec, void *acc)
+/* acc (kept) of `kind`: as wgi_fold_into. */
+static wg_status fold_as(const wg_run *r, const wg_tensor *x, unsigned mask,
+                         const wgi_fold_spec *spec, wgi_acc kind, void *acc)
 {
     wgi_fold_pass f = { .op = (int)spec->op,
                         .map = (int)spec->map,
-                        .kind = (int)wgi_acc_of(x->dtype),
+                        .kind = (int)kind,
                         .type = x->dtype,
                         .p = spec->p,
                         .x = wgi_data(x),
                         .centre = spec->centre };
     axes_of(x, mask, &f.kept, &f.reduced);
     return f.kept.count > 0 ? fold_rounds(r, &f, acc) : WG_OK;
+}
+
+static wg_status fold_into(const wg_run *r, const wg_tensor *x, unsigned mask,
+                           const wgi_fold_spec *spec, void *acc)
+{
+    return fold_as(r, x, mask, spec, wgi_acc_of(x->dtype), acc);
 }
 
 void wgi_cuda_fold_store(const wg_run *r, const void *acc, wgi_acc kind, bool accumulate)
@@ -86,18 +92,23 @@ static wg_status store(const wg_run *r, const void *acc, wgi_acc kind)
     return WG_OK;
 }
 
-static wg_status fold_op(const wg_run *r, unsigned mask, const wgi_fold_spec *f, double divisor)
+static wg_status fold_op_as(const wg_run *r, unsigned mask, const wgi_fold_spec *f, wgi_acc kind,
+                            double divisor)
 {
     const wg_tensor *x = r->in.t[0], *out = r->out.t[0];
-    const wgi_acc kind = wgi_acc_of(x->dtype);
     if (out->numel == 0) return WG_OK;
     void *acc = wgi_fold_place(r, out, kind);
     if (!acc) return WG_EMEM;
-    wg_status s = fold_into(r, x, mask, f, acc);
+    wg_status s = fold_as(r, x, mask, f, kind, acc);
     if (s != WG_OK) return s;
     if (divisor != 1)
         wgi_launch_finish(WGI_FINISH_DIVIDE, kind, acc, NULL, out->numel, divisor, r->stream);
     return store(r, acc, kind);
+}
+
+static wg_status fold_op(const wg_run *r, unsigned mask, const wgi_fold_spec *f, double divisor)
+{
+    return fold_op_as(r, mask, f, wgi_acc_of(r->in.t[0]->dtype), divisor);
 }
 
 wg_status wgi_cuda_sum(const wg_run *r)
@@ -112,11 +123,12 @@ wg_status wgi_cuda_sum_to(const wg_run *r)
                    &(wgi_fold_spec) { .op = WGI_FOLD_SUM }, 1);
 }
 
+/* Summed in f64: the mean of equal elements is the element, so that gaps to it are zero. */
 wg_status wgi_cuda_mean(const wg_run *r)
 {
     const unsigned mask = mask_of(r);
-    return fold_op(r, mask, &(wgi_fold_spec) { .op = WGI_FOLD_SUM },
-                   (double)wgi_reduced_count(r->in.t[0], mask));
+    return fold_op_as(r, mask, &(wgi_fold_spec) { .op = WGI_FOLD_SUM }, WGI_ACC_F64,
+                      (double)wgi_reduced_count(r->in.t[0], mask));
 }
 
 wg_status wgi_cuda_max(const wg_run *r)
@@ -204,6 +216,22 @@ wg_status wgi_cuda_norm(const wg_run *r)
     return store(r, g.acc, g.kind);
 }
 
+/* mean (n) of the accumulator's type, summed in f64: of equal elements it is the element. */
+static wg_status means(const wg_run *r, const groups *g, const void **mean)
+{
+    static const int64_t one = 1;
+    const wg_tensor *x = r->in.t[0];
+    void *sum = wg_scratch(r, (size_t)g->n * sizeof(double)), *to = groups_scratch(r, g);
+    if (!sum || !to) return WG_EMEM;
+    *mean = to;
+    const wg_status s =
+        fold_as(r, x, g->mask, &(wgi_fold_spec) { .op = WGI_FOLD_SUM }, WGI_ACC_F64, sum);
+    if (s != WG_OK) return s;
+    wgi_launch_finish(WGI_FINISH_DIVIDE, WGI_ACC_F64, sum, NULL, g->n,
+                      (double)wgi_reduced_count(x, g->mask), r->stream);
+    return wgi_cuda_copy_strided(r, to, wgi_acc_dtype(g->kind), &one, sum, WG_F64, &one, 1, &g->n);
+}
+
 /* Two passes: the mean, then the squares around it. */
 static wg_status variance(const wg_run *r, bool deviation)
 {
@@ -213,14 +241,9 @@ static wg_status variance(const wg_run *r, bool deviation)
     wg_status s = groups_start(r, &g);
     if (s != WG_OK || g.n == 0) return s;
     const int64_t count = wgi_reduced_count(x, g.mask);
-    void *mean = groups_scratch(r, &g);
-    if (!mean) return WG_EMEM;
-    s = fold_into(r, x, g.mask, &(wgi_fold_spec) { .op = WGI_FOLD_SUM }, mean);
-    if (s != WG_OK) return s;
-    finish(r, &g, WGI_FINISH_DIVIDE_F64, mean, NULL, (double)count);
-    s = fold_into(r, x, g.mask,
-                  &(wgi_fold_spec) { .op = WGI_FOLD_SUM, .map = WGI_MAP_SQUARE, .centre = mean },
-                  g.acc);
+    wgi_fold_spec squares = { .op = WGI_FOLD_SUM, .map = WGI_MAP_SQUARE };
+    s = means(r, &g, &squares.centre);
+    if (s == WG_OK) s = fold_into(r, x, g.mask, &squares, g.acc);
     if (s != WG_OK) return s;
     finish(r, &g, WGI_FINISH_DIVIDE_F64, g.acc, NULL,
            count > a->correction ? (double)count - (double)a->correction : 0.0);

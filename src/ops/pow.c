@@ -18,10 +18,18 @@ static wg_status reference(const wg_run *r)
     return wgi_reference2(r, formula);
 }
 
+/* A power that is a scalar stays one, on whatever device x lies: a result of scalars alone would be a tensor of the CPU. */
+static wg_tensor *slope_of_scalar(wg_tensor *x, double p)
+{
+    return p == 0 ? wg_zeros_like(x) : wg_mul(wg_pow(x, wg_scalar(p - 1)), wg_scalar(p));
+}
+
 static void grad(wg_vjp *g)
 {
     wg_tensor *dz = g->dy.t[0], *x = g->x.t[0], *y = g->x.t[1];
-    if (g->wants[0]) {
+    if (g->wants[0] && !wgi_bad(y) && (y->flags & WGI_WEAK)) {
+        g->dx.t[0] = wg_mul(dz, slope_of_scalar(x, wg_item(y)));
+    } else if (g->wants[0]) {
         wg_tensor *slope = wg_mul(y, wg_pow(x, wg_sub(y, wg_scalar(1))));
         g->dx.t[0] = wg_mul(dz, wg_where(wg_eq(y, wg_scalar(0)), wg_scalar(0), slope));
     }
