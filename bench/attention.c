@@ -1,5 +1,6 @@
-/* Attention's rate, causal, 12 or 6 heads of 64 or 128 and about 32,768 tokens a call: TFLOP/s of the pairs that take part,
- * two products of them forward and five backward, for lengths from 512 on.
+/* Attention's rate, causal, 12 or 6 heads of 64 or 128 and about 32,768 tokens a call: TFLOP/s of
+ * the pairs that take part, two products of them forward and five backward, for lengths from 512
+ * on.
  *   attention [--device cuda] [--dtype bf16] [--longest 16384] [--repeats 20] [--tokens 32768] */
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,4 +1,5 @@
-/* The machine of attention_tile.h that is a GPU of compute capability 8.0 or newer, and its two element types. */
+/* The machine of attention_tile.h that is a GPU of compute capability 8.0 or newer, and its two
+ * element types. */
 #ifndef WGI_CUDA_ATTENTION_GPU_CUH
 #define WGI_CUDA_ATTENTION_GPU_CUH
 #include <cuda_runtime.h>

@@ -1,5 +1,5 @@
-/* In place of src/cuda/attention_gpu.cuh: the machine of attention's kernels on emulated threads. Copies to shared memory are
- * done at once; tests/test_attention_tile.cpp looks after their order. */
+/* In place of src/cuda/attention_gpu.cuh: the machine of attention's kernels on emulated threads.
+ * Copies to shared memory are done at once; tests/test_attention_tile.cpp looks after order. */
 #ifndef WENGERT_TESTS_EMULATION_ATTENTION_GPU_CUH
 #define WENGERT_TESTS_EMULATION_ATTENTION_GPU_CUH
 #include "cuda/attention_element.h"
