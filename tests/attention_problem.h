@@ -1,5 +1,6 @@
-/* A problem of attention on the CPU with its solution by the formula in f64, for kernels that run on an emulated block.
- * Memory behind what an operand has is not theirs: the vectors are as long as their elements reach. */
+/* A problem of attention on the CPU with its solution by the formula in f64, for kernels that run
+ * on an emulated block. Memory behind what an operand has is not theirs: the vectors are as long
+ * as their elements reach. */
 #ifndef WENGERT_TESTS_ATTENTION_PROBLEM_H
 #define WENGERT_TESTS_ATTENTION_PROBLEM_H
 
@@ -93,7 +94,8 @@ struct problem {
                 }
     }
 
-    /* What row_delta and row_lse should become, with memory for them; poison in what backward writes. */
+    /* What row_delta and row_lse should become, with memory for them; poison in what backward
+     * writes. */
     void prepare_backward(double unit, bool accumulate)
     {
         const size_t n = size_t(p.batch) * size_t(p.heads) * size_t(p.rows);

@@ -1,7 +1,8 @@
-/* A block of a GPU on the CPU, as the machine of src/cuda/attention_tile.h: every thread is a fiber; the warp's
- * instructions are done when all 32 lanes have come to them. It finds wrong addresses, layouts and synchronisation:
- * copies to shared memory arrive when they are waited for and not before, memory that was not written holds NaN, and two
- * threads that touch a word between two barriers, one of them writing, are a race. */
+/* A block of a GPU on the CPU, as the machine of src/cuda/attention_tile.h: every thread is a
+ * fiber; the warp's instructions are done when all 32 lanes have come to them. It finds wrong
+ * addresses, layouts and synchronisation: copies to shared memory arrive when they are waited for
+ * and not before, memory that was not written holds NaN, and two threads that touch a word between
+ * two barriers, one of them writing, are a race. */
 #ifndef WENGERT_TESTS_EMULATED_BLOCK_H
 #define WENGERT_TESTS_EMULATED_BLOCK_H
 #include <setjmp.h>
@@ -106,7 +107,7 @@ struct emulated {
         memcpy(self().shared.get() + at, &v, sizeof v);
     }
 
-    /* c (16, 8) += a (16, 16) b (16, 8), who holds what as the PTX ISA has it; value: of 16 bits. */
+    /* c (16, 8) += a (16, 16) b (16, 8), who holds what as the PTX ISA has it. */
     typedef float (*value)(uint16_t);
     static void mma(float (&c)[4], const uint32_t (&a)[4], uint32_t b0, uint32_t b1, value of)
     {
@@ -144,7 +145,8 @@ struct emulated {
     }
 
     /* ---- running ---- */
-    /* body: for each of `blocks` blocks of `threads` threads with `bytes` of shared memory. What went wrong, or "". */
+    /* body: for each of `blocks` blocks of `threads` threads with `bytes` of shared memory. What
+     * went wrong, or "". */
     static std::string run(int64_t blocks, int threads, int bytes,
                            const std::function<void()> &body)
     {
@@ -160,7 +162,8 @@ struct emulated {
         }
         return e.wrong;
     }
-    /* Rows of a matrix that ldmatrix read from one bank beside another of its eight, in the last run. */
+    /* Rows of a matrix that ldmatrix read from one bank beside another of its eight, in the last
+     * run. */
     static int64_t bank_conflicts() { return self().conflicts; }
 
   private:
@@ -236,7 +239,7 @@ struct emulated {
                        read = w.read_epoch == epoch && w.reader != running;
             if (wrote || (writes && read))
                 found("race at byte " + std::to_string(n * 4) + " with thread " +
-                     std::to_string(wrote ? w.writer : w.reader));
+                      std::to_string(wrote ? w.writer : w.reader));
             if (writes) {
                 w.write_epoch = epoch;
                 w.writer = running;
@@ -259,7 +262,8 @@ struct emulated {
             what == LDMATRIX ? [](void *const *lane) { load(lane, false); }
                              : [](void *const *lane) { load(lane, true); });
     }
-    /* Matrix q's row i begins where lane 8 q + i says; a lane gets two neighbours of a row, or of a column. */
+    /* Matrix q's row i begins where lane 8 q + i says; a lane gets two neighbours of a row, or of
+     * a column. */
     static void load(void *const *lane, bool transposed)
     {
         struct slot {

@@ -166,10 +166,10 @@ static void check_head_on(wg_device device, int64_t d, int64_t dv)
         { 1, 70 }, { 64, 64 }, { 33, 90 }, { 130, 130 }, { 140, 50 }
     };
     for (size_t l = 0; l < sizeof lengths / sizeof *lengths; l++)
-        for (int m = 0; m < 6; m++) {
+        for (int m = (int)l % 2; m < 6; m += 2) { /* the references are slow */
             const shape s = { .batch = 2,
                               .heads = 4,
-                              .kv_heads = m % 2 ? 4 : 2,
+                              .kv_heads = m / 2 % 2 ? 4 : 2,
                               .tq = lengths[l][0],
                               .tk = lengths[l][1],
                               .d = d,
@@ -178,7 +178,7 @@ static void check_head_on(wg_device device, int64_t d, int64_t dv)
                               .window = m == 1 ? 20 : 0,
                               .mask = m > 2 ? m - 3 : 0,
                               .dropout = m == 3 || m == 5 ? 0.3 : 0,
-                              .by_time = m % 2 == 0 };
+                              .by_time = m % 3 == 0 };
             check_on(device, &s, WG_BF16, 0x1p-6);
             check_on(device, &s, WG_F16, 0x1p-9);
             check_on(device, &s, WG_F32, 1e-5);

@@ -1,5 +1,5 @@
-/* The tensor-core kernels of attention, the very same templates, on an emulated block: index maps against plain loops, and
- * whole problems against the formula in f64. */
+/* The tensor-core kernels of attention, the very same templates, on an emulated block: index maps
+ * against plain loops, and whole problems against the formula in f64. */
 #include <check.h>
 
 #include <algorithm>
@@ -212,8 +212,8 @@ template <class E, int HD, bool EXTRA> void run_backward(problem &x)
                                  [&] { wgi::attention_of_keys<emulated, E, K, EXTRA>(x.p); }));
 }
 
-/* Rounded operands, exact products, probabilities rounded to 16 bits: each output's error is within some units of the
- * type at the size of the largest value. */
+/* Rounded operands, exact products, probabilities rounded to 16 bits: each output's error is
+ * within some units of the type at the size of the largest value. */
 template <class E, int HD> void check_kernels(const settings &s)
 {
     problem x(s.b, s.h, s.kv, s.tq, s.tk, s.d, s.dv, E::type, s.by_time);

@@ -1,5 +1,5 @@
-/* Attention: which kernels a call gets, and what they get. The tensor-core kernels are for bf16 and f16 whose rows are
- * whole 16-byte chunks; everything else goes to the plain ones. */
+/* Attention: which kernels a call gets, and what they get. The tensor-core kernels are for bf16
+ * and f16 whose rows are whole 16-byte chunks; everything else goes to the plain ones. */
 #include "cuda/attention.h"
 
 #include "cuda/sdpa.h"
@@ -58,8 +58,8 @@ static wg_status pass_of(const wgi_attention *a, wgi_attention_pass *p)
     return WG_OK;
 }
 
-/* Rows of whole 16-byte chunks of `type`, at multiples of 16 bytes. An axis of one element has no stride to look at, so
- * its stride counts too; absent operands are in order. */
+/* Rows of whole 16-byte chunks of `type`, at multiples of 16 bytes. An axis of one element has no
+ * stride to look at, so its stride counts too; absent operands are in order. */
 static bool in_chunks(const wgi_attention_operand *o, int type)
 {
     if (!o->data) return true;

@@ -1,5 +1,5 @@
-/* Attention as its kernels get it, and which keys meet which queries. Plain, for C and CUDA; the CPU's header of that
- * name has a wgi_operand of its own, so cuda/pass.h is not used here. */
+/* Attention as its kernels get it, and which keys meet which queries. Plain, for C and CUDA; the
+ * CPU's header of that name has a wgi_operand of its own, so cuda/pass.h is not used here. */
 #ifndef WGI_CUDA_ATTENTION_H
 #define WGI_CUDA_ATTENTION_H
 #include <stdbool.h>
@@ -25,15 +25,16 @@ typedef struct {
     double scale, dropout;
     uint64_t random[2];
     wgi_attention_operand q, k, v, mask, y, lse, dy, dq, dk, dv_out;
-    /* backward: (B, H, rows) float or double: delta = rowsum(dy * y), and lse, +inf for rows that saw nothing and
-     * behind tq; by the tensor-core kernels in units of log 2 */
+    /* backward: (B, H, rows) float or double: delta = rowsum(dy * y), and lse, +inf for rows that
+     * saw nothing and behind tq; by the tensor-core kernels in units of log 2 */
     void *row_delta, *row_lse;
     int rows; /* tq, rounded up to WGI_ATTENTION_ROWS */
 } wgi_attention_pass;
 
 enum { WGI_ATTENTION_ROWS = 128 };
 
-/* Query i sees keys [first, end): causality and the window count from the last key. first may be negative. */
+/* Query i sees keys [first, end): causality and the window count from the last key. first may be
+ * negative. */
 WGI_MAP int wgi_first_key(const wgi_attention_pass *p, int i)
 {
     return p->window ? i + p->tk - p->tq - p->window + 1 : 0;
@@ -111,8 +112,8 @@ WGI_MAP int64_t wgi_row_offset(const wgi_attention_operand *o, int b, int h, int
 #ifdef __cplusplus
 extern "C" {
 #endif
-/* By tensor cores, for bf16 and f16: all operands but lse and mask have that type, columns next to each other, rows at
- * multiples of 16 bytes, d and dv multiples of 8. */
+/* By tensor cores, for bf16 and f16: all operands but lse and mask have that type, columns next to
+ * each other, rows at multiples of 16 bytes, d and dv multiples of 8. */
 void wgi_launch_attention_bf16(const wgi_attention_pass *p, int head, void *stream);
 void wgi_launch_attention_f16(const wgi_attention_pass *p, int head, void *stream);
 /* dq, dk, dv; after the rows. */
@@ -121,8 +122,8 @@ void wgi_launch_attention_backward_f16(const wgi_attention_pass *p, int head, vo
 /* Any floating dtypes, strides and sizes, computed in f64 or else in f32. */
 void wgi_launch_attention_plain(const wgi_attention_pass *p, bool f64, void *stream);
 void wgi_launch_attention_backward_plain(const wgi_attention_pass *p, bool f64, void *stream);
-/* Fills row_delta and row_lse in f64 or f32, or in f32 from y and dy as the tensor-core kernels want them; lse_unit: what
- * lse is multiplied by. */
+/* Fills row_delta and row_lse in f64 or f32, or in f32 from y and dy as the tensor-core kernels
+ * want them; lse_unit: what lse is multiplied by. */
 typedef enum {
     WGI_ATTENTION_ROWS_F64,
     WGI_ATTENTION_ROWS_F32,

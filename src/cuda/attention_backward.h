@@ -1,6 +1,6 @@
-/* Attention's gradient by tensor cores, in two passes that each own what they sum, so that the order is fixed: dq by
- * tiles of queries, dk and dv by tiles of keys. P = exp(score - lse) is computed again in each (Dao, arXiv:2307.08691,
- * algorithm 2):
+/* Attention's gradient by tensor cores, in two passes that each own what they sum, so that the
+ * order is fixed: dq by tiles of queries, dk and dv by tiles of keys. P = exp(score - lse) is
+ * computed again in each (Dao, arXiv:2307.08691, algorithm 2):
  *   dV = (M P)^T dY,  dS = P (M (dY V^T) - delta),  dQ = scale dS K,  dK = scale dS^T Q.
  * row_lse is in units of log 2 here. */
 #ifndef WGI_CUDA_ATTENTION_BACKWARD_H
@@ -15,7 +15,8 @@ WGI_TILE const float *row_terms(const void *terms, const wgi_attention_pass &p, 
     return static_cast<const float *>(terms) + wgi_head_rows(&p, b, h) + i;
 }
 
-/* ---- dq: a block has a tile of queries and walks over keys -------------------------------------- */
+/* ---- dq: a block has a tile of queries and walks over keys
+ * -------------------------------------- */
 
 template <int HD, bool EXTRA> struct query_shape {
     static constexpr int head = HD, warps = 4, mt = HD > 128 || EXTRA ? 1 : 2,
@@ -107,7 +108,8 @@ WGI_TILE void attention_of_queries(const wgi_attention_pass &p)
                                  p.accumulate);
 }
 
-/* ---- dk, dv: a block has a tile of keys and walks over the queries of all heads that share it ------ */
+/* ---- dk, dv: a block has a tile of keys and walks over the queries of all heads that share it
+ * ------ */
 
 /* PARTS warps have the same keys, and each a part of the columns of dk and dv. */
 template <int HD, bool EXTRA> struct key_shape {
@@ -120,7 +122,8 @@ template <int HD, bool EXTRA> struct key_shape {
                          bytes = qdy + 2 * stage; /* k, v, then two of (q, dy, lse, delta) */
 };
 
-/* s (keys by queries): scores -> P, -P where dropout takes it. lse: of the queries, in shared memory. */
+/* s (keys by queries): scores -> P, -P where dropout takes it. lse: of the queries, in shared
+ * memory. */
 template <class M, bool EXTRA, int MT, int NT>
 WGI_TILE void probabilities_of_keys(const wgi_attention_pass &p, const score_tile &t,
                                     float (&s)[MT][NT][4], int lse)

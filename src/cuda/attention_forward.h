@@ -1,6 +1,7 @@
-/* Attention forward by tensor cores: a block has a tile of queries, walks over the tiles of keys that they see, with a
- * running maximum and sum a row (Dao, arXiv:2307.08691, algorithm 1). A warp owns MT * 16 rows; what it computes of the
- * scores stays in its registers. Two tiles of keys and values are in shared memory: one is read while the next arrives. */
+/* Attention forward by tensor cores: a block has a tile of queries, walks over the tiles of keys
+ * that they see, with a running maximum and sum a row (Dao, arXiv:2307.08691, algorithm 1). A warp
+ * owns MT * 16 rows; what it computes of the scores stays in its registers. Two tiles of keys and
+ * values are in shared memory: one is read while the next arrives. */
 #ifndef WGI_CUDA_ATTENTION_FORWARD_H
 #define WGI_CUDA_ATTENTION_FORWARD_H
 #include "cuda/attention_tile.h"

@@ -1,7 +1,10 @@
-/* The machine of attention_tile.h that is a GPU of compute capability 8.0 or newer, and its two element types. */
+/* The machine of attention_tile.h that is a GPU of compute capability 8.0 or newer, and its two
+ * element types. */
 #ifndef WGI_CUDA_ATTENTION_GPU_CUH
 #define WGI_CUDA_ATTENTION_GPU_CUH
 #include <cuda_runtime.h>
+
+#include "cuda/attention_element.h"
 
 namespace wgi
 {
@@ -123,6 +126,18 @@ struct f16 {
     }
 };
 #undef WGI_MMA
+
+using attention_kernel = void (*)(wgi_attention_pass);
+
+static inline void launch_blocks(attention_kernel kernel, const wgi_attention_pass &p,
+                                 int64_t blocks, int threads, int bytes, void *stream)
+{
+    /* what goes wrong here is found with the launch's own error */
+    if (bytes > 48 * 1024)
+        (void)cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, bytes);
+    kernel<<<unsigned(blocks), unsigned(threads), size_t(bytes),
+             static_cast<cudaStream_t>(stream)>>>(p);
+}
 
 } // namespace wgi
 #endif

@@ -31,18 +31,12 @@ __global__ void __launch_bounds__(S::threads, 2)
 
 constexpr int shared_limit = 99 * 1024; /* of a block, on the devices with the least */
 
-using attention_kernel = void (*)(wgi_attention_pass);
-
 /* A block for every tile of `rows` of `length` in `heads` heads. */
 static inline void launch_tiles(attention_kernel kernel, const wgi_attention_pass &p, int length,
                                 int heads, int rows, int threads, int bytes, void *stream)
 {
     const int64_t blocks = int64_t(length + rows - 1) / rows * heads * p.batch;
-    if (blocks == 0) return;
-    /* what goes wrong here is found with the launch's own error */
-    if (bytes > 48 * 1024)
-        (void)cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, bytes);
-    kernel<<<unsigned(blocks), threads, bytes, static_cast<cudaStream_t>(stream)>>>(p);
+    if (blocks > 0) launch_blocks(kernel, p, blocks, threads, bytes, stream);
 }
 
 template <class E, int HD, bool EXTRA>

@@ -39,15 +39,10 @@ int64_t tiles(int length)
     return (length + wgi::PLAIN_TILE - 1) / wgi::PLAIN_TILE;
 }
 
-void launch(void (*kernel)(wgi_attention_pass), const wgi_attention_pass *p, int64_t blocks,
-            int bytes, void *stream)
+void launch(wgi::attention_kernel kernel, const wgi_attention_pass *p, int64_t blocks, int bytes,
+            void *stream)
 {
-    if (blocks == 0) return;
-    /* what goes wrong here is found with the launch's own error */
-    if (bytes > 48 * 1024)
-        (void)cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, bytes);
-    kernel<<<unsigned(blocks), wgi::PLAIN_THREADS, size_t(bytes),
-             static_cast<cudaStream_t>(stream)>>>(*p);
+    if (blocks > 0) wgi::launch_blocks(kernel, *p, blocks, wgi::PLAIN_THREADS, bytes, stream);
 }
 
 template <class R> void launch_forward(const wgi_attention_pass *p, void *stream)

@@ -1,6 +1,7 @@
-/* Attention for any floating dtypes, strides and head sizes, computed in R (float or double), in terms of the machine M of
- * attention_tile.h: tiles of 32 queries by 32 keys, by 128 threads. A block makes 64 columns of its outputs; where there
- * are more, the scores are computed again for them. A warp has 8 rows, a thread 4 of them and 2 or 4 columns. */
+/* Attention for any floating dtypes, strides and head sizes, computed in R (float or double), in
+ * terms of the machine M of attention_tile.h: tiles of 32 queries by 32 keys, by 128 threads. A
+ * block makes 64 columns of its outputs; where there are more, the scores are computed again for
+ * them. A warp has 8 rows, a thread 4 of them and 2 or 4 columns. */
 #ifndef WGI_CUDA_ATTENTION_PLAIN_H
 #define WGI_CUDA_ATTENTION_PLAIN_H
 #include "cuda/attention_element.h"
@@ -10,7 +11,8 @@ namespace wgi
 
 enum { PLAIN_TILE = 32, PLAIN_COLUMNS = 64, PLAIN_THREADS = 128, PLAIN_PITCH = PLAIN_TILE + 1 };
 
-/* Shared memory, in elements of R: parts of two operands, two tiles of weights, two parts of right-hand operands. */
+/* Shared memory, in elements of R: parts of two operands, two tiles of weights, two parts of
+ * right-hand operands. */
 enum {
     PLAIN_B = PLAIN_TILE * PLAIN_PITCH,
     PLAIN_W = 2 * PLAIN_B,
@@ -52,7 +54,8 @@ template <class M, class R> struct plain {
         }
     }
 
-    /* s (32, 32) = A B^T over `depth` columns; this thread's rows row() + r, columns 2 (thread % 16) + c. */
+    /* s (32, 32) = A B^T over `depth` columns; this thread's rows row() + r, columns 2 (thread %
+     * 16) + c. */
     static WGI_TILE_MEMBER void dots(R (&s)[4][2], const plain_rows &a, const plain_rows &b,
                                      int depth)
     {
@@ -126,13 +129,13 @@ template <class M, class R> struct plain {
     }
 };
 
-/* A block's number is its place's, times how many parts of 64 columns there are, plus its part's. */
+/* A block's number: its place's, times the parts of 64 columns there are, plus its part's. */
 WGI_MAP int plain_parts(int columns)
 {
     return columns > PLAIN_COLUMNS ? (columns + PLAIN_COLUMNS - 1) / PLAIN_COLUMNS : 1;
 }
 
-/* ---- forward ----------------------------------------------------------------------------------------------- */
+/* ---- forward ---- */
 
 /* A warp's 8 rows of scores in W -> their powers; a lane has a key. */
 template <class M, class R>
@@ -216,9 +219,10 @@ template <class M, class R> WGI_TILE void plain_forward(const wgi_attention_pass
     P::store(p.y, at.b, at.h, at.first, p.tq, column, p.dv, o, R(1), false);
 }
 
-/* ---- backward ---------------------------------------------------------------------------------------------- */
+/* ---- backward ---- */
 
-/* This thread's P (with dropout's factors) and dS / scale of a tile; the products' barriers are inside. */
+/* This thread's P (with dropout's factors) and dS / scale of a tile; the products' barriers are
+ * inside. */
 template <class M, class R>
 WGI_TILE void plain_sharpen(const wgi_attention_pass &p, int b, int h, int i, int j,
                             R (&kept)[4][2], R (&ds)[4][2])

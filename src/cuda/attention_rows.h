@@ -1,4 +1,5 @@
-/* What attention's gradient needs of each row of y and dy, in terms of the machine M of attention_tile.h. */
+/* What attention's gradient needs of each row of y and dy, in terms of the machine M of
+ * attention_tile.h. */
 #ifndef WGI_CUDA_ATTENTION_ROWS_H
 #define WGI_CUDA_ATTENTION_ROWS_H
 #include "cuda/attention_element.h"
@@ -57,7 +58,8 @@ WGI_TILE float row_delta_of_chunks(const wgi_attention_pass &p, int b, int h, in
     return sum;
 }
 
-/* row_delta and row_lse of all rows, also those behind tq. CHUNKS: by chunks, 8 lanes a row; else 32. */
+/* row_delta and row_lse of all rows, also those behind tq. CHUNKS: by chunks, 8 lanes a row; else
+ * 32. */
 template <class M, class R, bool CHUNKS>
 WGI_TILE void attention_rows(const wgi_attention_pass &p, R unit)
 {

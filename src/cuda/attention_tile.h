@@ -1,12 +1,19 @@
-/* Attention by tensor cores: tiles in shared memory and their two products, in terms of a machine M, which is the GPU
- * (attention_gpu.cuh) or an emulation of a block of it on the CPU (tests/emulated_block.h).
+/* Attention by tensor cores: tiles in shared memory and their two products, in terms of a machine
+ * M, which is the GPU (attention_gpu.cuh) or an emulation of it on the CPU (tests/emulated_block.h,
+ * tests/emulation/cuda/attention_gpu.cuh).
  *
- * M has, all static: thread(), block(); memory(): the first byte of shared memory, a multiple of 128; copy16(to, from,
- * there): 16 bytes to shared memory at byte `to`, asynchronously, or zeros; commit(), wait<N>(): for all but the last N committed groups; sync(): of the block; ldmatrix(r, at),
- * ldmatrix_trans(r, at): four 8 x 8 matrices of 16-bit elements whose rows begin at the lanes' `at`; shuffle_xor(v, n);
- * exp2(x), log2(x), exp(x), log(x); load16(p): 16 bytes of global memory; get<T>(at), put(at, v): shared memory.
- * E, an element type: pack(low, high), low(u), high(u), mma<M>(c, a, b0, b1): c (16, 8) += a (16, 16) b (16, 8).
- *   source: Dao, arXiv:2307.08691; PTX ISA, sections on mma.m16n8k16 and ldmatrix, for who holds what. */
+ * M has, all static:
+ *   thread(), block(); sync(), of the block's threads
+ *   memory(): the first byte of shared memory, a multiple of 128
+ *   copy16(to, from, there): 16 bytes to shared memory at byte `to`, asynchronously, or zeros
+ *   commit(), wait<N>(): for all but the last N committed groups of copies
+ *   ldmatrix(r, at), ldmatrix_trans(r, at): four 8 x 8 matrices of 16-bit elements, whose rows
+ *     begin at the lanes' `at`
+ *   shuffle_xor(v, n); exp2(x), log2(x), exp(x), log(x)
+ *   load16(p): 16 bytes of global memory; get<T>(at), put(at, v): shared memory
+ * E, an element type, has pack(low, high), low(u), high(u) and mma<M>(c, a, b0, b1):
+ *   c (16, 8) += a (16, 16) b (16, 8).
+ *   source: Dao, arXiv:2307.08691; for who holds what, the PTX ISA on mma.m16n8k16, ldmatrix. */
 #ifndef WGI_CUDA_ATTENTION_TILE_H
 #define WGI_CUDA_ATTENTION_TILE_H
 #include "cuda/attention_element.h"
@@ -14,16 +21,16 @@
 namespace wgi
 {
 
-/* Byte at which the 16-byte chunk of a tile's row lies: rows of HD elements, their chunks exchanged so that eight rows'
- * chunks of one column lie in different banks. */
+/* Byte at which the 16-byte chunk of a tile's row lies: rows of HD elements, their chunks
+ * exchanged so that eight rows' chunks of one column lie in different banks. */
 template <int HD> WGI_TILE constexpr int swizzled(int row, int chunk)
 {
     return (row * (HD / 8) + (HD % 64 == 0 ? chunk ^ (row & 7) : chunk ^ (row >> 1 & 3))) * 16;
 }
 
-/* From the place of chunk 0 or 1 of a row to that of the chunk 2 * pair further: an exclusive or within 128 bytes (64),
- * to which tiles are aligned, and a constant, so that a lane needs one address and not one a pair. Rows 8 further are
- * HD * 16 bytes further. */
+/* From the place of chunk 0 or 1 of a row to that of the chunk 2 * pair further: an exclusive or
+ * within 128 bytes (64), to which tiles are aligned, and a constant, so that a lane needs one
+ * address and not one a pair. Rows 8 further are HD * 16 bytes further. */
 template <int HD> WGI_TILE constexpr int pair_at(int at, int pair)
 {
     constexpr int group = HD % 64 == 0 ? 4 : 2;
@@ -35,7 +42,8 @@ template <int HD> WGI_MAP constexpr int tile_bytes(int rows)
     return rows * HD * 2;
 }
 
-/* An accumulator's element c of (16, 8): row lane / 4, or 8 below; columns 2 (lane % 4) and the next. */
+/* An accumulator's element c of (16, 8): row lane / 4, or 8 below; columns 2 (lane % 4) and the
+ * next. */
 WGI_TILE int fragment_row(int lane, int c)
 {
     return lane / 4 + (c >> 1) * 8;
@@ -46,7 +54,8 @@ WGI_TILE int fragment_column(int lane, int c)
     return lane % 4 * 2 + (c & 1);
 }
 
-/* Rows [0, ROWS) from `from` on into the tile at `to`; zeros behind `rows` and `columns`. A thread keeps its column. */
+/* Rows [0, ROWS) from `from` on into the tile at `to`; zeros behind `rows` and `columns`. A thread
+ * keeps its column. */
 template <class M, int HD, int ROWS, int THREADS>
 WGI_TILE void load_tile(int to, const uint16_t *from, int64_t stride, int rows, int columns)
 {
@@ -71,7 +80,7 @@ WGI_TILE const uint16_t *rows_at(const wgi_attention_operand &o, int b, int h, i
     return reinterpret_cast<const uint16_t *>(o.data) + wgi_row_offset(&o, b, h, i);
 }
 
-/* c (MT * 16, NT * 8) += A B^T: A rows [row, ...) of the tile at a, B the tile at b (NT * 8 rows). */
+/* c (MT * 16, NT * 8) += A B^T: A rows [row, ...) of the tile at a, B the tile at b. */
 template <class M, class E, int HD, int MT, int NT>
 WGI_TILE void product_of_rows(float (&c)[MT][NT][4], int a, int row, int b)
 {
@@ -96,8 +105,8 @@ WGI_TILE void product_of_rows(float (&c)[MT][NT][4], int a, int row, int b)
     }
 }
 
-/* c (MT * 16, NT * 8) += A B: A in fragments, B columns [column, ...) of the tile at b (KT * 16 rows); column a
- * multiple of 64. */
+/* c (MT * 16, NT * 8) += A B: A in fragments, B columns [column, ...) of the tile at b (KT * 16
+ * rows); column a multiple of 64. */
 template <class M, class E, int HD, int MT, int KT, int NT>
 WGI_TILE void product_of_columns(float (&c)[MT][NT][4], const uint32_t (&left)[MT][KT][4], int b,
                                  int column)
@@ -177,7 +186,7 @@ WGI_TILE void store_rows(const wgi_attention_operand &o, int b, int h, int i, in
         }
 }
 
-/* ---- scores ------------------------------------------------------------------------------------ */
+/* ---- scores ---- */
 
 /* The tile of scores that a warp has: head (b, h), its first query and key. */
 struct score_tile {

@@ -1,0 +1,88 @@
+/* CUDA kernels on the CPU, for tests: every thread of a block is a fiber that runs until it waits for the others. It finds
+ * wrong arithmetic, wrong addresses and barriers that not all reach; not races, nor what a device does in its own way. */
+#ifndef WENGERT_TESTS_EMULATION_H
+#define WENGERT_TESTS_EMULATION_H
+#include <cuda_runtime.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstdint>
+#include <cstring>
+#include <numeric>
+#include <vector>
+
+#undef __shared__
+#undef __launch_bounds__
+#undef __grid_constant__
+#undef __global__
+#undef __forceinline__
+#define __shared__ static
+#define __launch_bounds__(...)
+#define __grid_constant__
+#define __global__
+#define __forceinline__ inline
+
+namespace emulation
+{
+
+extern uint3 thread_index, block_index;
+extern dim3 block_size, grid_size;
+
+/* Waits for all threads of the block; for those of the warp. */
+void barrier();
+void warp_barrier();
+void run_block(unsigned threads, void (*kernel)(void *), void *self);
+unsigned lane();
+void *slot_of_lane(unsigned lane); /* 16 bytes in the running warp */
+
+template <class T> T exchanged(T value, unsigned from)
+{
+    std::memcpy(slot_of_lane(lane()), &value, sizeof value);
+    warp_barrier();
+    if (from < 32) std::memcpy(&value, slot_of_lane(from), sizeof value);
+    warp_barrier();
+    return value;
+}
+
+template <class F> void launch(dim3 grid, dim3 block, F kernel)
+{
+    grid_size = grid;
+    block_size = block;
+    for (block_index.y = 0; block_index.y < grid.y; block_index.y++)
+        for (block_index.x = 0; block_index.x < grid.x; block_index.x++)
+            run_block(
+                block.x * block.y, [](void *self) { (*static_cast<F *>(self))(); }, &kernel);
+}
+
+inline long long bits_of(double v)
+{
+    long long bits;
+    std::memcpy(&bits, &v, sizeof bits);
+    return bits;
+}
+
+} // namespace emulation
+
+#define threadIdx emulation::thread_index
+#define blockIdx emulation::block_index
+#define blockDim emulation::block_size
+#define gridDim emulation::grid_size
+#define __syncthreads emulation::barrier
+#define __shfl_down_sync(mask, v, by) emulation::exchanged(v, emulation::lane() + (by))
+#define __shfl_xor_sync(mask, v, by) emulation::exchanged(v, emulation::lane() ^ (by))
+#define __double_as_longlong emulation::bits_of
+
+#include "cuda/fault.h"
+
+inline void wgi_fault(wgi_fault_record *r, const wgi_fault_source &s, int64_t place, int64_t value,
+                      double real)
+{
+    if (r->taken) return;
+    r->taken = 1;
+    r->source = s;
+    r->place = place;
+    r->value = value;
+    r->real = real;
+    r->ready = 1;
+}
+#endif
