@@ -99,9 +99,12 @@ template <class S, int V> struct chunks {
         } else if constexpr (chunk == 8) {
             const uint2 q = *reinterpret_cast<const uint2 *>(p);
             memcpy(&v[0], &q, 8);
-        } else {
+        } else if constexpr (chunk == 4) {
             const uint32_t q = *reinterpret_cast<const uint32_t *>(p);
             memcpy(&v[0], &q, 4);
+        } else {
+#pragma unroll
+            for (int k = 0; k < V; k++) v[k] = p[k];
         }
     }
     static __device__ __forceinline__ void write(S *p, const S (&v)[V])
@@ -117,10 +120,13 @@ template <class S, int V> struct chunks {
             uint2 q;
             memcpy(&q, &v[0], 8);
             *reinterpret_cast<uint2 *>(p) = q;
-        } else {
+        } else if constexpr (chunk == 4) {
             uint32_t q;
             memcpy(&q, &v[0], 4);
             *reinterpret_cast<uint32_t *>(p) = q;
+        } else {
+#pragma unroll
+            for (int k = 0; k < V; k++) p[k] = v[k];
         }
     }
 };
