@@ -102,9 +102,11 @@ template <class S, int V> struct chunks {
         } else if constexpr (chunk == 4) {
             const uint32_t q = *reinterpret_cast<const uint32_t *>(p);
             memcpy(&v[0], &q, 4);
+        } else if constexpr (chunk == 2) {
+            const uint16_t q = *reinterpret_cast<const uint16_t *>(p);
+            memcpy(&v[0], &q, 2);
         } else {
-#pragma unroll
-            for (int k = 0; k < V; k++) v[k] = p[k];
+            v[0] = p[0];
         }
     }
     static __device__ __forceinline__ void write(S *p, const S (&v)[V])
@@ -124,9 +126,12 @@ template <class S, int V> struct chunks {
             uint32_t q;
             memcpy(&q, &v[0], 4);
             *reinterpret_cast<uint32_t *>(p) = q;
+        } else if constexpr (chunk == 2) {
+            uint16_t q;
+            memcpy(&q, &v[0], 2);
+            *reinterpret_cast<uint16_t *>(p) = q;
         } else {
-#pragma unroll
-            for (int k = 0; k < V; k++) p[k] = v[k];
+            p[0] = v[0];
         }
     }
 };
