@@ -21,7 +21,8 @@ struct wg_samples {
 typedef struct {
     const wg_op *op;
     const wgi_sample *sample;
-    const void *attr_there; /* the sample's attribute as it is made on the device: makers name theirs in it */
+    const void *
+        attr_there; /* the sample's attribute as it is made on the device: makers name theirs in it */
     wg_device device;
     FILE *report;
     wg_op_report *counts;

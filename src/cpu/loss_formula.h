@@ -105,4 +105,3 @@ WGI_DEVICE A N(kl_log_dt)(A x, A t, A p, A c)
     (void)p, (void)c;
     return F(exp)(t) * (t - x + 1);
 }
-
