@@ -99,9 +99,14 @@ template <class S, int V> struct chunks {
         } else if constexpr (chunk == 8) {
             const uint2 q = *reinterpret_cast<const uint2 *>(p);
             memcpy(&v[0], &q, 8);
-        } else {
+        } else if constexpr (chunk == 4) {
             const uint32_t q = *reinterpret_cast<const uint32_t *>(p);
             memcpy(&v[0], &q, 4);
+        } else if constexpr (chunk == 2) {
+            const uint16_t q = *reinterpret_cast<const uint16_t *>(p);
+            memcpy(&v[0], &q, 2);
+        } else {
+            v[0] = p[0];
         }
     }
     static __device__ __forceinline__ void write(S *p, const S (&v)[V])
@@ -117,10 +122,16 @@ template <class S, int V> struct chunks {
             uint2 q;
             memcpy(&q, &v[0], 8);
             *reinterpret_cast<uint2 *>(p) = q;
-        } else {
+        } else if constexpr (chunk == 4) {
             uint32_t q;
             memcpy(&q, &v[0], 4);
             *reinterpret_cast<uint32_t *>(p) = q;
+        } else if constexpr (chunk == 2) {
+            uint16_t q;
+            memcpy(&q, &v[0], 2);
+            *reinterpret_cast<uint16_t *>(p) = q;
+        } else {
+            p[0] = v[0];
         }
     }
 };

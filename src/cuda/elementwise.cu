@@ -163,7 +163,7 @@ __device__ __forceinline__ void report_zeros(const wgi_elementwise_launch &l, co
 }
 
 template <class T, int N, cost C>
-__global__ void __launch_bounds__(256)
+__global__ void __launch_bounds__(256, 4)
     elementwise(const __grid_constant__ wgi_elementwise_launch l, int64_t groups)
 {
     constexpr int V = group_width<T, C>;

@@ -265,7 +265,7 @@ template <class T, int V> __device__ void scale(const wgi_pointwise_launch &l, c
 }
 
 template <class T, int KIND>
-__global__ void __launch_bounds__(THREADS)
+__global__ void __launch_bounds__(THREADS, 4)
     pointwise(const __grid_constant__ wgi_pointwise_launch l, int64_t groups)
 {
     constexpr int V = group<T>;

@@ -62,7 +62,7 @@ static void samples(wg_samples *s)
     wg_sample(s, "0-d", WG_LIST(wg_randint(0, 5, WG_DIMS())), &five);
     wg_sample(s, "2-d", WG_LIST(wg_randint(0, 5, WG_DIMS(2, 3))), &five);
     wg_sample(s, "empty", WG_LIST(wg_randint(0, 5, WG_DIMS(0))), &five);
-    wg_sample_error(s, "value", WG_LIST(wg_randint(7, 8, WG_DIMS(2))), &five, WG_EINDEX,
+    wg_sample_error(s, "value", WG_LIST(wg_randint(7, 8, WG_DIMS(1))), &five, WG_EINDEX,
                     "one_hot: i[0] = 7");
     wg_sample_error(s, "dtype", WG_LIST(wg_rand(WG_DIMS(2))), &five, WG_EDTYPE,
                     "one_hot: i should be");

@@ -8,6 +8,7 @@ namespace emulation
 
 uint3 thread_index, block_index;
 dim3 block_size, grid_size;
+const bool backwards = std::getenv("WG_EMULATED_BACKWARDS") != nullptr;
 
 namespace
 {
@@ -113,7 +114,8 @@ void release(unsigned first, unsigned end, waiting state)
 void run_warp(unsigned first, unsigned end)
 {
     while (count(first, end, RUNS) > 0) {
-        for (unsigned i = first; i < end; i++) {
+        for (unsigned k = first; k < end; k++) {
+            const unsigned i = backwards ? end - 1 - (k - first) : k;
             if (fibers[i].state != RUNS) continue;
             become(i);
             emulation_switch(&scheduler, fibers[i].stack_pointer);
@@ -154,8 +156,10 @@ void run_block(unsigned threads, void (*kernel)(void *), void *self)
     if (threads > MOST_THREADS) fail("too many threads in a block");
     for (unsigned i = 0; i < threads; i++) begin(fibers[i]);
     for (;;) {
-        for (unsigned first = 0; first < threads; first += 32)
+        for (unsigned k = 0; k < threads; k += 32) {
+            const unsigned first = backwards ? (threads - 1) / 32 * 32 - k : k;
             run_warp(first, first + 32 < threads ? first + 32 : threads);
+        }
         const unsigned done = count(0, threads, DONE);
         if (done == threads) return;
         if (done > 0) fail("not all of a block reach a barrier");

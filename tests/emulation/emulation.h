@@ -28,6 +28,9 @@ namespace emulation
 extern uint3 thread_index, block_index;
 extern dim3 block_size, grid_size;
 
+/* WG_EMULATED_BACKWARDS=1: blocks, warps and threads run in the opposite order, so that what depends on it shows. */
+extern const bool backwards;
+
 /* Waits for all threads of the block; for those of the warp. */
 void barrier();
 void warp_barrier();
@@ -48,10 +51,13 @@ template <class F> void launch(dim3 grid, dim3 block, F kernel)
 {
     grid_size = grid;
     block_size = block;
-    for (block_index.y = 0; block_index.y < grid.y; block_index.y++)
-        for (block_index.x = 0; block_index.x < grid.x; block_index.x++)
+    for (unsigned y = 0; y < grid.y; y++)
+        for (unsigned x = 0; x < grid.x; x++) {
+            block_index.x = backwards ? grid.x - 1 - x : x;
+            block_index.y = backwards ? grid.y - 1 - y : y;
             run_block(
                 block.x * block.y, [](void *self) { (*static_cast<F *>(self))(); }, &kernel);
+        }
 }
 
 inline long long bits_of(double v)
