@@ -224,7 +224,7 @@ static wg_status check_blocks(const call *k)
         const wg_tensor *t = k->in.t[i];
         if (!t || !wgi_in_blocks(t->dtype)) continue;
         if (!takes) return refuse_blocks(k, i);
-        if (t->device.kind == WG_CUDA && k->op != &wgi_op_to)
+        if (t->device.kind == WG_CUDA && strcmp(k->op->name, "to") != 0)
             return wg_raise(WG_EDEVICE, "no cuda kernel for %s", wg_dtype_name((wg_dtype)t->dtype));
     }
     return WG_OK;

@@ -104,7 +104,8 @@ static void test_against_cpu(wgi_optest *t, wg_dtype as)
         const wg_op there = *t->op;
         wg_list in = wgi_variant(t->sample->in, as, wg_cpu(), WGI_LAYOUT_PLAIN);
         wg_list want = wgi_outputs(t, &there, in);
-        compare_lists(t, "y", got, want, coarsest(as, got), 4 * wgi_length(in)); /* both round */
+        compare_lists(t, "y", got, want, coarsest(as, in, got),
+                      4 * wgi_length(in)); /* both round */
     }
     t->variant = "";
     (wg_scope_return)(s, NULL);
