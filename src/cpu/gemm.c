@@ -147,25 +147,19 @@ static void begin_f64(const extent *e, const operand *c, const operand *bias)
         }
 }
 
-static bool begin(wg_dtype type, extent *e, const operand *c, const wgi_gemm_args *g,
-                  int64_t column)
+static void begin(wg_dtype type, extent *e, const operand *c, const operand *bias)
 {
-    wgi_matrix row = { (void *)g->bias, g->bias_type, 0, g->bias_stride, { 0 } };
-    operand bias = { 0 };
-    bool ok = !g->bias || take(&bias, &row, type, element(&row, 0, column, 0), 1, e->n, true);
-    if (ok && type == WG_F64)
-        begin_f64(e, c, &bias);
-    else if (ok)
-        begin_f32(e, c, &bias);
-    release(&bias);
+    if (type == WG_F64)
+        begin_f64(e, c, bias);
+    else
+        begin_f32(e, c, bias);
     e->beta = 1;
-    return ok;
 }
 
 /* A tile's operands as they lie, C as the kernels want it. */
 typedef struct {
     wgi_matrix a, b; /* data: of the tile */
-    operand c;
+    operand c, bias; /* bias: (n), its data NULL if there is none */
     wg_dtype type;
 } tile;
 
@@ -184,6 +178,7 @@ static bool own_product(const tile *t, const extent *e)
                          .c_row = t->c.row,
                          .a_size = (int64_t)wg_dtype_size(t->a.type),
                          .b_size = (int64_t)wg_dtype_size(t->b.type),
+                         .bias = t->bias.data,
                          .alpha = e->alpha,
                          .add = e->beta != 0 };
     if (t->a.type != t->type) g.a_convert = wgi_converter(t->type, t->a.type);
@@ -234,10 +229,17 @@ static void lay_rows(tile *t, extent *e)
     t->c.column = 1;
 }
 
+/* The own kernel adds the bias as it stores; what it cannot do is done to C beforehand. */
 static bool product(tile *t, extent e)
 {
-    if (e.k == 0) return true; /* begin() has done all */
-    if (!is_own(t->type, e.m, e.n, e.k)) return blis_product(t, &e);
+    const bool own = is_own(t->type, e.m, e.n, e.k);
+    const bool adds_bias = own && t->c.column == 1 && t->bias.column == 1 && e.beta == 0;
+    if (e.k == 0 || (t->bias.data && !adds_bias) || (e.beta != 0 && e.beta != 1)) {
+        begin(t->type, &e, &t->c, &t->bias);
+        t->bias.data = NULL;
+    }
+    if (e.k == 0) return true;
+    if (!own) return blis_product(t, &e);
     lay_rows(t, &e);
     return own_product(t, &e);
 }
@@ -250,13 +252,15 @@ static bool float_tile(const wgi_gemm_args *g, wg_dtype type, extent e, int64_t 
     t.b.data = element(&g->b, 0, column, offset[1]);
     char *into = element(&g->c, row, column, offset[2]);
     bool ok = take(&t.c, &g->c, type, into, e.m, e.n, e.beta != 0);
-    operand c = t.c;
-    if (ok && (g->bias || e.k == 0 || (e.beta != 0 && e.beta != 1)))
-        ok = begin(type, &e, &c, g, column);
+    wgi_matrix added = { (void *)g->bias, g->bias_type, 0, g->bias_stride, { 0 } };
+    if (ok && g->bias)
+        ok = take(&t.bias, &added, type, element(&added, 0, column, 0), 1, e.n, true);
+    operand c = t.c, bias = t.bias; /* product() lays them as it needs them */
     ok = ok && product(&t, e);
     if (ok && c.scratch)
         copy_matrix(into, g->c.type, g->c.row, g->c.column, c.data, type, c.row, c.column, e.m,
                     e.n);
+    release(&bias);
     release(&c);
     return ok;
 }

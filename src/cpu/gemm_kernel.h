@@ -10,7 +10,7 @@
 /* n contiguous elements to the kernel's type. */
 typedef void (*wgi_gemm_convert)(void *to, const void *from, int64_t n);
 
-/* C = alpha A B (+ C if add). A (m, k), B (k, n) of any strides, C (m, n) with columns side by
+/* C = alpha A B (+ C if add, else + bias for every row). A (m, k), B (k, n) of any strides, C (m, n) with columns side by
  * side; strides in elements. */
 typedef struct {
     int64_t m, n, k;
@@ -19,6 +19,7 @@ typedef struct {
     int64_t a_row, a_column, b_row, b_column, c_row;
     wgi_gemm_convert a_convert, b_convert; /* NULL: already of the kernel's type */
     int64_t a_size, b_size;                /* bytes of an element */
+    const void *bias;                      /* (n) elements of C's type; NULL: none */
     double alpha;
     bool add;
     void *scratch; /* of wgi_gemm_kernel.scratch() bytes, 64-byte aligned */

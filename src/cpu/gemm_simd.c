@@ -1,4 +1,6 @@
-/* Products of one tile, f32 and f64: see gemm_tile.inc.h. */
+/* Products of one tile, f32 and f64, made of templates: the micro-kernel, packing, the tile, and a way around it for few
+ * rows. */
+#include "cpu/gemm_ahead.h"
 #include "cpu/gemm_kernel.h"
 #include "cpu/vec.h"
 
@@ -10,7 +12,9 @@ enum {
     ROWS = 6, /* x 2 vectors: 12 of 16 */
     DEPTH = 256,
 #endif
-    UNPACKED_ROWS = 64, /* up to so many rows of C, B is read where it lies if it can be */
+    PER_STEP = 1,        /* k that an element of a panel stands for */
+    UNPACKED_ROWS = 64,  /* up to so many rows of C, B is read where it lies if it can be */
+    PACKED_COLUMNS = 96, /* from so many columns of C on, A is packed */
     THIN_ROWS =
         8,    /* up to so many, contiguous columns of B are not packed but multiplied as they lie */
     DOTS = 4, /* rows and columns of dot products at once, at most */
@@ -26,7 +30,13 @@ enum {
 #define TRANSPOSE wgi_vf_transpose
 #define SUMS wgi_vf_sums
 #define NAME(x) x##_f32
+#include "cpu/gemm_micro.inc.h"
+#include "cpu/gemm_pack.inc.h"
 #include "cpu/gemm_tile.inc.h"
+#include "cpu/gemm_thin.inc.h"
+#undef COLUMNS
+#undef A_PANEL
+#undef A_PAD
 #undef REAL
 #undef VEC
 #undef LANES
@@ -48,7 +58,36 @@ enum {
 #define TRANSPOSE wgi_vd_transpose
 #define SUMS wgi_vd_sums
 #define NAME(x) x##_f64
+#include "cpu/gemm_micro.inc.h"
+#include "cpu/gemm_pack.inc.h"
 #include "cpu/gemm_tile.inc.h"
+#include "cpu/gemm_thin.inc.h"
+
+static void run_f32(const wgi_gemm_block *g)
+{
+    if (is_thin_f32(g))
+        run_thin_f32(g);
+    else
+        run_tile_f32(g);
+}
+
+static size_t scratch_f32(const wgi_gemm_block *g)
+{
+    return sizeof(float) * (size_t)(is_thin_f32(g) ? thin_scratch_f32(g) : tile_scratch_f32(g));
+}
+
+static void run_f64(const wgi_gemm_block *g)
+{
+    if (is_thin_f64(g))
+        run_thin_f64(g);
+    else
+        run_tile_f64(g);
+}
+
+static size_t scratch_f64(const wgi_gemm_block *g)
+{
+    return sizeof(double) * (size_t)(is_thin_f64(g) ? thin_scratch_f64(g) : tile_scratch_f64(g));
+}
 
 const wgi_gemm_kernels WGI_AT_LEVEL(wgi_gemm_kernels) = {
     .f32 = { run_f32, scratch_f32 },

@@ -1,0 +1,124 @@
+/* Template (REAL, VEC, LANES, LOAD, STORE, SET, FMA, ROWS, NAME; see gemm_simd.c): the micro-kernel, rows x COLUMNS sums
+ * over k in registers. REAL is what C holds, and an element of A and B or a pair of them. */
+#define COLUMNS (2 * LANES)
+
+typedef struct {
+    int64_t k, a_row, a_column, b_row, c_row;
+    const REAL *a, *b;
+    REAL *c;
+    const REAL *bias; /* (COLUMNS), added to what C gets; NULL: none */
+    REAL alpha;
+    int columns; /* of C that exist; B's panel has COLUMNS */
+    bool add;
+} NAME(micro);
+
+static inline __attribute__((always_inline)) void NAME(micro_rows)(const NAME(micro) *restrict g,
+                                                                   const int rows)
+{
+    VEC sum[ROWS][2];
+    const REAL *a = g->a, *b = g->b;
+    const int64_t a_row = g->a_row, a_column = g->a_column, b_row = g->b_row;
+#pragma GCC unroll 16
+    for (int i = 0; i < rows; i++) {
+        sum[i][0] = sum[i][1] = SET(0);
+        __builtin_prefetch(g->c + i * g->c_row, 1);
+        __builtin_prefetch(g->c + i * g->c_row + LANES, 1);
+    }
+    for (int64_t p = 0; p < g->k; p++) {
+        VEC b0 = LOAD(b), b1 = LOAD(b + LANES);
+#pragma GCC unroll 16
+        for (int i = 0; i < rows; i++) {
+            VEC x = SET(a[i * a_row]);
+            sum[i][0] = FMA(x, b0, sum[i][0]);
+            sum[i][1] = FMA(x, b1, sum[i][1]);
+        }
+        a += a_column;
+        b += b_row;
+    }
+    if (g->alpha != 1) {
+#pragma GCC unroll 16
+        for (int i = 0; i < rows; i++) {
+            sum[i][0] *= SET(g->alpha);
+            sum[i][1] *= SET(g->alpha);
+        }
+    }
+    if (g->bias) {
+        const VEC b0 = LOAD(g->bias), b1 = LOAD(g->bias + LANES);
+#pragma GCC unroll 16
+        for (int i = 0; i < rows; i++) {
+            sum[i][0] += b0;
+            sum[i][1] += b1;
+        }
+    }
+    if (g->columns == COLUMNS) {
+#pragma GCC unroll 16
+        for (int i = 0; i < rows; i++) {
+            REAL *c = g->c + i * g->c_row;
+            STORE(c, g->add ? LOAD(c) + sum[i][0] : sum[i][0]);
+            STORE(c + LANES, g->add ? LOAD(c + LANES) + sum[i][1] : sum[i][1]);
+        }
+        return;
+    }
+    REAL edge[ROWS][COLUMNS];
+#pragma GCC unroll 16
+    for (int i = 0; i < rows; i++) {
+        STORE(edge[i], sum[i][0]);
+        STORE(edge[i] + LANES, sum[i][1]);
+    }
+    for (int i = 0; i < rows; i++)
+        for (int j = 0; j < g->columns; j++) {
+            REAL *c = g->c + i * g->c_row + j;
+            *c = g->add ? *c + edge[i][j] : edge[i][j];
+        }
+}
+
+/* One instance for every number of rows. */
+static void NAME(micro_run)(const NAME(micro) * g, int rows)
+{
+    switch (rows) {
+#if defined(__AVX512F__)
+    case 14: NAME(micro_rows)(g, 14); break;
+    case 13: NAME(micro_rows)(g, 13); break;
+    case 12: NAME(micro_rows)(g, 12); break;
+    case 11: NAME(micro_rows)(g, 11); break;
+    case 10: NAME(micro_rows)(g, 10); break;
+    case 9: NAME(micro_rows)(g, 9); break;
+    case 8: NAME(micro_rows)(g, 8); break;
+    case 7: NAME(micro_rows)(g, 7); break;
+#endif
+    case 6: NAME(micro_rows)(g, 6); break;
+    case 5: NAME(micro_rows)(g, 5); break;
+    case 4: NAME(micro_rows)(g, 4); break;
+    case 3: NAME(micro_rows)(g, 3); break;
+    case 2: NAME(micro_rows)(g, 2); break;
+    default: NAME(micro_rows)(g, 1); break;
+    }
+}
+
+/* A as the micro-kernel walks it: ROWS rows at a time, `step` elements from one such block to the next. Packed, it is
+ * rows of k + A_PAD, or blocks (k, A_PANEL) of transposed rows. */
+#define A_PANEL ((ROWS + LANES - 1) / LANES * LANES)
+#define A_PAD LANES
+typedef struct {
+    const REAL *p;
+    int64_t row, column, step;
+} NAME(left);
+
+/* Elements of a packed A of m rows, k deep. */
+static int64_t NAME(packed_a)(int64_t m, int64_t k)
+{
+    int64_t blocks = (m + ROWS - 1) / ROWS * k * A_PANEL, rows = m * (k + A_PAD);
+    return blocks > rows ? blocks : rows;
+}
+
+static int64_t NAME(depth)(int64_t steps) /* equal pieces of at most DEPTH */
+{
+    int64_t pieces = (steps + DEPTH - 1) / DEPTH;
+    return pieces == 0 ? 1 : (steps + pieces - 1) / pieces;
+}
+
+/* Element `offset` of x, whose elements have `size` bytes. */
+static const char *NAME(at)(const void *x, int64_t size, int64_t offset)
+{
+    return (const char *)x + offset * size;
+}
