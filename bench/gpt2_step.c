@@ -1,6 +1,6 @@
 /* One training step of GPT-2 124M (or another size): forward, backward, clipping, AdamW. Beside it the machine's own
  * ceiling: a large f32 product's rate in the same run.
- *   gpt2_step [--batch 4] [--block 64] [--steps 7] [--threads N] [--recompute 1] [--layers 12 --heads 12 --width 768 --vocab 50257] */
+ *   gpt2_step [--batch 4] [--block 64] [--steps 7] [--threads N] [--recompute 1] [--profile 10] [--layers 12 --heads 12 --width 768 --vocab 50257] */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,7 +10,7 @@
 #include "wengert/wengert.h"
 
 typedef struct {
-    int64_t batch, block, steps, threads, layers, heads, width, vocab, recompute;
+    int64_t batch, block, steps, threads, layers, heads, width, vocab, recompute, profile;
 } options;
 
 static double now(void)
@@ -31,11 +31,11 @@ static bool parse(int argc, char **argv, options *o)
     struct {
         const char *name;
         int64_t *to;
-    } table[] = { { "--batch", &o->batch },        { "--block", &o->block },
-                  { "--steps", &o->steps },        { "--threads", &o->threads },
-                  { "--layers", &o->layers },      { "--heads", &o->heads },
-                  { "--width", &o->width },        { "--vocab", &o->vocab },
-                  { "--recompute", &o->recompute } };
+    } table[] = { { "--batch", &o->batch },         { "--block", &o->block },
+                  { "--steps", &o->steps },         { "--threads", &o->threads },
+                  { "--layers", &o->layers },       { "--heads", &o->heads },
+                  { "--width", &o->width },         { "--vocab", &o->vocab },
+                  { "--recompute", &o->recompute }, { "--profile", &o->profile } };
     for (int i = 1; i < argc; i += 2) {
         bool known = false;
         for (size_t k = 0; k < sizeof table / sizeof *table; k++)
@@ -113,13 +113,21 @@ int main(int argc, char **argv)
     if (o.recompute) recompute_blocks(model);
     int64_t kept = 0;
     double *seconds = malloc((size_t)o.steps * sizeof *seconds), loss = 0, flops = 0;
+    wg_scope all = wg_scope_push();
     for (int64_t i = 0; seconds && i < o.steps; i++) {
+        if (i == 1 && o.profile && wg_profile_start(WG_PROFILE_SHAPES) != WG_OK)
+            return wg_error_print(stderr);
         double t = now(), before = wg_flops();
         if (step(model, opt, &o, &loss, &kept) != WG_OK) return wg_error_print(stderr);
         seconds[i] = now() - t;
         flops = wg_flops() - before;
         printf("step %lld  loss %.4f  %.3f s\n", (long long)i, loss, seconds[i]);
     }
+    if (o.profile && o.steps > 1) {
+        const wg_profile p = wg_profile_stop();
+        wg_profile_print(stdout, &p, o.profile);
+    }
+    wg_scope_return(all, NULL);
     int64_t first = o.steps > 2 ? 2 : 0, n = o.steps - first; /* the first two fill the caches */
     qsort(seconds + first, (size_t)n, sizeof *seconds, ascending);
     double median = seconds[first + n / 2];

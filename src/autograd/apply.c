@@ -1,6 +1,7 @@
 /* The door: every operation passes here. In order: error pass-through, autocast, shape rule, allocation, kernel (not on
  * meta), counting, recording. */
 #include "autograd/node.h"
+#include "autograd/profile.h"
 #include "wengert/ops.h"
 
 _Thread_local wgi_destination *wgi_next_destination;
@@ -384,8 +385,10 @@ static wg_status launch(call *k, wg_kernel kernel, wg_list in)
     const bool gpu = memory.device.kind == WG_CUDA;
     wg_status s = gpu ? wgi_cuda->begin(memory.device.index, &r.stream) : WG_OK;
     if (s != WG_OK) return s;
+    const double start = k->c->profile ? wgi_profile_begin(memory.device) : 0;
     s = kernel(&r);
     if (gpu && s == WG_OK) s = wgi_cuda->end(memory.device.index);
+    if (k->c->profile) wgi_profile_end(k->c, k->op, &k->infer, in, r.out, memory.device, start);
     release_scratch(&memory);
     return s;
 }

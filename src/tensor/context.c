@@ -25,6 +25,8 @@ static void thread_end(void *context)
     wgi_error_thread_end(c);
     wgi_memory_thread_end();
     wgi_alloc_thread_end();
+    free(c->profile);
+    c->profile = NULL;
     c->ready = false;
 }
 

@@ -91,8 +91,9 @@ typedef struct wgi_context {
     /* random numbers */
     wg_generator random;
     /* the tape */
-    wgi_segment *segment; /* the recomputed segment being recorded or refilled; NULL: none */
-    void *path;           /* innermost module path (struct wgi_path *), see src/tensor/context.c */
+    wgi_segment *segment;        /* the recomputed segment being recorded or refilled; NULL: none */
+    struct wgi_profile *profile; /* src/autograd/profile.c; one block of malloc; NULL: none open */
+    void *path; /* innermost module path (struct wgi_path *), see src/tensor/context.c */
 } wgi_context;
 
 /* Static thread-local memory: one load, no call. Small, so that dlopen finds room for it too. */
