@@ -1,6 +1,6 @@
 /* One training step of GPT-2 124M (or another size): forward, backward, clipping, AdamW. Beside it the machine's own
  * ceiling: a large f32 product's rate in the same run.
- *   gpt2_step [--batch 4] [--block 64] [--steps 7] [--threads N] [--recompute 1] [--profile 10] [--layers 12 --heads 12 --width 768 --vocab 50257] */
+ *   gpt2_step [--batch 4] [--block 64] [--steps 7] [--threads N] [--recompute 1] [--bf16 1] [--profile 10] [--layers 12 --heads 12 --width 768 --vocab 50257] */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,7 +10,7 @@
 #include "wengert/wengert.h"
 
 typedef struct {
-    int64_t batch, block, steps, threads, layers, heads, width, vocab, recompute, profile;
+    int64_t batch, block, steps, threads, layers, heads, width, vocab, recompute, profile, bf16;
 } options;
 
 static double now(void)
@@ -31,11 +31,12 @@ static bool parse(int argc, char **argv, options *o)
     struct {
         const char *name;
         int64_t *to;
-    } table[] = { { "--batch", &o->batch },         { "--block", &o->block },
-                  { "--steps", &o->steps },         { "--threads", &o->threads },
-                  { "--layers", &o->layers },       { "--heads", &o->heads },
-                  { "--width", &o->width },         { "--vocab", &o->vocab },
-                  { "--recompute", &o->recompute }, { "--profile", &o->profile } };
+    } table[] = {
+        { "--batch", &o->batch },     { "--block", &o->block },   { "--steps", &o->steps },
+        { "--threads", &o->threads }, { "--layers", &o->layers }, { "--heads", &o->heads },
+        { "--width", &o->width },     { "--vocab", &o->vocab },   { "--recompute", &o->recompute },
+        { "--profile", &o->profile }, { "--bf16", &o->bf16 }
+    };
     for (int i = 1; i < argc; i += 2) {
         bool known = false;
         for (size_t k = 0; k < sizeof table / sizeof *table; k++)
@@ -83,6 +84,7 @@ static wg_status step(wg_module *model, wg_optim *opt, const options *o, double 
                       int64_t *kept)
 {
     wg_scope s = wg_scope_push();
+    if (o->bf16) wg_use_autocast(WG_BF16);
     wg_tensor *tokens = wg_randint(0, o->vocab, WG_DIMS(o->batch, o->block)),
               *targets = wg_randint(0, o->vocab, WG_DIMS(o->batch, o->block));
     int64_t before = wg_memory_stats(wg_cpu()).current;

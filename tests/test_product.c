@@ -128,10 +128,10 @@ static bool check(wg_dtype type, wg_dtype out, int64_t m, int64_t n, int64_t k, 
 }
 
 static const int64_t shapes[][3] = {
-    { 1, 1, 1 },    { 2, 3, 4 },      { 7, 5, 3 },     { 1, 33, 70 },
-    { 33, 1, 70 },  { 3, 40, 129 },   { 5, 17, 300 },  { 16, 32, 8 },
-    { 29, 65, 31 }, { 64, 64, 64 },   { 65, 40, 400 }, { 100, 90, 80 },
-    { 130, 70, 1 }, { 15, 100, 513 }, { 1, 600, 700 }, { 90, 129, 257 },
+    { 1, 1, 1 },      { 2, 3, 4 },      { 7, 5, 3 },    { 1, 33, 70 },    { 33, 1, 70 },
+    { 3, 40, 129 },   { 5, 17, 300 },   { 16, 32, 8 },  { 29, 65, 31 },   { 64, 64, 64 },
+    { 65, 40, 400 },  { 100, 90, 80 },  { 130, 70, 1 }, { 15, 100, 513 }, { 1, 600, 700 },
+    { 90, 129, 257 }, { 70, 130, 901 },
 };
 enum { SHAPES = sizeof shapes / sizeof *shapes };
 
@@ -200,6 +200,19 @@ START_TEST(every_level_of_the_own_kernel_is_right)
                 drop(&c);
             }
     ck_assert_int_eq(bad, 0);
+}
+END_TEST
+
+/* The pair product has no denormals; floats have. So the kernel is seen at work. */
+START_TEST(bf16_is_multiplied_in_pairs_where_the_cpu_can)
+{
+    wg_scope s = wg_scope_push();
+    wg_tensor *tiny = wg_cast(wg_full(WG_DIMS(32, 64), 0x1p-130), WG_BF16),
+              *large = wg_cast(wg_full(WG_DIMS(64, 32), 0x1p100), WG_BF16);
+    ck_assert_int_eq(wg_item(wg_max(wg_cast(tiny, WG_F64), WG_ALL, false)) > 0, 1);
+    const double got = wg_item(wg_max(wg_cast(wg_matmul(tiny, large), WG_F64), WG_ALL, false));
+    ck_assert(got == (wgi_cpu_bf16() ? 0 : 0x1p-24));
+    pop(s);
 }
 END_TEST
 
@@ -533,12 +546,12 @@ int main(void)
         "product",
         (const TTest *[]) {
             products_of_every_layout_and_size_are_right, every_level_of_the_own_kernel_is_right,
-            the_bits_do_not_depend_on_the_threads, large_products_have_tiles_for_eight_threads,
-            empty_sums_scale_and_beta_0_overwrites_nan, nan_and_infinity_propagate,
-            a_weight_under_a_batch_is_one_product, a_products_gradient_accumulates_in_place,
-            products_count_their_operations, without_memory_a_product_is_an_error,
-            blis_does_not_run_its_generic_kernels, einsum_is_what_its_letters_say,
-            einsum_has_gradients_of_every_order, einsum_refuses_what_it_cannot_read,
-            a_causal_convolution_sees_only_the_past,
+            bf16_is_multiplied_in_pairs_where_the_cpu_can, the_bits_do_not_depend_on_the_threads,
+            large_products_have_tiles_for_eight_threads, empty_sums_scale_and_beta_0_overwrites_nan,
+            nan_and_infinity_propagate, a_weight_under_a_batch_is_one_product,
+            a_products_gradient_accumulates_in_place, products_count_their_operations,
+            without_memory_a_product_is_an_error, blis_does_not_run_its_generic_kernels,
+            einsum_is_what_its_letters_say, einsum_has_gradients_of_every_order,
+            einsum_refuses_what_it_cannot_read, a_causal_convolution_sees_only_the_past,
             a_depthwise_convolution_is_a_sum_of_shifted_products, NULL });
 }

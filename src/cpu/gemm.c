@@ -163,6 +163,26 @@ typedef struct {
     wg_dtype type;
 } tile;
 
+#if defined(WGI_HAVE_AVX512_BF16)
+/* Both of bf16, and enough rows to pack them. */
+static bool is_bf16(const tile *t, const extent *e)
+{
+    enum { FEW_ROWS = 8 };
+    const bool both = t->a.type == WG_BF16 && t->b.type == WG_BF16 && t->type == WG_F32;
+    return both && e->m > FEW_ROWS && (t->a.row == 1 || t->a.column == 1) &&
+           (t->b.row == 1 || t->b.column == 1) && wgi_cpu_bf16();
+}
+#endif
+
+static const wgi_gemm_kernel *own_kernel(const tile *t, const extent *e)
+{
+#if defined(WGI_HAVE_AVX512_BF16)
+    if (is_bf16(t, e)) return &wgi_gemm_bf16;
+#endif
+    const wgi_gemm_kernels *kernels = WGI_PICK(wgi_gemm_kernels);
+    return t->type == WG_F64 ? &kernels->f64 : &kernels->f32;
+}
+
 static bool own_product(const tile *t, const extent *e)
 {
     wgi_gemm_block g = { .m = e->m,
@@ -183,8 +203,7 @@ static bool own_product(const tile *t, const extent *e)
                          .add = e->beta != 0 };
     if (t->a.type != t->type) g.a_convert = wgi_converter(t->type, t->a.type);
     if (t->b.type != t->type) g.b_convert = wgi_converter(t->type, t->b.type);
-    const wgi_gemm_kernels *kernels = WGI_PICK(wgi_gemm_kernels);
-    const wgi_gemm_kernel *kernel = t->type == WG_F64 ? &kernels->f64 : &kernels->f32;
+    const wgi_gemm_kernel *kernel = own_kernel(t, e);
     size_t bytes = kernel->scratch(&g);
     if (!(g.scratch = wgi_cpu_alloc(bytes))) return false;
     kernel->run(&g);

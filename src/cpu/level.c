@@ -43,25 +43,55 @@ wgi_level wgi_cpu_level(void)
     return (wgi_level)l;
 }
 
-/* AVX-VNNI has a bit of its own, which not every compiler's test of features knows. */
-static bool detect_vnni(wgi_level l)
+/* Some instructions have a bit of their own, which not every compiler's test of features knows: bit `bit` of leaf 7, 1. */
+static bool has_feature(int bit)
 {
 #if defined(__x86_64__)
     unsigned a, b, c, d;
-    if (l == WGI_LEVEL_AVX512) return __builtin_cpu_supports("avx512vnni");
-    if (l == WGI_LEVEL_AVX2) return __get_cpuid_count(7, 1, &a, &b, &c, &d) && a >> 4 & 1;
+    return __get_cpuid_count(7, 1, &a, &b, &c, &d) && a >> bit & 1;
+#else
+    (void)bit;
+    return false;
 #endif
+}
+
+static bool detect_vnni(wgi_level l)
+{
+#if defined(__x86_64__)
+    if (l == WGI_LEVEL_AVX512) return __builtin_cpu_supports("avx512vnni");
+#endif
+    return l == WGI_LEVEL_AVX2 && has_feature(4);
+}
+
+static bool detect_bf16(wgi_level l)
+{
+#if defined(WGI_HAVE_AVX512_BF16)
+    return l == WGI_LEVEL_AVX512 && has_feature(5);
+#else
     (void)l;
     return false;
+#endif
+}
+
+/* Asking the processor takes microseconds: once. */
+static bool remembered(signed char *known, bool (*detect)(wgi_level), wgi_level l)
+{
+    int is = __atomic_load_n(known, __ATOMIC_RELAXED);
+    if (is < 0) {
+        is = l <= wgi_cpu_level() && detect(l);
+        __atomic_store_n(known, (signed char)is, __ATOMIC_RELAXED);
+    }
+    return is;
 }
 
 bool wgi_cpu_vnni(wgi_level l)
 {
-    static signed char known[3] = { -1, -1, -1 }; /* asking the processor takes microseconds */
-    int is = __atomic_load_n(&known[l], __ATOMIC_RELAXED);
-    if (is < 0) {
-        is = l <= wgi_cpu_level() && detect_vnni(l);
-        __atomic_store_n(&known[l], (signed char)is, __ATOMIC_RELAXED);
-    }
-    return is;
+    static signed char known[3] = { -1, -1, -1 };
+    return remembered(&known[l], detect_vnni, l);
+}
+
+bool wgi_cpu_bf16(void)
+{
+    static signed char known = -1;
+    return remembered(&known, detect_bf16, wgi_cpu_level());
 }

@@ -12,6 +12,9 @@ const char *wgi_level_name(wgi_level l);
 /* Can this CPU run level l, and multiply and add 8-bit integers by fours there: AVX-VNNI, AVX-512 VNNI? */
 bool wgi_cpu_vnni(wgi_level l);
 
+/* Can it multiply pairs of bf16 (AVX-512-BF16), and was a kernel for it built? Never below the AVX-512 level. */
+bool wgi_cpu_bf16(void);
+
 #define WGI_JOIN2(a, b) a##_##b
 #define WGI_JOIN(a, b) WGI_JOIN2(a, b)
 #ifdef WGI_ISA

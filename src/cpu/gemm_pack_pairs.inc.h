@@ -1,0 +1,94 @@
+/* Template (REAL, LANES, NAME; see gemm_bf16.c): A and B of bf16, packed so that an element of 32 bits holds two
+ * neighbours along k, as the pair product takes them; an odd k ends with a pair whose second is zero. One stride of
+ * either operand is 1. */
+typedef uint16_t pairs_half __attribute__((vector_size(2 * LANES)));
+typedef uint16_t pairs_whole __attribute__((vector_size(4 * LANES)));
+
+/* (x[0], y[0]), (x[1], y[1]), ... of LANES elements each. */
+static inline void interleave(void *to, const void *x, const void *y)
+{
+    pairs_half a, b;
+    memcpy(&a, x, sizeof a);
+    memcpy(&b, y, sizeof b);
+    pairs_whole z =
+        __builtin_shufflevector(a, b, 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23, 8, 24,
+                                9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31);
+    memcpy(to, &z, sizeof z);
+}
+
+/* n <= LANES pairs of elements that lie `second` bytes apart, zeros where there is no second (0), and behind n up to
+ * `width`. */
+static inline void pair_up(void *to, const char *x, int64_t second, int64_t n, int64_t width)
+{
+    uint16_t *z = to;
+    if (second && n >= LANES && width >= LANES) {
+        interleave(to, x, x + second);
+        return;
+    }
+    for (int64_t i = 0; i < width; i++) {
+        z[2 * i] = z[2 * i + 1] = 0;
+        if (i < n) memcpy(z + 2 * i, x + 2 * i, 2);
+        if (i < n && second) memcpy(z + 2 * i + 1, x + second + 2 * i, 2);
+    }
+}
+
+/* Steps [from, from + steps) of B's columns [column, column + width) -> (steps, COLUMNS) pairs. */
+static void NAME(pack_b)(const wgi_gemm_block *g, int64_t from, int64_t steps, int64_t column,
+                         int64_t width, REAL *panel, REAL *stage)
+{
+    (void)stage;
+    const char *b = NAME(at)(g->b, 2, 2 * from * g->b_row + column * g->b_column);
+    const int64_t k = g->k - 2 * from, whole = 2 * steps <= k ? steps : steps - 1;
+    if (g->b_row != 1 || g->b_column == 1) { /* rows lie contiguous: two of them at a time */
+        const int64_t row = 2 * g->b_row;
+        for (int64_t p = 0; p < steps; p++, b += 2 * row, panel += COLUMNS)
+            for (int64_t j = 0; j < COLUMNS; j += LANES)
+                pair_up(panel + j, b + 2 * j, p < whole ? row : 0, width - j, LANES);
+        return;
+    }
+    const int64_t next = 2 * g->b_column; /* columns lie contiguous, and so do their pairs */
+    for (int64_t j = 0; j < COLUMNS; j += LANES) {
+        int64_t p = 0;
+        for (; width - j >= LANES && p + LANES <= whole; p += LANES) {
+            VEC square[LANES];
+#pragma GCC unroll 16
+            for (int i = 0; i < LANES; i++)
+                square[i] = LOAD((const REAL *)(const void *)(b + (j + i) * next + 4 * p));
+            TRANSPOSE(square);
+#pragma GCC unroll 16
+            for (int i = 0; i < LANES; i++) STORE(panel + (p + i) * COLUMNS + j, square[i]);
+        }
+        for (; p < steps; p++)
+            for (int64_t i = j; i < j + LANES; i++) {
+                uint16_t pair[2] = { 0, 0 };
+                if (i < width) memcpy(pair, b + i * next + 4 * p, p < whole ? 4 : 2);
+                memcpy(panel + p * COLUMNS + i, pair, sizeof pair);
+            }
+    }
+}
+
+/* Steps [from, from + steps) of all rows of A. */
+static NAME(left)
+    NAME(pack_a)(const wgi_gemm_block *g, int64_t from, int64_t steps, REAL *to, REAL *stage)
+{
+    (void)stage;
+    const char *a = NAME(at)(g->a, 2, 2 * from * g->a_column);
+    const int64_t k = g->k - 2 * from, row = steps + A_PAD;
+    const bool odd = 2 * steps > k;
+    if (g->a_column == 1) {
+        for (int64_t i = 0; i < g->m; i++) {
+            if (odd) memset(to + i * row + steps - 1, 0, sizeof *to);
+            memcpy(to + i * row, a + 2 * i * g->a_row, 2 * (size_t)(odd ? k : 2 * steps));
+        }
+        return (NAME(left)) { to, row, 1, ROWS * row };
+    }
+    const int64_t next = 2 * g->a_column;
+    for (int64_t first = 0; first < steps; first += 8) { /* few streams, pieces that lie together */
+        const int64_t last = steps - first < 8 ? steps : first + 8;
+        for (int64_t i = 0; i < g->m; i += ROWS)
+            for (int64_t p = first; p < last; p++)
+                pair_up(to + (i / ROWS * steps + p) * A_PANEL, a + 2 * p * next + 2 * i,
+                        odd && p == steps - 1 ? 0 : next, g->m - i, A_PANEL);
+    }
+    return (NAME(left)) { to, 1, A_PANEL, steps * A_PANEL };
+}
