@@ -5,34 +5,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
-#include "wengert/wengert.h"
+#include "bench.h"
 
 typedef struct {
     wg_device device;
     wg_dtype dtype;
     int64_t longest, repeats, tokens;
 } options;
-
-static double now(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
-
-static int ascending(const void *a, const void *b)
-{
-    double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
-static double median(double *v, int64_t n)
-{
-    qsort(v, (size_t)n, sizeof *v, ascending);
-    return v[n / 2];
-}
 
 /* (B, H, T, D), seen through (B, T, H, D), as a model's projection gives it. */
 static wg_tensor *operand(const options *o, int64_t b, int64_t h, int64_t t, int64_t d)

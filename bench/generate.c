@@ -7,23 +7,10 @@
  * TinyLlama's (2048 wide, 22 layers, 32 heads of 64, 4 key-value heads, hidden 5632, 32000 tokens). */
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
-#include <wengert/wengert.h>
+
+#include "bench.h"
 
 enum { ROUNDS = 7, PROMPT = 512 };
-
-static double now(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
-
-static int by_size(const void *a, const void *b)
-{
-    const double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
 
 /* Seconds of one run: the median. */
 static double median_of(void (*run)(void *self), void *self)
@@ -35,8 +22,7 @@ static double median_of(void (*run)(void *self), void *self)
         run(self);
         seconds[i] = now() - start;
     }
-    qsort(seconds, ROUNDS, sizeof *seconds, by_size);
-    return seconds[ROUNDS / 2];
+    return median(seconds, ROUNDS);
 }
 
 /* ---- ceilings -------------------------------------------------------------------------------- */

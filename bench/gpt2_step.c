@@ -5,26 +5,12 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
-#include <time.h>
 
-#include "wengert/wengert.h"
+#include "bench.h"
 
 typedef struct {
     int64_t batch, block, steps, threads, layers, heads, width, vocab, recompute, profile, bf16;
 } options;
-
-static double now(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
-
-static int ascending(const void *a, const void *b)
-{
-    double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
 
 static bool parse(int argc, char **argv, options *o)
 {
@@ -131,14 +117,13 @@ int main(int argc, char **argv)
     }
     wg_scope_return(all, NULL);
     int64_t first = o.steps > 2 ? 2 : 0, n = o.steps - first; /* the first two fill the caches */
-    qsort(seconds + first, (size_t)n, sizeof *seconds, ascending);
-    double median = seconds[first + n / 2];
+    const double middle = median(seconds + first, n);
     struct rusage u;
     getrusage(RUSAGE_SELF, &u);
     printf(
         "median %.3f s a step, %.0f tokens/s; %.1f GFLOP counted: %.0f GFLOP/s, %.0f%% of the product rate %.0f\n",
-        median, (double)(o.batch * o.block) / median, flops * 1e-9, flops * 1e-9 / median,
-        100 * flops * 1e-9 / median / rate, rate);
+        middle, (double)(o.batch * o.block) / middle, flops * 1e-9, flops * 1e-9 / middle,
+        100 * flops * 1e-9 / middle / rate, rate);
     printf("peak: %.2f GB in tensors, %.2f GB resident; kept for backward: %.3f GB\n",
            (double)wg_memory_stats(wg_cpu()).peak * 1e-9, (double)u.ru_maxrss * 1.024e-6,
            (double)kept * 1e-9);

@@ -2,30 +2,10 @@
  * backward and release. One thread. */
 #include <stdio.h>
 #include <stdlib.h>
-#include <time.h>
 
-#include "wengert/wengert.h"
+#include "bench.h"
 
 enum { CHAIN = 1000, REPEATS = 501 };
-
-static double now(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
-
-static int ascending(const void *a, const void *b)
-{
-    double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
-static double median(double *v)
-{
-    qsort(v, REPEATS, sizeof *v, ascending);
-    return v[REPEATS / 2];
-}
 
 int main(void)
 {
@@ -50,7 +30,7 @@ int main(void)
         backward[r] = 1e9 * (t2 - t1) / CHAIN;
         release[r] = 1e9 * (t3 - t2) / CHAIN;
     }
-    printf("x + b of 4 x 4, ns an op: forward %.0f, backward %.0f, release %.0f\n", median(forward),
-           median(backward), median(release));
+    printf("x + b of 4 x 4, ns an op: forward %.0f, backward %.0f, release %.0f\n",
+           median(forward, REPEATS), median(backward, REPEATS), median(release, REPEATS));
     return wg_scope_pop(all) == WG_OK ? 0 : wg_error_print(stderr);
 }

@@ -7,58 +7,15 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
-#include <wengert/wengert.h>
+#include "bench.h"
 
-enum { ROUNDS = 31, CHUNKS = 64 };
+enum { ROUNDS = 31 };
 static const size_t memory = (size_t)256 << 20;
 static const wg_dtype types[] = { WG_Q4_0, WG_Q8_0, WG_Q4_K, WG_Q6_K };
 static const int64_t shapes[][2] = {
     { 2048, 2048 }, { 5632, 2048 }, { 2048, 5632 }, { 32000, 2048 }
 };
-
-static double now(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
-
-/* ---- the memory's read bandwidth: sums over a large buffer ----------------------------------- */
-
-typedef struct {
-    const uint64_t *data;
-    uint64_t sum[CHUNKS];
-} reading;
-
-static void read_chunk(void *self, int64_t chunk)
-{
-    reading *r = self;
-    const size_t n = memory / sizeof(uint64_t) / CHUNKS;
-    const uint64_t *p = r->data + (size_t)chunk * n;
-    uint64_t a = 0, b = 0, c = 0, d = 0, e = 0, f = 0, g = 0, h = 0;
-    for (size_t i = 0; i + 8 <= n; i += 8) {
-        a += p[i];
-        b += p[i + 1];
-        c += p[i + 2];
-        d += p[i + 3];
-        e += p[i + 4];
-        f += p[i + 5];
-        g += p[i + 6];
-        h += p[i + 7];
-    }
-    r->sum[chunk] = a + b + c + d + e + f + g + h;
-}
-
-static double bandwidth(const void *data)
-{
-    static reading r;
-    r.data = data;
-    const double start = now();
-    wg_parallel(CHUNKS, read_chunk, &r);
-    return (double)memory / (now() - start);
-}
 
 /* ---- layers ---------------------------------------------------------------------------------- */
 
@@ -97,18 +54,6 @@ static double pass(const weights *a, wg_tensor *x)
     return now() - start;
 }
 
-static int by_size(const void *a, const void *b)
-{
-    const double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
-static double median(double *v, int n)
-{
-    qsort(v, (size_t)n, sizeof *v, by_size);
-    return v[n / 2];
-}
-
 static void decode(char *room, wg_dtype t, const int64_t *shape, int rounds)
 {
     wg_scope s = wg_scope_push();
@@ -116,7 +61,8 @@ static void decode(char *room, wg_dtype t, const int64_t *shape, int rounds)
     const weights a = fill(room, t, shape);
     wg_tensor *x = wg_randn(WG_DIMS(1, shape[1]));
     for (int r = 0; r < rounds && a.n; r++) {
-        const double before = bandwidth(room), time = pass(&a, x), after = bandwidth(room);
+        const double before = read_bandwidth(room, memory), time = pass(&a, x),
+                     after = read_bandwidth(room, memory);
         rate[r] = (double)a.n * (double)a.bytes / time;
         ratio[r] = rate[r] / (0.5 * (before + after));
     }
@@ -156,7 +102,8 @@ int main(int argc, char **argv)
     memset(room, 1, memory);
     wg_scope s = wg_scope_push();
     wg_use_grad(false);
-    printf("%d threads, read bandwidth %.2f GB/s\n", wg_threads(), 1e-9 * bandwidth(room));
+    printf("%d threads, read bandwidth %.2f GB/s\n", wg_threads(),
+           1e-9 * read_bandwidth(room, memory));
     for (size_t t = 0; t < sizeof types / sizeof *types; t++)
         for (size_t k = 0; k < sizeof shapes / sizeof *shapes; k++)
             decode(room, types[t], shapes[k], rounds);

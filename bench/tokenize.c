@@ -2,17 +2,10 @@
  * four of one letter. usage: tokenize TOKENIZER TEXT */
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
-#include <wengert/wengert.h>
+
+#include "bench.h"
 
 enum { ROUNDS = 5 };
-
-static double now(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
 
 /* The best of some rounds. */
 static void measure(const wg_tokenizer *t, const char *name, const char *text, int64_t bytes)
