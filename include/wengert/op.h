@@ -12,7 +12,7 @@ typedef struct {
     wg_dtype dtype;
     wg_device device;
     wg_dims shape;
-    wg_dims strides; /* view ops only */
+    wg_dims strides; /* view ops, and WG_OP_LAYOUT (n = 0: contiguous) */
     int64_t offset;  /* view ops only */
 } wg_spec;
 
@@ -76,6 +76,9 @@ enum {
     WG_OP_DATA_SHAPE = 512, /**< the output shape depends on data: raises on `meta` */
     WG_OP_KEEP_STREAM =
         1024, /**< under autocast f32 *parameters* are cast to the 16-bit dtype of the other inputs (add, mul, ...) */
+    WG_OP_LAYOUT =
+        8192, /**< the shape rule also says in which order its outputs' axes lie in memory, by
+                                        wg_infer_layout; others are contiguous */
     WG_OP_BLOCKS =
         2048 /**< takes inputs in blocks (q4_0, ...); from others the door keeps them away, but for views */
 };
@@ -126,6 +129,10 @@ WG_API double wg_flops(void);
 WG_API wg_status wg_expect(const wg_infer *c, int input, wg_dims shape);
 /** Output i is like t. */
 WG_API void wg_infer_like(wg_infer *c, int i, const wg_tensor *t);
+/** Output i's axes will lie in memory in the order of t's, which has as many; after wg_infer_like, or with
+ * out[i].strides.n = 0 where t is contiguous. Only for rows with WG_OP_LAYOUT: what is transposed before and behind the
+ * op then needs no copy. */
+WG_API void wg_infer_layout(wg_infer *c, int i, const wg_tensor *t);
 /** Gives the op n outputs. */
 WG_API wg_status wg_infer_outputs(wg_infer *c, int n);
 

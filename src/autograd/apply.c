@@ -171,6 +171,25 @@ void wg_infer_like(wg_infer *c, int i, const wg_tensor *t)
     c->out[i].dtype = t->dtype;
     c->out[i].device = t->device;
     c->out[i].shape = wgi_shape(t);
+    c->out[i].strides.n = 0;
+}
+
+void wg_infer_layout(wg_infer *c, int i, const wg_tensor *t)
+{
+    const wg_dims *shape = &c->out[i].shape;
+    wg_dims *strides = &c->out[i].strides;
+    int axis[WG_MAX_DIMS]; /* from the innermost outwards */
+    for (int a = 0; a < shape->n; a++) {
+        int at = a; /* axes so far go from large strides to small ones */
+        for (; at > 0 && t->strides[axis[at - 1]] < t->strides[a]; at--) axis[at] = axis[at - 1];
+        axis[at] = a;
+    }
+    strides->n = shape->n;
+    int64_t step = 1;
+    for (int k = shape->n - 1; k >= 0; k--) {
+        strides->d[axis[k]] = step;
+        step *= shape->d[axis[k]];
+    }
 }
 
 wg_status wg_expect(const wg_infer *c, int input, wg_dims shape)
@@ -282,6 +301,7 @@ static wg_status allocate(call *k)
                                          k->in.t[0]->offset + s->offset);
         } else {
             k->y[j] = wgi_tensor_new_at(k->c, s->dtype, s->device, &s->shape);
+            if (k->op->flags & WG_OP_LAYOUT && !wgi_bad(k->y[j])) wgi_lay_out(k->y[j], s);
         }
         if (wgi_bad(k->y[j])) return wg_error_code();
     }

@@ -107,6 +107,11 @@ void wgi_segment_unref(wgi_segment *s);
 /* Runs op's kernel on in, into given outputs (n_out; dtype may be wider than the rule says), recording nothing. */
 wg_status wgi_run_into(wgi_context *c, const wg_op *op, wg_list in, const void *attr,
                        wg_tensor **out, int n_out, bool accumulate);
+/* A new output of a row with WG_OP_LAYOUT gets the strides that its shape rule gave. */
+static inline void wgi_lay_out(wg_tensor *y, const wg_spec *s)
+{
+    for (int a = 0; a < s->strides.n; a++) y->strides[a] = s->strides.d[a];
+}
 /* Whether a kernel of op exists for d. */
 static inline wg_kernel wgi_kernel_for(const wg_op *op, wg_device d)
 {

@@ -51,6 +51,16 @@ static wg_dtype coarsest(wg_dtype as, wg_list in, wg_list y)
     return as;
 }
 
+/* The row with its reference as kernel: contiguous inputs and outputs. */
+static wg_op exact_row(const wg_op *op)
+{
+    wg_op exact = *op;
+    if (op->reference) exact.cpu = op->reference;
+    if (!(op->flags & WG_OP_VIEW)) exact.flags |= WG_OP_CONTIGUOUS;
+    exact.flags &= ~(unsigned)(WG_OP_ACCUMULATE | WG_OP_LAYOUT);
+    return exact;
+}
+
 static void test_reference(wgi_optest *t)
 {
     t->variant = "f64 against the reference";
@@ -58,9 +68,7 @@ static void test_reference(wgi_optest *t)
         if (!(t->op->flags & WG_OP_VIEW)) wgi_case(t, false, "the row has no reference");
         return;
     }
-    wg_op reference = *t->op;
-    reference.cpu = t->op->reference;
-    reference.flags = (reference.flags | WG_OP_CONTIGUOUS) & ~(unsigned)WG_OP_ACCUMULATE;
+    const wg_op reference = exact_row(t->op);
     wg_list in = wgi_dequantised(wgi_variant(t->sample->in, 0, wg_cpu(), WGI_LAYOUT_PLAIN));
     wg_list on = wgi_variant(t->sample->in, 0, t->device, WGI_LAYOUT_PLAIN);
     wg_list want = wgi_outputs(t, &reference, in), got = wgi_outputs(t, t->op, on);
@@ -78,9 +86,7 @@ static void test_variant(wgi_optest *t, wg_dtype as, int layout)
     wg_list in = wgi_variant(t->sample->in, as, t->device, layout);
     wg_list got = wgi_outputs(t, t->op, in);
     if (!wgi_refused(t, as, layout)) {
-        wg_op exact = *t->op;
-        if (exact.reference) exact.cpu = exact.reference;
-        exact.flags |= exact.flags & WG_OP_VIEW ? 0 : WG_OP_CONTIGUOUS;
+        const wg_op exact = exact_row(t->op);
         wg_list plain = wgi_dequantised(wgi_variant(in, WG_F64, wg_cpu(), WGI_LAYOUT_PLAIN));
         wg_list want = wgi_outputs(t, &exact, plain);
         compare_lists(t, "y", got, want, coarsest(as, in, got), wgi_length(in));

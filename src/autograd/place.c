@@ -84,9 +84,10 @@ static void leave_place(place *p)
     p->locked = NULL;
 }
 
-/* Puts op's outputs into the cotangents dx[to[j]]: adds where all have a place, else makes new ones there. */
+/* Puts op's outputs into the cotangents dx[to[j]]: adds where all have a place, else makes new ones there. spec: what
+ * its shape rule says of them. */
 static wg_status apply_into(wgi_rule *rule, const int *to, int n, const wg_op *op, wg_list in,
-                            const void *attr)
+                            const void *attr, const wg_spec *spec)
 {
     place p[WG_MAX_OUTPUTS];
     wg_tensor *out[WG_MAX_OUTPUTS];
@@ -102,7 +103,10 @@ static wg_status apply_into(wgi_rule *rule, const int *to, int n, const wg_op *o
             add ? p[j].into
                 : wgi_tensor_new(rule->context, (wg_dtype)p[j].meta.dtype, p[j].meta.device, shape);
         if (!add) leave_place(&p[j]);
-        if (wgi_bad(out[j])) s = wg_error_code();
+        if (wgi_bad(out[j]))
+            s = wg_error_code();
+        else if (!add && op->flags & WG_OP_LAYOUT)
+            wgi_lay_out(out[j], &spec[j]);
     }
     if (s == WG_OK) s = wgi_run_into(rule->context, op, in, attr, out, n, add);
     for (int j = 0; j < n; j++) {
@@ -130,11 +134,10 @@ static bool may_place(const wg_vjp *g, const int *to, int n, const wg_op *op)
     return true;
 }
 
-/* The shapes that op will give, against those of the operands' gradients. */
+/* The shapes that op will give (out: WG_MAX_OUTPUTS), against those of the operands' gradients. */
 static bool fits(const wg_vjp *g, const int *to, int n, const wg_op *op, wg_list in,
-                 const void *attr)
+                 const void *attr, wg_spec *out)
 {
-    wg_spec out[WG_MAX_OUTPUTS];
     wg_infer c = { .attr = attr, .in = in, .n_out = n, .out = out, .random = -1 };
     for (int64_t i = 0; i < in.n; i++)
         if (in.t[i] && wgi_bad(in.t[i])) return false;
@@ -150,8 +153,9 @@ void wg_vjp_apply(wg_vjp *g, const int *to, const wg_op *op, wg_list in, const v
 {
     wgi_rule *rule = g->engine;
     int n = outputs_of(op);
-    if (may_place(g, to, n, op) && fits(g, to, n, op, in, attr)) {
-        apply_into(rule, to, n, op, in, attr);
+    wg_spec spec[WG_MAX_OUTPUTS];
+    if (may_place(g, to, n, op) && fits(g, to, n, op, in, attr, spec)) {
+        apply_into(rule, to, n, op, in, attr, spec);
         return;
     }
     wg_tensor *more[WG_MAX_OUTPUTS];

@@ -1,5 +1,6 @@
 /* y = dropout(softmax(scale q k^T + mask)) v: scaled dot-product attention.
  *   q (B, HQ, Tq, D), k (B, HKV, Tk, D), v (B, HKV, Tk, Dv), or all without B; one floating dtype -> y (B, HQ, Tq, Dv).
+ *   y's axes lie in memory in the order of q's: heads split off a projection are joined again without a copy.
  *   hidden: lse (B, HQ, Tq), the log of the sum of exp of a row's scores, f32 (f64 for f64).
  *   gradient: fused for q, k, v; any order by the composite. A floating mask's comes from the composite alone, which
  *   wg_sdpa takes when the mask requires one.
@@ -28,6 +29,7 @@ static wg_status sdpa_infer(wg_infer *c)
     c->random = attr->dropout > 0 ? values : 0;
     wg_infer_like(c, 0, q);
     c->out[0].shape.d[q->ndim - 1] = v->shape[v->ndim - 1];
+    wg_infer_layout(c, 0, q);
     wg_infer_like(c, 1, q);
     c->out[1].shape.n--;
     c->out[1].dtype = q->dtype == WG_F64 ? WG_F64 : WG_F32;
@@ -258,7 +260,7 @@ const wg_op wgi_op_sdpa = {
     .in = { "q", "k", "v", "mask?" },
     .out = { "y", "lse" },
     .attr_size = sizeof(wgi_sdpa_attr),
-    .flags = WG_OP_RANDOM | WG_OP_LOW,
+    .flags = WG_OP_RANDOM | WG_OP_LOW | WG_OP_LAYOUT,
     .saves = WG_IN(Q) | WG_IN(K) | WG_IN(V) | WG_IN(MASK) | WG_OUT(0) | WG_OUT(1),
     .hidden = WG_OUT(1),
     .no_grad = WG_IN(MASK),

@@ -1,7 +1,7 @@
 /* sdpa's fused gradient. With P the probabilities, M dropout's factors (0 or 1 / (1 - p)), delta = rowsum(dy * y):
  *   dv = (M P)^T dy,  dS = P (M (dy v^T) - delta),  dq = scale dS k,  dk = scale dS^T q.
  * P is computed again from the scores and lse, the log of the sum of their exp.
- *   q, k, v, mask as in sdpa; y, dy (B, HQ, Tq, Dv); lse (B, HQ, Tq) -> dq, dk, dv.
+ *   q, k, v, mask as in sdpa; y, dy (B, HQ, Tq, Dv); lse (B, HQ, Tq) -> dq, dk, dv, each laid out like its operand.
  *   source: Dao et al., arXiv:2205.14135, appendix B.2. */
 #include "ops/sdpa.h"
 
@@ -27,7 +27,10 @@ static wg_status sdpa_backward_infer(wg_infer *c)
     if (!wgi_is_float(in[Y]->dtype) || !wgi_is_float(in[LSE]->dtype) ||
         !wgi_is_float(in[DY]->dtype))
         return wg_raise(WG_EDTYPE, "y, lse and dy should be floating");
-    for (int i = 0; i < 3; i++) wg_infer_like(c, i, in[i]);
+    for (int i = 0; i < 3; i++) {
+        wg_infer_like(c, i, in[i]);
+        wg_infer_layout(c, i, in[i]);
+    }
     return WG_OK;
 }
 
@@ -138,7 +141,7 @@ const wg_op wgi_op_sdpa_backward = {
     .in = { "q", "k", "v", "y", "lse", "dy", "mask?" },
     .out = { "dq", "dk", "dv" },
     .attr_size = sizeof(wgi_sdpa_attr),
-    .flags = WG_OP_GRAD_NONE | WG_OP_ACCUMULATE,
+    .flags = WG_OP_GRAD_NONE | WG_OP_ACCUMULATE | WG_OP_LAYOUT,
     .infer = sdpa_backward_infer,
     .cpu = sdpa_backward_cpu,
     .cuda = sdpa_backward_cuda,
