@@ -53,12 +53,13 @@ static void NAME(run_panel)(const wgi_gemm_block *g, NAME(micro) * u, const NAME
     }
 }
 
-/* Rows so far apart share a few sets of L1, 4,096 bytes wide a way, and push each other out: 4 places or more are
- * enough for ROWS of them (2 to 4% faster than packing; with 2, 40% slower). */
+/* Rows so far apart share so few sets of L1 (8 lines each; a way is 4,096 bytes) that they push each other and B's panel
+ * out: 14 rows need four places (2,048 bytes apart the product was 40% slower; not packing where it is not needed gained
+ * 2 to 4%), 6 rows two. */
 static bool NAME(rows_collide)(int64_t stride)
 {
     const int64_t bytes = stride * (int64_t)sizeof(REAL);
-    return bytes % 2048 == 0;
+    return bytes % (ROWS > 8 ? 2048 : 4096) == 0;
 }
 
 static bool NAME(packs_a)(const wgi_gemm_block *g)
