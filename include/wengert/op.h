@@ -77,7 +77,10 @@ enum {
     WG_OP_KEEP_STREAM =
         1024, /**< under autocast f32 *parameters* are cast to the 16-bit dtype of the other inputs (add, mul, ...) */
     WG_OP_BLOCKS =
-        2048 /**< takes inputs in blocks (q4_0, ...); from others the door keeps them away, but for views */
+        2048, /**< takes inputs in blocks (q4_0, ...); from others the door keeps them away, but for views */
+    WG_OP_ELEMENTWISE =
+        4096 /**< the outputs have the inputs' common shape, and an element of them is made of the inputs' elements at
+                  the same place alone, whatever the shape: wg_fuse may run it on tiles */
 };
 
 /** One op. Zero-initialised fields mean "no". */

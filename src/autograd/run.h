@@ -48,7 +48,7 @@ typedef struct {      /* the place of one cotangent */
     wgi_node *locked; /* leaf to unlock afterwards */
 } wgi_place;
 /* The place of the cotangent of from's input i. A leaf that one of the n places `held` keeps locked is not locked again:
- * it has the same tensor, which must not be added into at the same time. */
+ * this place has the same tensor. */
 void wgi_place_find(wgi_run *r, const wgi_node *from, int i, const wgi_place *held, int n,
                     wgi_place *p);
 void wgi_place_leave(wgi_place *p);

@@ -187,12 +187,12 @@ static wg_tensor *make_on(wgi_context *c, wgi_storage *s, wg_dtype t, const wg_d
     return x;
 }
 
-/* A view of a weak scalar is one. */
+/* A view of a weak scalar is one, and a view of what a fused function made. */
 static wg_tensor *view_on(wgi_context *c, const wg_tensor *x, const wg_dims *shape,
                           const wg_dims *strides, int64_t offset)
 {
     wg_tensor *v = make_on(c, x->storage, (wg_dtype)x->dtype, shape, strides, offset);
-    if (v) v->flags |= shape->n ? 0 : x->flags & WGI_WEAK;
+    if (v) v->flags |= x->flags & (shape->n ? WGI_FUSED : WGI_FUSED | WGI_WEAK);
     return v;
 }
 
