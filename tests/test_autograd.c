@@ -439,6 +439,27 @@ static void *train(void *shared)
     return NULL;
 }
 
+/* A kernel that makes two gradients has one place for both: it must neither wait for itself nor lose one. */
+START_TEST(one_tensor_may_be_several_inputs)
+{
+    wg_scope s = wg_scope_push();
+    wg_tensor *x0 = wg_randn(WG_DIMS(2, 3)), *x[2];
+    for (int fused = 0; fused < 2; fused++) {
+        x[fused] = wg_require_grad(wg_detach(x0));
+        for (int step = 0; step < 2; step++) {
+            wg_tensor *h = wg_affine(x[fused], 0.5, 0);
+            wg_tensor *y = fused ? wg_swiglu(h, h) : wg_mul(wg_silu(h), h);
+            wg_tensor *z =
+                fused ? wg_swiglu(x[fused], x[fused]) : wg_mul(wg_silu(x[fused]), x[fused]);
+            wg_backward(total(wg_add(wg_add(y, z), wg_exp(h))));
+        }
+    }
+    wg_tensor *difference = wg_sub(wg_grad_of(x[0]), wg_grad_of(x[1]));
+    assert_all(difference, 0);
+    end(s);
+}
+END_TEST
+
 START_TEST(threads_may_share_parameters)
 {
     wg_scope s = wg_scope_push();
@@ -479,6 +500,7 @@ int main(void)
         autocast_runs_products_in_bf16_and_gives_f32_gradients,
         gradcheck_passes_a_right_gradient_and_catches_a_wrong_one,
         an_op_without_a_gradient_or_kernel_says_so_by_name,
+        one_tensor_may_be_several_inputs,
         threads_may_share_parameters,
         NULL,
     };

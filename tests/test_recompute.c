@@ -119,6 +119,44 @@ START_TEST(second_derivatives_pass_through_recomputation)
 }
 END_TEST
 
+static void scaled(void *self, wg_list in, wg_list out)
+{
+    (void)self;
+    out.t[0] = wg_square(wg_add(wg_mul(wg_tanh(in.t[0]), wg_scalar(3)), in.t[1]));
+}
+
+/* What is saved and given again is as it was: a weak scalar goes with any device, */
+START_TEST(weak_scalars_stay_weak)
+{
+    wg_scope s = wg_scope_push();
+    wg_use_device(wg_meta());
+    wg_tensor *x = wg_require_grad(wg_empty(WG_DIMS(8), WG_BF16)), *y[1];
+    wg_recompute(scaled, NULL, 0, WG_LIST(x, wg_scalar(2)), ((wg_list) { 1, y }));
+    wg_backward(total(y[0]));
+    expect_no_error();
+    ck_assert_ptr_nonnull(wg_grad_of(x));
+    end(s);
+}
+END_TEST
+
+/* and under autocast a parameter does not widen a 16-bit stream. */
+START_TEST(parameters_stay_parameters)
+{
+    wg_scope s = wg_scope_push();
+    wg_module *m = wg_layer_norm_new(8);
+    wg_use_autocast(WG_BF16);
+    wg_tensor *x = wg_require_grad(wg_cast(wg_randn(WG_DIMS(8)), WG_BF16)), *y[1];
+    wg_tensor *w = wg_module_tensor(m, "weight");
+    wg_recompute(scaled, NULL, 0, WG_LIST(x, w), ((wg_list) { 1, y }));
+    ck_assert_int_eq(wg_dtype_of(y[0]), WG_BF16);
+    wg_backward(total(y[0]));
+    expect_no_error();
+    ck_assert_int_eq(wg_dtype_of(wg_grad_of(w)), WG_F32);
+    wg_module_free(m);
+    end(s);
+}
+END_TEST
+
 int main(void)
 {
     const TTest *const tests[] = {
@@ -126,6 +164,8 @@ int main(void)
         a_segment_runs_once_more_however_many_nodes_read_it,
         a_recomputation_that_differs_raises,
         second_derivatives_pass_through_recomputation,
+        weak_scalars_stay_weak,
+        parameters_stay_parameters,
         NULL,
     };
     return suite_run("recompute", tests);

@@ -48,6 +48,23 @@ WG_API void wg_unhook(wg_tensor *t, uint64_t id);
  * on first use, with the same random numbers, settings and modes. Copies *self. Gradients are bit-identical. */
 WG_API void wg_recompute(wg_fn fn, const void *self, size_t bytes, wg_list in, wg_list out);
 
+/** Runs fn(self, in) -> out, a composition of elementwise ops, tile by tile in cache: y[j][i] = fn_j(x[0][i], x[1][i], ...).
+ * The contract of wg_recompute: it keeps the inputs and none of the intermediates, and copies *self; backward runs fn again,
+ * on each tile, with the settings and modes of the first run.
+ *   in: any dtypes and strides, broadcast against each other; NULL is an absent one. out: any number, each of the inputs'
+ *   common shape (WG_ESHAPE), written once.
+ *   fn is called many times, from several threads at once, on parts of the inputs (the shapes that it sees are a tile's),
+ * and before that on meta, where wg_item raises. It reads *self, which may hold numbers, and 0-d tensors that require no
+ * gradient and stay as they are until backward. What it calls must be elementwise: a row with WG_OP_ELEMENTWISE. Errors by
+ * name: WG_EARG for another op, for a random one, for a captured tensor with dimensions and for writing in place; WG_EGRAD
+ * for a captured tensor that requires a gradient; WG_EDTYPE for blocks. What fn raises on any thread is pending on the
+ * caller's afterwards.
+ *   gradient: that of the ops; of an input that was broadcast, summed in f64 over fixed ranges in a fixed order: the same
+ *   bits for any number of threads. With create_graph, fn on whole tensors, differentiated by the tape.
+ * On meta and on CUDA there are no tiles: fn is checked in the same way and runs under wg_recompute. In another fused
+ * function it is part of that one. */
+WG_API void wg_fuse(wg_fn fn, const void *self, size_t bytes, wg_list in, wg_list out);
+
 /** Options of the gradient checks; zero means the default in brackets. */
 typedef struct {
     int outputs;       /**< how many outputs fn fills [1] */
@@ -71,4 +88,5 @@ WG_API wg_status wg_gradgradcheck(wg_fn fn, void *self, wg_list in, const wg_che
 #define wg_gradcheck(...) WG_HERE(wg_gradcheck(__VA_ARGS__))
 #define wg_gradgradcheck(...) WG_HERE(wg_gradgradcheck(__VA_ARGS__))
 #define wg_recompute(...) WG_HERE(wg_recompute(__VA_ARGS__))
+#define wg_fuse(...) WG_HERE(wg_fuse(__VA_ARGS__))
 #endif

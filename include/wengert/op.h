@@ -80,7 +80,10 @@ enum {
         8192, /**< the shape rule also says in which order its outputs' axes lie in memory, by
                                         wg_infer_layout; others are contiguous */
     WG_OP_BLOCKS =
-        2048 /**< takes inputs in blocks (q4_0, ...); from others the door keeps them away, but for views */
+        2048, /**< takes inputs in blocks (q4_0, ...); from others the door keeps them away, but for views */
+    WG_OP_ELEMENTWISE =
+        4096 /**< the outputs have the inputs' common shape, and an element of them is made of the inputs' elements at
+                  the same place alone, whatever the shape: wg_fuse may run it on tiles */
 };
 
 /** One op. Zero-initialised fields mean "no". */

@@ -14,6 +14,11 @@ double wg_flops(void)
     return flops_counted;
 }
 
+void wgi_count_flops(double n)
+{
+    flops_counted += n;
+}
+
 /* One call on its way through the door. */
 typedef struct {
     wgi_context *c;
@@ -505,6 +510,8 @@ static wg_status pass(call *k)
     if (k->op->updates && (s = check_updates(k)) != WG_OK) return s;
     k->record = wants_record(k);
     if ((s = allocate(k)) != WG_OK) return s;
+    if (k->c->fusion && (s = wgi_fusion_mark(k->c, k->op, k->in, k->y, k->infer.n_out)) != WG_OK)
+        return s;
     if (k->op->flags & WG_OP_RANDOM) take_random(k);
     if ((s = run_kernel(k)) != WG_OK) return s;
     if (k->op->updates) touch_updated(k);
@@ -518,6 +525,10 @@ static wg_status enter(call *k)
 {
     if (refuse_operands(k)) return wg_error_code();
     wgi_context *c = k->c;
+    if (c->fusion) {
+        wg_status s = wgi_fusion_admit(c, k->op, &k->in, k->in_space, ON_STACK);
+        if (s != WG_OK) return s;
+    }
     const wg_op *op = c->op;
     wg_list operands = c->operands;
     c->op = k->op;

@@ -103,6 +103,14 @@ wg_tensor *wgi_segment_get(wgi_context *c, wgi_node *n, int k);
 void wgi_segment_done(wgi_node *n);
 void wgi_segment_unref(wgi_segment *s);
 
+/* ---- fused functions: fuse.c -------------------------------------------------------------------------------------- */
+/* While a fused function runs: raises unless op may be in it with these operands. In the trace, operands that are not on
+ * meta are replaced by ones that are, in `space` if they fit. */
+wg_status wgi_fusion_admit(wgi_context *c, const wg_op *op, wg_list *in, wg_tensor **space,
+                           int64_t room);
+/* Marks what was made of the function's inputs. */
+wg_status wgi_fusion_mark(wgi_context *c, const wg_op *op, wg_list in, wg_tensor **y, int n_out);
+
 /* ---- the door's inside: apply.c --------------------------------------------------------------------------------- */
 /* Runs op's kernel on in, into given outputs (n_out; dtype may be wider than the rule says), recording nothing. */
 wg_status wgi_run_into(wgi_context *c, const wg_op *op, wg_list in, const void *attr,
@@ -112,6 +120,8 @@ static inline void wgi_lay_out(wg_tensor *y, const wg_spec *s)
 {
     for (int a = 0; a < s->strides.n; a++) y->strides[a] = s->strides.d[a];
 }
+/* Adds to what wg_flops says of this thread. */
+void wgi_count_flops(double n);
 /* Whether a kernel of op exists for d. */
 static inline wg_kernel wgi_kernel_for(const wg_op *op, wg_device d)
 {

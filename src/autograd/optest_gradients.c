@@ -215,19 +215,34 @@ static void check_accumulation(wgi_optest *t)
     compare_gradients(t, got, want, in, WG_F64, 4 * wgi_length(in));
 }
 
-static void check_recomputation(wgi_optest *t)
+static void as_closure(void *self, wg_list in, wg_list out)
 {
-    t->variant = "recomputed";
+    const closure *k = self;
+    (wg_apply_list)(k->op, in, k->t->sample->attr, out);
+}
+
+/* Run again by backward: recomputed, or in tiles. */
+static void check_run_again(wgi_optest *t, bool fused)
+{
+    t->variant = fused ? "gradients in tiles" : "recomputed";
     wg_list in = wgi_variant(t->sample->in, 0, t->device, WGI_LAYOUT_PLAIN),
             want = tape_gradients(t, t->op, in);
-    wg_list d = differentiable(t->op, in), got = wg_list_new(in.n), dx = wg_list_new(d.n);
-    for (int64_t k = 0; k < d.n; k++) d.t[k] = (wg_require_grad)((wg_detach)(d.t[k]));
+    wg_list all = wg_list_new(in.n), d = wg_list_new(in.n), got = wg_list_new(in.n);
+    d.n = 0;
+    for (int64_t i = 0; i < in.n; i++) {
+        all.t[i] = in.t[i];
+        if (!wgi_differentiable(t->op, in, i)) continue;
+        all.t[i] = d.t[d.n++] = (wg_require_grad)((wg_detach)(in.t[i]));
+    }
     closure k = { t, t->op, in };
     bool floating;
-    wg_list y = wg_list_new(visible_outputs(t, in, &floating));
+    wg_list y = wg_list_new(visible_outputs(t, in, &floating)), dx = wg_list_new(d.n);
     wg_generator_set(t->random);
     if (!y.n || !d.n) return;
-    (wg_recompute)(as_function, &k, sizeof k, d, y);
+    if (fused)
+        (wg_fuse)(as_closure, &k, sizeof k, all, y);
+    else
+        (wg_recompute)(as_closure, &k, sizeof k, all, y);
     if (wg_error_code()) return;
     wg_list dy = cotangents(y);
     int64_t n = 0;
@@ -240,7 +255,7 @@ static void check_recomputation(wgi_optest *t)
     if (n) (wg_grad)(y, d, dy, WG_ALLOW_UNUSED, dx);
     for (int64_t i = 0, j = 0; i < in.n; i++)
         if (wgi_differentiable(t->op, in, i)) got.t[i] = n ? dx.t[j++] : NULL;
-    compare_gradients(t, got, want, in, WG_F64, 1);
+    compare_gradients(t, got, want, in, WG_F64, fused ? wgi_length(in) : 1);
 }
 
 void wgi_test_gradients(wgi_optest *t)
@@ -255,7 +270,8 @@ void wgi_test_gradients(wgi_optest *t)
     if (t->op->grad || t->op->composite) check_differences(t, true);
     check_fused(t);
     check_accumulation(t);
-    check_recomputation(t);
+    check_run_again(t, false);
+    if (t->op->flags & WG_OP_ELEMENTWISE) check_run_again(t, true);
     for (int d = 0; d < 4; d++)
         for (int layout = 0; layout < WGI_LAYOUT_COUNT; layout++)
             check_variant(t, dtypes[d], layout);

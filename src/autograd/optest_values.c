@@ -155,6 +155,32 @@ static void test_meta(wgi_optest *t)
     (wg_scope_return)(s, NULL);
 }
 
+static void as_function(void *self, wg_list in, wg_list out)
+{
+    const wgi_optest *t = self;
+    (wg_apply_list)(t->op, in, t->sample->attr, out);
+}
+
+/* A row that says it is elementwise: on the sample's elements in a row, whatever their shape was. */
+static void test_in_tiles(wgi_optest *t)
+{
+    if (!(t->op->flags & WG_OP_ELEMENTWISE) || t->sample->in.n == 0) return;
+    for (int64_t i = 0; i < t->sample->in.n; i++)
+        if (t->sample->in.t[i] && wgi_in_blocks(t->sample->in.t[i]->dtype)) return;
+    for (int layout = 0; layout < WGI_LAYOUT_COUNT; layout++) {
+        char variant[64];
+        snprintf(variant, sizeof variant, "in tiles%s", wgi_layout_name(layout));
+        t->variant = variant;
+        wg_scope s = (wg_scope_push)();
+        wg_use_grad(false);
+        wg_list in = wgi_variant(t->sample->in, 0, t->device, layout);
+        wg_list want = wgi_outputs(t, t->op, in), got = wg_list_new(want.n);
+        if (want.n) (wg_fuse)(as_function, t, sizeof *t, in, got);
+        compare_lists(t, "y", got, want, coarsest(WG_F64, in, want), 1);
+        (wg_scope_return)(s, NULL);
+    }
+}
+
 void wgi_test_values(wgi_optest *t)
 {
     static const wg_dtype dtypes[] = { WG_F64, WG_F32, WG_BF16, WG_F16 };
@@ -167,6 +193,7 @@ void wgi_test_values(wgi_optest *t)
             if (layout == WGI_LAYOUT_EXPANDED && (t->op->flags & WG_OP_GRAD_NONE)) continue;
             test_variant(t, dtypes[d], layout);
         }
+    test_in_tiles(t);
     test_meta(t);
     t->variant = "";
 }

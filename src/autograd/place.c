@@ -34,15 +34,8 @@ wg_status wgi_copy_into(wgi_context *c, wg_tensor *into, wg_tensor *from)
 }
 
 /* ---- the place of one cotangent --------------------------------------------------------------------------------- */
-typedef struct {
-    wgi_edge edge;    /* where it flows in the end, casts seen through */
-    wgi_meta meta;    /* what it must look like there */
-    wg_tensor *into;  /* exclusive tensor to add into; NULL: none yet */
-    wgi_node *locked; /* leaf to unlock afterwards */
-} place;
-
 /* A cast of a parameter to 16 bits is seen through: the product then accumulates in the parameter's own dtype. */
-static void see_through_casts(wgi_run *r, place *p)
+static void see_through_casts(wgi_run *r, wgi_place *p)
 {
     for (;;) {
         wgi_node *n = p->edge.node;
@@ -55,7 +48,8 @@ static void see_through_casts(wgi_run *r, place *p)
     }
 }
 
-static void find_place(wgi_run *r, const wgi_node *from, int i, place *p)
+void wgi_place_find(wgi_run *r, const wgi_node *from, int i, const wgi_place *held, int n_held,
+                    wgi_place *p)
 {
     p->edge = from->edges[i];
     p->meta = from->meta[i];
@@ -69,6 +63,11 @@ static void find_place(wgi_run *r, const wgi_node *from, int i, place *p)
         return;
     }
     if (r->n_captures || n->hooks) return;
+    for (int k = 0; k < n_held; k++)
+        if (held[k].locked == n) {
+            p->into = held[k].into;
+            return;
+        }
     wgi_leaf_lock(n);
     if (wgi_exclusive(n->grad)) {
         p->into = n->grad;
@@ -78,7 +77,7 @@ static void find_place(wgi_run *r, const wgi_node *from, int i, place *p)
     }
 }
 
-static void leave_place(place *p)
+void wgi_place_leave(wgi_place *p)
 {
     if (p->locked) wgi_leaf_unlock(p->locked);
     p->locked = NULL;
@@ -89,12 +88,15 @@ static void leave_place(place *p)
 static wg_status apply_into(wgi_rule *rule, const int *to, int n, const wg_op *op, wg_list in,
                             const void *attr, const wg_spec *spec)
 {
-    place p[WG_MAX_OUTPUTS];
+    wgi_place p[WG_MAX_OUTPUTS];
     wg_tensor *out[WG_MAX_OUTPUTS];
     bool add = true;
+    p[0].locked = NULL;
     for (int j = 0; j < n; j++) {
-        find_place(rule->run, rule->node, to[j], &p[j]);
+        wgi_place_find(rule->run, rule->node, to[j], p, j, &p[j]);
         if (!p[j].into) add = false;
+        for (int k = 0; k < j; k++) /* one tensor that is several of the inputs */
+            if (p[k].into == p[j].into) add = false;
     }
     wg_status s = WG_OK;
     for (int j = 0; j < n; j++) {
@@ -102,7 +104,7 @@ static wg_status apply_into(wgi_rule *rule, const int *to, int n, const wg_op *o
         out[j] =
             add ? p[j].into
                 : wgi_tensor_new(rule->context, (wg_dtype)p[j].meta.dtype, p[j].meta.device, shape);
-        if (!add) leave_place(&p[j]);
+        if (!add) wgi_place_leave(&p[j]);
         if (wgi_bad(out[j]))
             s = wg_error_code();
         else if (!add && op->flags & WG_OP_LAYOUT)
@@ -110,7 +112,7 @@ static wg_status apply_into(wgi_rule *rule, const int *to, int n, const wg_op *o
     }
     if (s == WG_OK) s = wgi_run_into(rule->context, op, in, attr, out, n, add);
     for (int j = 0; j < n; j++) {
-        leave_place(&p[j]);
+        wgi_place_leave(&p[j]);
         if (s == WG_OK && !add) s = wgi_deliver(rule->run, p[j].edge, &p[j].meta, out[j]);
         rule->placed[to[j]] = true;
     }

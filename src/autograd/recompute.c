@@ -261,6 +261,7 @@ static wg_tensor *input_again(wgi_context *c, wgi_segment *s, int64_t i)
         return NULL;
     }
     wg_tensor *again = (wg_detach)(t);
+    if (!wgi_bad(again)) again->flags |= t->flags & WGI_PARAMETER; /* for autocast */
     return in->requires_grad ? (wg_require_grad)(again) : again;
 }
 

@@ -41,6 +41,17 @@ wg_status wgi_accumulate(wgi_run *r, wg_tensor **slot, wg_tensor *d);
 bool wgi_exclusive(const wg_tensor *t);
 
 /* place.c */
+typedef struct {      /* the place of one cotangent */
+    wgi_edge edge;    /* where it flows in the end, casts seen through */
+    wgi_meta meta;    /* what it must look like there */
+    wg_tensor *into;  /* exclusive tensor to add into; NULL: none yet */
+    wgi_node *locked; /* leaf to unlock afterwards */
+} wgi_place;
+/* The place of the cotangent of from's input i. A leaf that one of the n places `held` keeps locked is not locked again:
+ * this place has the same tensor. */
+void wgi_place_find(wgi_run *r, const wgi_node *from, int i, const wgi_place *held, int n,
+                    wgi_place *p);
+void wgi_place_leave(wgi_place *p);
 /* A partial view's node: writes or adds its cotangents into the input's, through the same view. */
 wg_status wgi_write_through_view(wgi_run *r, wgi_node *n);
 /* into <- from, same shape, on any device, recording nothing. */

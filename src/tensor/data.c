@@ -13,6 +13,8 @@ wg_status wgi_writable(const wg_tensor *t, const char *function)
                         wg_dtype_name((wg_dtype)t->dtype));
     if (t->storage && t->storage->flags & WGI_STORAGE_READONLY)
         return wg_raise(WG_EARG, "%s: the memory is read-only", function);
+    if (t->flags & WGI_FUSED)
+        return wg_raise(WG_EARG, "%s: a fused function may not write in place", function);
     if (wgi_overlaps_itself(t))
         return wg_raise(WG_EARG, "%s: elements share memory (an expanded or unfolded view)",
                         function);

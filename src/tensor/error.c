@@ -184,6 +184,22 @@ void wgi_error_thread_end(wgi_context *c)
     c->error = (wg_error) { .code = WG_OK };
 }
 
+wgi_held_error wgi_error_take(wgi_context *c)
+{
+    wgi_held_error e = { c->error, c->message, c->error_module };
+    c->error = (wg_error) { .code = WG_OK };
+    c->message = c->error_module = NULL;
+    return e;
+}
+
+void wgi_error_put(wgi_context *c, wgi_held_error e)
+{
+    wgi_error_thread_end(c);
+    c->error = e.error;
+    c->message = e.message;
+    c->error_module = e.module;
+}
+
 int wg_error_print(FILE *f)
 {
     const wg_error *e = wg_error_get();

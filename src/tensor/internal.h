@@ -34,7 +34,8 @@ enum {
     WGI_ERROR = 1,     /* the immortal error tensor */
     WGI_WEAK = 2,      /* wg_scalar: takes the other operand's dtype */
     WGI_PARAMETER = 4, /* a module's parameter: autocast casts it down and caches the copy */
-    WGI_LISTED = 8     /* in the list of live tensors */
+    WGI_LISTED = 8,    /* in the list of live tensors */
+    WGI_FUSED = 16     /* made of the inputs of a fused function while it runs: see wgi_fusion */
 };
 
 struct wg_tensor {
@@ -75,6 +76,12 @@ typedef struct wgi_frame { /* one open scope */
     void *module;             /* a module's frame: its path node, see wgi_path; NULL otherwise */
 } wgi_frame;
 
+/* A fused function that runs, on a tile or on meta: the door then admits elementwise ops only. */
+typedef struct {
+    wg_list in;  /* the fused function's inputs, for messages */
+    bool traced; /* on meta, to learn shapes and dtypes */
+} wgi_fusion;
+
 typedef struct wgi_context {
     wgi_settings now;
     const char *file; /* the user's place */
@@ -92,6 +99,7 @@ typedef struct wgi_context {
     wg_generator random;
     /* the tape */
     wgi_segment *segment;        /* the recomputed segment being recorded or refilled; NULL: none */
+    const wgi_fusion *fusion;    /* the fused function that runs; NULL: none */
     struct wgi_profile *profile; /* src/autograd/profile.c; one block of malloc; NULL: none open */
     void *path; /* innermost module path (struct wgi_path *), see src/tensor/context.c */
 } wgi_context;
@@ -209,6 +217,13 @@ static inline bool wgi_bad(const wg_tensor *t)
 }
 /* NULL, error or dead argument of a public function: raises if nothing is pending and returns true. */
 bool wgi_refuse(const wg_tensor *t, const char *function);
+/* Takes the pending error off the thread, or puts one there: errors of other threads reach their caller so. */
+typedef struct {
+    wg_error error; /* code WG_OK: none */
+    char *message, *module;
+} wgi_held_error;
+wgi_held_error wgi_error_take(wgi_context *c);
+void wgi_error_put(wgi_context *c, wgi_held_error e);
 /* May t be written in place: not read-only, not self-overlapping. Raises WG_EARG. */
 wg_status wgi_writable(const wg_tensor *t, const char *function);
 

@@ -187,6 +187,15 @@ static wg_tensor *make_on(wgi_context *c, wgi_storage *s, wg_dtype t, const wg_d
     return x;
 }
 
+/* A view of a weak scalar is one, and a view of what a fused function made. */
+static wg_tensor *view_on(wgi_context *c, const wg_tensor *x, const wg_dims *shape,
+                          const wg_dims *strides, int64_t offset)
+{
+    wg_tensor *v = make_on(c, x->storage, (wg_dtype)x->dtype, shape, strides, offset);
+    if (v) v->flags |= x->flags & (shape->n ? WGI_FUSED : WGI_FUSED | WGI_WEAK);
+    return v;
+}
+
 wg_tensor *wgi_tensor_on(wgi_context *c, wgi_storage *s, wg_dtype t, wg_dims shape, wg_dims strides,
                          int64_t offset)
 {
@@ -196,7 +205,7 @@ wg_tensor *wgi_tensor_on(wgi_context *c, wgi_storage *s, wg_dtype t, wg_dims sha
 wg_tensor *wgi_tensor_make_view(wgi_context *c, wg_tensor *x, wg_dims shape, wg_dims strides,
                                 int64_t offset)
 {
-    return make_on(c, x->storage, (wg_dtype)x->dtype, &shape, &strides, offset);
+    return view_on(c, x, &shape, &strides, offset);
 }
 
 wg_tensor *wgi_tensor_new_at(wgi_context *c, wg_dtype t, wg_device d, const wg_dims *shape)
@@ -208,7 +217,7 @@ wg_tensor *wgi_tensor_new_at(wgi_context *c, wg_dtype t, wg_device d, const wg_d
 wg_tensor *wgi_tensor_view_at(wgi_context *c, wg_tensor *x, const wg_dims *shape,
                               const wg_dims *strides, int64_t offset)
 {
-    wg_tensor *v = make_on(c, x->storage, (wg_dtype)x->dtype, shape, strides, offset);
+    wg_tensor *v = view_on(c, x, shape, strides, offset);
     return v ? wgi_own(c, v) : &wgi_error_tensor;
 }
 
