@@ -455,6 +455,30 @@ START_TEST(threads_may_share_parameters)
 }
 END_TEST
 
+static void *squared_late(void *w)
+{
+    wg_tensor *y = w;
+    for (int i = 0; i < 200; i++) y = wg_square(w); /* so many that its number is far above */
+    return wg_ref(y);
+}
+
+START_TEST(consumers_come_after_another_threads_producers)
+{
+    wg_scope s = wg_scope_push();
+    wg_tensor *w = leaf(2);
+    wg_square(w); /* this thread has taken its numbers */
+    pthread_t t;
+    void *squared = NULL;
+    ck_assert_int_eq(pthread_create(&t, NULL, squared_late, w), 0);
+    pthread_join(t, &squared);
+    wg_tensor *y = squared;
+    ck_assert_int_eq(wg_backward(total(wg_mul(y, wg_square(y)))), WG_OK); /* w^6 */
+    assert_all(wg_grad_of(w), 192);
+    wg_unref(&y);
+    end(s);
+}
+END_TEST
+
 int main(void)
 {
     const TTest *const tests[] = {
@@ -480,6 +504,7 @@ int main(void)
         gradcheck_passes_a_right_gradient_and_catches_a_wrong_one,
         an_op_without_a_gradient_or_kernel_says_so_by_name,
         threads_may_share_parameters,
+        consumers_come_after_another_threads_producers,
         NULL,
     };
     return suite_run("autograd", tests);
