@@ -43,6 +43,18 @@ START_TEST(leaves_never_share_a_gradient)
 }
 END_TEST
 
+START_TEST(one_leaf_may_be_two_operands)
+{
+    wg_scope s = wg_scope_push();
+    wg_tensor *x = wg_randn(WG_DIMS(4, 3)), *w = wg_require_grad(wg_ones(WG_DIMS(3)));
+    ck_assert_int_eq(wg_backward(total(wg_mul(wg_layer_norm(x, w, w), x))), WG_OK);
+    wg_tensor *twice = wg_affine(wg_grad_of(w), 2, 0);
+    ck_assert_int_eq(wg_backward(total(wg_mul(wg_layer_norm(x, w, w), x))), WG_OK);
+    assert_all(wg_sub(wg_grad_of(w), twice), 0);
+    end(s);
+}
+END_TEST
+
 START_TEST(broadcasting_is_undone)
 {
     wg_scope s = wg_scope_push();
@@ -485,6 +497,7 @@ int main(void)
         backward_gives_the_products_gradients,
         gradients_accumulate_until_dropped,
         leaves_never_share_a_gradient,
+        one_leaf_may_be_two_operands,
         broadcasting_is_undone,
         a_second_backward_needs_retain_graph,
         a_loss_of_many_elements_needs_a_cotangent,
