@@ -43,6 +43,18 @@ START_TEST(leaves_never_share_a_gradient)
 }
 END_TEST
 
+START_TEST(one_leaf_may_be_two_operands)
+{
+    wg_scope s = wg_scope_push();
+    wg_tensor *x = wg_randn(WG_DIMS(4, 3)), *w = wg_require_grad(wg_ones(WG_DIMS(3)));
+    ck_assert_int_eq(wg_backward(total(wg_mul(wg_layer_norm(x, w, w), x))), WG_OK);
+    wg_tensor *twice = wg_affine(wg_grad_of(w), 2, 0);
+    ck_assert_int_eq(wg_backward(total(wg_mul(wg_layer_norm(x, w, w), x))), WG_OK);
+    assert_all(wg_sub(wg_grad_of(w), twice), 0);
+    end(s);
+}
+END_TEST
+
 START_TEST(broadcasting_is_undone)
 {
     wg_scope s = wg_scope_push();
@@ -476,12 +488,37 @@ START_TEST(threads_may_share_parameters)
 }
 END_TEST
 
+static void *squared_late(void *w)
+{
+    wg_tensor *y = w;
+    for (int i = 0; i < 200; i++) y = wg_square(w); /* so many that its number is far above */
+    return wg_ref(y);
+}
+
+START_TEST(consumers_come_after_another_threads_producers)
+{
+    wg_scope s = wg_scope_push();
+    wg_tensor *w = leaf(2);
+    wg_square(w); /* this thread has taken its numbers */
+    pthread_t t;
+    void *squared = NULL;
+    ck_assert_int_eq(pthread_create(&t, NULL, squared_late, w), 0);
+    pthread_join(t, &squared);
+    wg_tensor *y = squared;
+    ck_assert_int_eq(wg_backward(total(wg_mul(y, wg_square(y)))), WG_OK); /* w^6 */
+    assert_all(wg_grad_of(w), 192);
+    wg_unref(&y);
+    end(s);
+}
+END_TEST
+
 int main(void)
 {
     const TTest *const tests[] = {
         backward_gives_the_products_gradients,
         gradients_accumulate_until_dropped,
         leaves_never_share_a_gradient,
+        one_leaf_may_be_two_operands,
         broadcasting_is_undone,
         a_second_backward_needs_retain_graph,
         a_loss_of_many_elements_needs_a_cotangent,
@@ -502,6 +539,7 @@ int main(void)
         an_op_without_a_gradient_or_kernel_says_so_by_name,
         one_tensor_may_be_several_inputs,
         threads_may_share_parameters,
+        consumers_come_after_another_threads_producers,
         NULL,
     };
     return suite_run("autograd", tests);

@@ -2,10 +2,10 @@
  * meta), counting, recording. */
 #include "autograd/node.h"
 #include "autograd/profile.h"
+#include "ops/registry.h"
 #include "wengert/ops.h"
 
-_Thread_local wgi_destination *wgi_next_destination;
-static _Thread_local double flops_counted;
+static _Thread_local double flops_counted WGI_TLS;
 
 enum { ON_STACK = 8 }; /* operands that need no allocation */
 
@@ -27,6 +27,7 @@ typedef struct {
     wg_list in;
     wg_infer infer;
     wg_tensor **y; /* (infer.n_out) hidden outputs NULL where nothing is recorded */
+    bool plain;    /* see all_plain */
     bool record, accumulate;
     uint64_t random[2];
     wg_spec spec_space[ON_STACK];
@@ -42,6 +43,19 @@ static inline void begin(call *k, wgi_context *c, const wg_op *op, wg_list in, c
     k->in = in;
     k->record = k->accumulate = false;
     k->random[0] = k->random[1] = 0;
+}
+
+/* Every operand is there and alive, all are on one device and none is in blocks: the usual case, settled in one look. */
+static inline bool all_plain(wg_list in)
+{
+    if (in.n <= 0 || !in.t || !in.t[0]) return in.n == 0;
+    const wg_device first = in.t[0]->device;
+    for (int64_t i = 0; i < in.n; i++) {
+        const wg_tensor *t = in.t[i];
+        if (wgi_bad(t) || wgi_in_blocks(t->dtype)) return false;
+        if (t->device.kind != first.kind || t->device.index != first.index) return false;
+    }
+    return true;
 }
 
 /* ---- error pass-through --------------------------------------------------------------------------------------- */
@@ -73,7 +87,7 @@ static int required_inputs(const wg_op *op)
 }
 
 /* Whether an operand is an error, dead or missing; raises if nothing is pending. */
-static bool refuse_operands(const call *k)
+static WGI_COLD bool refuse_operand(const call *k)
 {
     if (k->in.n < 0 || (k->in.n > 0 && !k->in.t)) {
         wg_raise(WG_EARG, "%s: a list of %lld inputs without any", k->op->name, (long long)k->in.n);
@@ -94,6 +108,13 @@ static bool refuse_operands(const call *k)
         }
         return true;
     }
+    return false;
+}
+
+static inline bool refuse_operands(call *k)
+{
+    k->plain = all_plain(k->in);
+    if (!k->plain && refuse_operand(k)) return true;
     if (k->in.n >= WG_MAX_INPUTS || !k->op->in[k->in.n] || is_optional(k->op->in[k->in.n]))
         return false;
     wg_raise(WG_EARG, "%s: takes %d inputs, got %lld", k->op->name, required_inputs(k->op),
@@ -255,18 +276,15 @@ static wg_status check_blocks(const call *k)
     return WG_OK;
 }
 
-static wg_status infer(call *k)
+static inline wg_status infer(call *k)
 {
     k->infer.attr = k->attr;
     k->infer.in = k->in;
     k->infer.n_out = named_outputs(k->op);
     k->infer.out = k->spec_space;
     k->infer.random = -1;
-    if (k->in.n > 1) {
-        wg_status s = check_devices(k);
-        if (s != WG_OK) return s;
-    }
-    wg_status s = check_blocks(k);
+    wg_status s = k->plain ? WG_OK : check_devices(k);
+    if (s == WG_OK && !k->plain) s = check_blocks(k);
     if (s == WG_OK && k->op->infer) s = k->op->infer(&k->infer);
     if (s == WG_OK && (k->op->flags & WG_OP_DATA_SHAPE) && k->in.n &&
         k->in.t[0]->device.kind == WG_META)
@@ -275,7 +293,7 @@ static wg_status infer(call *k)
 }
 
 /* ---- allocation ------------------------------------------------------------------------------------------------------ */
-static bool wants_record(const call *k)
+static inline bool wants_record(const call *k)
 {
     if (!k->c->now.grad || k->op->updates) return false;
     for (int64_t i = 0; i < k->in.n; i++)
@@ -283,9 +301,8 @@ static bool wants_record(const call *k)
     return false;
 }
 
-static wg_status allocate(call *k)
+static inline wg_status allocate(call *k)
 {
-    wgi_destination *d = wgi_next_destination;
     int n = k->infer.n_out;
     k->y = n <= ON_STACK ? k->y_space : wg_list_new(n).t;
     if (!k->y) return wg_error_code();
@@ -296,18 +313,12 @@ static wg_status allocate(call *k)
             k->y[j] = NULL;
             continue;
         }
-        if (d && d->op == k->op && j == 0) {
-            k->y[j] = d->out;
-            k->accumulate = d->accumulate;
-            d->used = true;
-            wgi_next_destination = NULL;
-        } else if (k->op->flags & WG_OP_VIEW) {
+        if (k->op->flags & WG_OP_VIEW)
             k->y[j] = wgi_tensor_view_at(k->c, k->in.t[0], &s->shape, &s->strides,
                                          k->in.t[0]->offset + s->offset);
-        } else {
+        else
             k->y[j] = wgi_tensor_new_at(k->c, s->dtype, s->device, &s->shape);
-            if (k->op->flags & WG_OP_LAYOUT && !wgi_bad(k->y[j])) wgi_lay_out(k->y[j], s);
-        }
+        if (k->op->flags & WG_OP_LAYOUT && !wgi_bad(k->y[j])) wgi_lay_out(k->y[j], s);
         if (wgi_bad(k->y[j])) return wg_error_code();
     }
     return WG_OK;
@@ -398,9 +409,9 @@ static wg_device kernel_device(const call *k)
                : to;
 }
 
-static wg_status launch(call *k, wg_kernel kernel, wg_list in)
+static inline wg_status launch(call *k, wg_device d, wg_kernel kernel, wg_list in)
 {
-    kernel_memory memory = { NULL, kernel_device(k) };
+    kernel_memory memory = { NULL, d };
     wg_run r = { .attr = k->attr,
                  .in = in,
                  .out = { k->infer.n_out, k->y },
@@ -418,7 +429,7 @@ static wg_status launch(call *k, wg_kernel kernel, wg_list in)
     return s;
 }
 
-static wg_status launch_contiguous(call *k, wg_kernel kernel)
+static WGI_COLD wg_status launch_contiguous(call *k, wg_device d, wg_kernel kernel)
 {
     wg_tensor *space[2 * ON_STACK], **to = space;
     if (k->in.n > ON_STACK) {
@@ -427,7 +438,7 @@ static wg_status launch_contiguous(call *k, wg_kernel kernel)
     }
     wg_tensor **made = to + k->in.n;
     wg_status s = make_contiguous(k, to, made);
-    if (s == WG_OK) s = launch(k, kernel, (wg_list) { k->in.n, to });
+    if (s == WG_OK) s = launch(k, d, kernel, (wg_list) { k->in.n, to });
     for (int64_t i = 0; i < k->in.n; i++) wgi_unref(made[i]);
     return s;
 }
@@ -439,7 +450,7 @@ static bool all_contiguous(wg_list in)
     return true;
 }
 
-static wg_status run_kernel(call *k)
+static inline wg_status run_kernel(call *k)
 {
     const wg_op *op = k->op;
     wg_device d = kernel_device(k);
@@ -447,8 +458,8 @@ static wg_status run_kernel(call *k)
     wg_kernel kernel = wgi_kernel_for(op, d);
     if (!kernel) return wg_raise(WG_EDEVICE, "no %s kernel", d.kind == WG_CPU ? "cpu" : "cuda");
     if ((op->flags & WG_OP_CONTIGUOUS) && !all_contiguous(k->in))
-        return launch_contiguous(k, kernel);
-    return launch(k, kernel, k->in);
+        return launch_contiguous(k, d, kernel);
+    return launch(k, d, kernel, k->in);
 }
 
 static void take_random(call *k)
@@ -460,7 +471,7 @@ static void take_random(call *k)
     k->c->random.offset += ((uint64_t)n + 3) / 4;
 }
 
-static void count(const call *k)
+static inline void count(const call *k)
 {
     if (k->op->flops)
         flops_counted += k->op->flops(&k->infer);
@@ -501,7 +512,7 @@ static void touch_updated(const call *k)
 }
 
 /* ---- the door itself -------------------------------------------------------------------------------------------------------- */
-static wg_status pass(call *k)
+static inline wg_status pass(call *k)
 {
     wg_status s = autocast(k);
     if (s != WG_OK) return s;
@@ -573,30 +584,55 @@ void(wg_apply_list)(const wg_op *op, wg_list in, const void *attr, wg_list out)
     for (; to < out.n; to++) out.t[to] = &wgi_error_tensor;
 }
 
+/* Runs k's kernel into k->y, which is given; messages name its op and operands meanwhile. */
+static wg_status run_into(call *k, wg_status (*check)(call *k))
+{
+    wgi_context *c = k->c;
+    const wg_op *outer = c->op;
+    const wg_list operands = c->operands;
+    c->op = k->op;
+    c->operands = k->in;
+    wg_status s = check ? check(k) : WG_OK;
+    if (s == WG_OK) s = run_kernel(k);
+    if (s == WG_OK) count(k);
+    c->op = outer;
+    c->operands = operands;
+    return s;
+}
+
+static wg_status check_places(call *k)
+{
+    const int given = k->infer.n_out;
+    wg_status s = infer(k);
+    if (s == WG_OK && k->infer.n_out != given)
+        s = wg_raise(WG_EARG, "has %d outputs, given %d", k->infer.n_out, given);
+    for (int j = 0; s == WG_OK && j < given; j++) {
+        const wg_dims *want = &k->infer.out[j].shape;
+        bool fits = k->y[j]->ndim == want->n;
+        for (int a = 0; fits && a < want->n; a++) fits = k->y[j]->shape[a] == want->d[a];
+        if (!fits) s = wg_raise(WG_ESHAPE, "the place given does not fit");
+    }
+    return s;
+}
+
 wg_status wgi_run_into(wgi_context *c, const wg_op *op, wg_list in, const void *attr,
                        wg_tensor **out, int n_out, bool accumulate)
 {
     call k;
     begin(&k, c, op, in, attr);
     k.accumulate = accumulate;
-    if (refuse_operands(&k)) return wg_error_code();
-    const wg_op *outer = c->op;
-    wg_list operands = c->operands;
-    c->op = op;
-    c->operands = in;
-    wg_status s = infer(&k);
-    if (s == WG_OK && k.infer.n_out != n_out)
-        s = wg_raise(WG_EARG, "has %d outputs, given %d", k.infer.n_out, n_out);
-    for (int j = 0; s == WG_OK && j < n_out; j++) {
-        const wg_dims *want = &k.infer.out[j].shape;
-        bool fits = out[j]->ndim == want->n;
-        for (int a = 0; fits && a < want->n; a++) fits = out[j]->shape[a] == want->d[a];
-        if (!fits) s = wg_raise(WG_ESHAPE, "the place given does not fit");
-    }
     k.y = out;
-    if (s == WG_OK) s = run_kernel(&k);
-    if (s == WG_OK) count(&k);
-    c->op = outer;
-    c->operands = operands;
-    return s;
+    k.infer.n_out = n_out;
+    return refuse_operands(&k) ? wg_error_code() : run_into(&k, check_places);
+}
+
+wg_status wgi_add_into(wgi_context *c, wg_tensor *into, wg_tensor *d)
+{
+    call k;
+    wg_tensor *in[2] = { into, d };
+    begin(&k, c, &wgi_op_add, (wg_list) { 2, in }, NULL);
+    k.infer = (wg_infer) { .in = k.in, .n_out = 1, .out = k.spec_space };
+    k.spec_space[0].device = into->device;
+    k.y = &into;
+    return run_into(&k, NULL);
 }

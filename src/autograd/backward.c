@@ -60,6 +60,12 @@ bool wgi_exclusive(const wg_tensor *t)
            !t->storage->flags && wgi_is_contiguous(t);
 }
 
+static bool addable(const wg_tensor *sum, const wg_tensor *d)
+{
+    return sum->dtype == d->dtype && sum->device.kind == d->device.kind &&
+           sum->device.index == d->device.index && wgi_same_shape(sum, d);
+}
+
 /* *slot += d; written in place where nobody else sees it. *slot holds one reference. */
 wg_status wgi_accumulate(wgi_run *r, wg_tensor **slot, wg_tensor *d)
 {
@@ -67,8 +73,8 @@ wg_status wgi_accumulate(wgi_run *r, wg_tensor **slot, wg_tensor *d)
         *slot = wgi_ref(d);
         return WG_OK;
     }
-    if (!r->create_graph && wgi_exclusive(*slot) && (*slot)->dtype == d->dtype)
-        return wgi_run_into(r->context, &wgi_op_add, WG_LIST(*slot, d), NULL, slot, 1, false);
+    if (!r->create_graph && wgi_exclusive(*slot) && addable(*slot, d))
+        return wgi_add_into(r->context, *slot, d);
     wg_tensor *sum = wg_add(*slot, d);
     if (wgi_bad(sum)) return wg_error_code();
     wgi_ref(sum);
@@ -231,11 +237,12 @@ static unsigned grad_mask(const wg_op *op, int i)
 /* Whether input i gets no cotangent because the row says that it is zero; raises where it says there is none. */
 static bool no_gradient(const wg_op *op, int i)
 {
+    const unsigned none = op->flags & (WG_OP_GRAD_ZERO | WG_OP_GRAD_NONE);
+    if (!none && !op->zero_grad && !op->no_grad) return false;
     unsigned bit = grad_mask(op, i);
     if ((op->flags & WG_OP_GRAD_NONE) || (op->no_grad & bit))
         wg_raise(WG_EGRAD, "%s: has no gradient for its input %d", op->name, i);
-    return (op->flags & (WG_OP_GRAD_ZERO | WG_OP_GRAD_NONE)) ||
-           ((op->zero_grad | op->no_grad) & bit);
+    return none || ((op->zero_grad | op->no_grad) & bit);
 }
 
 typedef struct { /* what a rule works with; small ones on the stack */
@@ -247,9 +254,9 @@ static wg_status run_rule(wgi_run *r, wgi_node *n, bool *wants, bool *placed, wg
 {
     int n_in = n->n_in, n_out = n->n_out;
     wg_tensor **x = t, **dx = x + n_in, **y = dx + n_in;
+    for (int i = 0; i < 2 * n_in + n_out; i++) t[i] = NULL;
     wg_status s = wgi_saved_read(r->context, n, r->create_graph, x, y);
     if (s != WG_OK) return s;
-    for (int i = 0; i < n_in; i++) dx[i] = NULL;
     wgi_rule rule = { r->context, r, n, r->create_graph, placed };
     wg_vjp g = { .attr = n->attr,
                  .x = { n_in, x },
@@ -270,7 +277,7 @@ static wg_status run_rule(wgi_run *r, wgi_node *n, bool *wants, bool *placed, wg
         return wg_raise(WG_EGRAD, "%s: has no second derivative", op->name);
     else
         return wg_raise(WG_EGRAD, "%s: has no gradient", op->name);
-    if (wg_error_code()) return wg_error_code();
+    if ((s = r->context->error.code) != WG_OK) return s;
     for (int i = 0; i < n_in && s == WG_OK; i++) {
         if (!wants[i] || placed[i] || !dx[i]) continue;
         s = wgi_deliver(r, n->edges[i], &n->meta[i], dx[i]);
@@ -290,7 +297,7 @@ static wg_status visit_rule(wgi_run *r, wgi_node *n)
         wants[i] = edge_wanted(r, n->edges[i]) && !no_gradient(n->op, i);
         placed[i] = false;
     }
-    if (wg_error_code()) return wg_error_code();
+    if (r->context->error.code != WG_OK) return r->context->error.code;
     if (!has_any(wants, n->n_in)) return WG_OK;
     if ((n->op->flags & WG_OP_PARTIAL) && !r->create_graph) return wgi_write_through_view(r, n);
     return run_rule(r, n, wants, placed, t);
@@ -300,10 +307,10 @@ static wg_status visit_rule(wgi_run *r, wgi_node *n)
 static wg_status visit(wgi_run *r, wgi_node *n)
 {
     wgi_context *c = r->context;
-    wg_scope scope = (wg_scope_push)();
+    const wg_scope scope = wgi_scope_open(c);
+    wg_status s = scope.id ? WG_OK : WG_EMEM;
     c->now.grad = r->create_graph;
     c->now.autocast = 0;
-    wg_status s = WG_OK;
     for (int j = 0; j < n->n_out && n->hooks && s == WG_OK; j++)
         s = run_hooks(n, j, &n->cotangent[j]);
     if (s == WG_OK && (n->flags & WGI_NODE_CAPTURED)) s = capture_outputs(r, n);
@@ -316,7 +323,7 @@ static wg_status visit(wgi_run *r, wgi_node *n)
         n->cotangent[j] = NULL;
     }
     if (!r->retain) wgi_saved_release(n);
-    (wg_scope_return)(scope, NULL);
+    wgi_scope_close(c, scope);
     return s;
 }
 

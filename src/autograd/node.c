@@ -1,7 +1,23 @@
 /* Nodes: made by the door, destroyed without recursion. */
 #include "autograd/node.h"
 
+/* ---- sequence numbers ------------------------------------------------------------------------------------- */
+enum {
+    NUMBERS = 64
+}; /* that a thread takes at once: the counter is a cache line that all threads share */
 static atomic_uint_fast64_t sequence = 1;
+static _Thread_local uint64_t next_number WGI_TLS, numbers_end WGI_TLS;
+
+/* A number above `above`, the largest of the inputs'. If those are of another thread and too large, a fresh block has
+ * one: it lies above every block taken before. */
+static inline uint64_t number_above(uint64_t above)
+{
+    if (next_number == numbers_end || next_number <= above) {
+        next_number = atomic_fetch_add_explicit(&sequence, NUMBERS, memory_order_relaxed);
+        numbers_end = next_number + NUMBERS;
+    }
+    return next_number++;
+}
 
 /* ---- making ----------------------------------------------------------------------------------------------- */
 static bool is_variadic(const wg_op *op, int i)
@@ -32,14 +48,15 @@ static bool keeps_input(const wg_op *op, wg_list in, int64_t i)
     return false;
 }
 
-static int64_t *put_meta(wgi_meta *m, const wg_tensor *t, int64_t *dims)
+static inline int64_t *put_meta(wgi_meta *m, const wg_tensor *t, int64_t *dims)
 {
+    const int ndim = t ? t->ndim : 0;
     m->dtype = t ? t->dtype : 0;
-    m->ndim = t ? t->ndim : 0;
+    m->ndim = (uint8_t)ndim;
     m->device = t ? t->device : wg_cpu();
     m->shape = dims;
-    for (int i = 0; i < m->ndim; i++) dims[i] = t->shape[i];
-    return dims + m->ndim;
+    if (t) wgi_copy_dims(dims, t->shape, ndim);
+    return dims + ndim;
 }
 
 typedef struct { /* how many of each the node's block must hold */
@@ -52,35 +69,45 @@ static size_t round16(size_t n)
     return (n + 15) & ~(size_t)15;
 }
 
-/* One block: the struct, then edges, metas, saved, cotangents, dims, attr. NULL and WG_EMEM on failure. */
-static wgi_node *node_alloc(wgi_context *c, const counts *k)
+/* One block: the struct, then attr, edges, metas, saved, cotangents, dims. NULL and WG_EMEM on failure. Every field is
+ * set by name: a memset of the struct costs as much as a tenth of a small op. */
+static inline wgi_node *node_alloc(wgi_context *c, const counts *k)
 {
-    size_t n_in = (size_t)k->in, n_out = (size_t)k->out;
-    size_t edges = round16(sizeof(wgi_node)), metas = edges + round16(n_in * sizeof(wgi_edge));
-    size_t saved = metas + round16((n_in + n_out) * sizeof(wgi_meta));
-    size_t cts = saved + round16((size_t)k->saved * sizeof(wgi_saved));
-    size_t dims = cts + round16(n_out * sizeof(wg_tensor *));
-    size_t attr = dims + round16((size_t)k->dims * sizeof(int64_t));
-    size_t bytes = attr + round16(k->attr);
+    const size_t n_in = (size_t)k->in, n_out = (size_t)k->out;
+    const size_t attr = round16(sizeof(wgi_node)), edges = attr + round16(k->attr);
+    const size_t metas = edges + n_in * sizeof(wgi_edge);
+    const size_t saved = metas + (n_in + n_out) * sizeof(wgi_meta);
+    const size_t cts = saved + (size_t)k->saved * sizeof(wgi_saved);
+    const size_t dims = cts + n_out * sizeof(wg_tensor *);
+    const size_t bytes = dims + (size_t)k->dims * sizeof(int64_t);
     char *p = wgi_cpu_alloc(bytes);
     if (!p) {
         wg_raise(WG_EMEM, "out of memory for the tape");
         return NULL;
     }
     wgi_node *n = (wgi_node *)p;
-    memset(n, 0, sizeof *n);
     atomic_init(&n->refs, 1);
-    atomic_flag_clear(&n->busy);
+    n->flags = 0;
+    n->op = NULL;
+    n->sequence = 0;
     n->bytes = bytes;
     n->n_in = (int)k->in;
     n->n_out = (int)k->out;
+    n->n_saved = 0;
     n->edges = (wgi_edge *)(p + edges);
     n->meta = (wgi_meta *)(p + metas);
     n->saved = (wgi_saved *)(p + saved);
     n->cotangent = (wg_tensor **)(p + cts);
     n->attr = k->attr ? p + attr : NULL;
+    n->random[0] = n->random[1] = 0;
+    n->segment = NULL;
+    n->first_slot = 0;
+    n->hooks = NULL;
+    n->run = NULL;
     n->file = c->file;
     n->line = c->line;
+    n->grad = NULL;
+    atomic_flag_clear_explicit(&n->busy, memory_order_relaxed);
     n->meta[0].shape = (int64_t *)(p + dims); /* where the first one goes */
     return n;
 }
@@ -105,13 +132,18 @@ static void free_hooks(wgi_hook_entry *h)
     }
 }
 
-static _Thread_local wgi_node *dead; /* nodes to be destroyed by the call further up the stack */
-static _Thread_local bool destroying;
+static _Thread_local wgi_node *dead
+    WGI_TLS; /* nodes to be destroyed by the call further up the stack */
+static _Thread_local bool destroying WGI_TLS;
 
 /* Releasing what a node holds may bring other nodes to 0: they are put on the list, not recursed into. */
 void wgi_node_unref(wgi_node *n)
 {
-    if (!n || atomic_fetch_sub_explicit(&n->refs, 1, memory_order_acq_rel) != 1) return;
+    if (!n) return;
+    /* Who holds the only reference needs no exchange. */
+    if (atomic_load_explicit(&n->refs, memory_order_acquire) != 1 &&
+        atomic_fetch_sub_explicit(&n->refs, 1, memory_order_acq_rel) != 1)
+        return;
     n->next_dead = dead;
     dead = n;
     if (destroying) return;
@@ -162,32 +194,31 @@ static wg_status save_operands(wgi_context *c, wgi_node *n, wg_list in, wg_tenso
         }
     int kept = k;
     n->n_saved = kept;
-    if (wg_error_code() == WG_EMEM) return WG_EMEM;
-    if (c->segment && wgi_segment_save(c, n, n->saved, kept)) { /* in the slots, or for later */
-        for (int i = 0; i < kept; i++) {
+    const bool failed = c->error.code == WG_EMEM;
+    if (failed || (c->segment && wgi_segment_save(c, n, n->saved, kept))) {
+        for (int i = 0; i < kept; i++) { /* in the slots, or for later */
             wgi_unref(n->saved[i].tensor);
             n->saved[i].tensor = NULL;
         }
-        return WG_OK;
+        return failed ? WG_EMEM : WG_OK;
     }
     for (int i = 0; i < kept; i++)
         atomic_fetch_add_explicit(&n->saved[i].tensor->saves, 1, memory_order_relaxed);
     return WG_OK;
 }
 
-static counts count(const wg_op *op, wg_list in, wg_tensor **y, int n_out)
+static inline counts count(const wg_op *op, wg_list in, wg_tensor **y, int n_out)
 {
     counts k = { .in = in.n, .out = n_out, .attr = op->attr_size };
-    for (int64_t i = 0; i < in.n; i++) {
-        if (!in.t[i]) continue;
-        k.dims += in.t[i]->ndim;
-        if (op->saves & 0xffff) k.saved += keeps_input(op, in, i);
-    }
-    for (int j = 0; j < n_out; j++) {
-        if (!y[j]) continue;
-        k.dims += y[j]->ndim;
-        if (j < 16) k.saved += (op->saves & WG_OUT(j)) != 0;
-    }
+    for (int64_t i = 0; i < in.n; i++)
+        if (in.t[i]) k.dims += in.t[i]->ndim;
+    for (int j = 0; j < n_out; j++)
+        if (y[j]) k.dims += y[j]->ndim;
+    if (!op->saves) return k;
+    for (int64_t i = 0; i < in.n; i++)
+        if (in.t[i]) k.saved += keeps_input(op, in, i);
+    for (int j = 0; j < n_out && j < 16; j++)
+        if (y[j]) k.saved += (op->saves & WG_OUT(j)) != 0;
     return k;
 }
 
@@ -198,27 +229,35 @@ wg_status wgi_record(wgi_context *c, const wg_op *op, wg_list in, const void *at
     wgi_node *n = node_alloc(c, &k);
     if (!n) return WG_EMEM;
     n->op = op;
-    n->sequence = atomic_fetch_add_explicit(&sequence, 1, memory_order_relaxed);
     n->random[0] = random[0];
     n->random[1] = random[1];
     if (op->attr_size) memcpy(n->attr, attr, op->attr_size);
     int64_t *dims = (int64_t *)n->meta[0].shape;
+    uint64_t newest = 0;
     for (int64_t i = 0; i < in.n; i++) {
-        n->edges[i].node = in.t[i] ? wgi_node_ref(in.t[i]->node) : NULL;
+        wgi_node *from = in.t[i] ? in.t[i]->node : NULL;
+        n->edges[i].node = wgi_node_ref(from);
         n->edges[i].index = in.t[i] ? in.t[i]->output : 0;
+        if (from && from->sequence > newest) newest = from->sequence;
         dims = put_meta(&n->meta[i], in.t[i], dims);
     }
+    n->sequence = number_above(newest);
     for (int j = 0; j < n_out; j++) {
         n->cotangent[j] = NULL;
         dims = put_meta(&n->meta[in.n + j], y[j], dims);
     }
-    wg_status s = save_operands(c, n, in, y);
+    wg_status s = (op->saves || c->segment) ? save_operands(c, n, in, y) : WG_OK;
+    int holders = 0; /* its outputs hold it, one reference each; nobody else knows it yet */
     for (int j = 0; j < n_out && s == WG_OK; j++)
         if (y[j] && wgi_is_float(y[j]->dtype)) {
-            y[j]->node = wgi_node_ref(n);
+            y[j]->node = n;
             y[j]->output = j;
+            holders++;
         }
-    wgi_node_unref(n); /* its outputs hold it now */
+    if (holders)
+        atomic_store_explicit(&n->refs, holders, memory_order_relaxed);
+    else
+        wgi_node_unref(n);
     return s;
 }
 
@@ -249,8 +288,6 @@ static wg_tensor *attached(wgi_context *c, wg_tensor *t, wgi_edge e)
 
 wg_status wgi_saved_read(wgi_context *c, wgi_node *n, bool attach, wg_tensor **x, wg_tensor **y)
 {
-    for (int i = 0; i < n->n_in; i++) x[i] = NULL;
-    for (int j = 0; j < n->n_out; j++) y[j] = NULL;
     if ((n->flags & WGI_NODE_FREED) && n->n_saved > 0)
         return wg_raise(
             WG_EGRAD,

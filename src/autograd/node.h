@@ -45,7 +45,7 @@ struct wgi_node {
     atomic_int refs;
     unsigned flags;
     const wg_op *op;   /* NULL for a leaf */
-    uint64_t sequence; /* from one global counter: consumers have larger ones than producers */
+    uint64_t sequence; /* consumers have larger ones than producers */
     size_t bytes;      /* of the whole block: what follows the struct lies in it too */
     int n_in, n_out, n_saved;
     wgi_edge *edges;       /* (n_in) */
@@ -88,8 +88,8 @@ static inline void wgi_leaf_unlock(wgi_node *n)
 /* Records op on its outputs y (n_out; NULL where hidden and not made). in: after autocast. */
 wg_status wgi_record(wgi_context *c, const wg_op *op, wg_list in, const void *attr, wg_tensor **y,
                      int n_out, const uint64_t random[2]);
-/* Fills x (n_in) and y (n_out) with what the node saved, or NULL; attached to the graph if `attach`. Checks versions;
- * fills an empty segment. The tensors are borrowed from the node or belong to the innermost scope. */
+/* Puts what the node saved into x (n_in) and y (n_out), which come with NULLs; attached to the graph if `attach`. Checks
+ * versions; fills an empty segment. The tensors are borrowed from the node or belong to the innermost scope. */
 wg_status wgi_saved_read(wgi_context *c, wgi_node *n, bool attach, wg_tensor **x, wg_tensor **y);
 /* Releases what the node saved. */
 void wgi_saved_release(wgi_node *n);
@@ -122,19 +122,14 @@ static inline void wgi_lay_out(wg_tensor *y, const wg_spec *s)
 }
 /* Adds to what wg_flops says of this thread. */
 void wgi_count_flops(double n);
+/* into += d, recording nothing, for two of one shape, dtype and device: the sum of two cotangents, so often that the
+ * rules above are left out. */
+wg_status wgi_add_into(wgi_context *c, wg_tensor *into, wg_tensor *d);
 /* Whether a kernel of op exists for d. */
 static inline wg_kernel wgi_kernel_for(const wg_op *op, wg_device d)
 {
     return d.kind == WG_CPU ? op->cpu : d.kind == WG_CUDA ? op->cuda : NULL;
 }
-/* The next call of op on this thread writes (or adds) into out instead of a new tensor. */
-typedef struct {
-    const wg_op *op;
-    wg_tensor *out;
-    bool accumulate, used;
-} wgi_destination;
-extern _Thread_local wgi_destination *wgi_next_destination;
-
 /* ---- backward.c ---------------------------------------------------------------------------------------------------- */
 typedef struct wgi_run wgi_run;
 /* What wg_vjp.engine points to while a rule runs. */

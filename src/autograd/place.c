@@ -48,14 +48,18 @@ static void see_through_casts(wgi_run *r, wgi_place *p)
     }
 }
 
-void wgi_place_find(wgi_run *r, const wgi_node *from, int i, const wgi_place *held, int n_held,
-                    wgi_place *p)
+static void aim(wgi_run *r, const wgi_node *from, int i, wgi_place *p)
 {
     p->edge = from->edges[i];
     p->meta = from->meta[i];
     p->into = NULL;
     p->locked = NULL;
     see_through_casts(r, p);
+}
+
+/* Finds what lies there already, if it may be added to. */
+static void take_place(const wgi_run *r, wgi_place *p)
+{
     wgi_node *n = p->edge.node;
     if (!(n->flags & WGI_NODE_LEAF)) {
         if (n->run == r && wgi_exclusive(n->cotangent[p->edge.index]))
@@ -63,11 +67,6 @@ void wgi_place_find(wgi_run *r, const wgi_node *from, int i, const wgi_place *he
         return;
     }
     if (r->n_captures || n->hooks) return;
-    for (int k = 0; k < n_held; k++)
-        if (held[k].locked == n) {
-            p->into = held[k].into;
-            return;
-        }
     wgi_leaf_lock(n);
     if (wgi_exclusive(n->grad)) {
         p->into = n->grad;
@@ -77,43 +76,88 @@ void wgi_place_find(wgi_run *r, const wgi_node *from, int i, const wgi_place *he
     }
 }
 
+void wgi_place_find(wgi_run *r, const wgi_node *from, int i, const wgi_place *held, int n_held,
+                    wgi_place *p)
+{
+    aim(r, from, i, p);
+    for (int k = 0; k < n_held; k++)
+        if (held[k].locked == p->edge.node) {
+            p->into = held[k].into;
+            return;
+        }
+    take_place(r, p);
+}
+
 void wgi_place_leave(wgi_place *p)
 {
     if (p->locked) wgi_leaf_unlock(p->locked);
     p->locked = NULL;
 }
 
-/* Puts op's outputs into the cotangents dx[to[j]]: adds where all have a place, else makes new ones there. spec: what
- * its shape rule says of them. */
+/* One operand twice: its gradient cannot be two outputs of a kernel, nor its leaf be locked twice. */
+static bool any_place_twice(const wgi_place *p, int n)
+{
+    for (int i = 0; i < n; i++)
+        for (int j = 0; j < i; j++)
+            if (p[i].edge.node == p[j].edge.node && p[i].edge.index == p[j].edge.index) return true;
+    return false;
+}
+
+static int64_t elements_of(const wgi_meta *m)
+{
+    int64_t n = 1;
+    for (int i = 0; i < m->ndim; i++) n *= m->shape[i];
+    return n;
+}
+
+static wg_tensor *new_at(wgi_run *r, const wgi_meta *m, bool zeros)
+{
+    wg_tensor *t =
+        wgi_tensor_new(r->context, (wg_dtype)m->dtype, m->device, wgi_dims(m->ndim, m->shape));
+    if (!zeros || wgi_bad(t)) return t;
+    const size_t bytes = (size_t)t->numel * wg_dtype_size((wg_dtype)m->dtype);
+    return wgi_zero_bytes(t->device, wgi_data(t), bytes) == WG_OK ? t : &wgi_error_tensor;
+}
+
+/* Takes the places of n outputs. Returns whether the kernel shall add: where most elements have a place already. (A norm's
+ * dx joins the residual's gradient; its weight's first gradient begins with a few zeros for that.) */
+static bool take_places(wgi_rule *rule, const int *to, int n, wgi_place *p)
+{
+    int64_t there = 0, missing = 0;
+    for (int j = 0; j < n; j++) aim(rule->run, rule->node, to[j], &p[j]);
+    const bool apart = !any_place_twice(p, n);
+    for (int j = 0; j < n; j++) {
+        if (apart) take_place(rule->run, &p[j]);
+        *(p[j].into ? &there : &missing) += elements_of(&p[j].meta);
+    }
+    if (there > missing) return true;
+    for (int j = 0; j < n; j++) {
+        wgi_place_leave(&p[j]);
+        p[j].into = NULL;
+    }
+    return false;
+}
+
+/* Puts op's outputs into the cotangents dx[to[j]]: adds to what is there, or makes new ones. spec: what its shape rule
+ * says of them. */
 static wg_status apply_into(wgi_rule *rule, const int *to, int n, const wg_op *op, wg_list in,
                             const void *attr, const wg_spec *spec)
 {
     wgi_place p[WG_MAX_OUTPUTS];
     wg_tensor *out[WG_MAX_OUTPUTS];
-    bool add = true;
-    p[0].locked = NULL;
-    for (int j = 0; j < n; j++) {
-        wgi_place_find(rule->run, rule->node, to[j], p, j, &p[j]);
-        if (!p[j].into) add = false;
-        for (int k = 0; k < j; k++) /* one tensor that is several of the inputs */
-            if (p[k].into == p[j].into) add = false;
-    }
+    const bool add = take_places(rule, to, n, p);
     wg_status s = WG_OK;
     for (int j = 0; j < n; j++) {
-        wg_dims shape = wgi_dims(p[j].meta.ndim, p[j].meta.shape);
-        out[j] =
-            add ? p[j].into
-                : wgi_tensor_new(rule->context, (wg_dtype)p[j].meta.dtype, p[j].meta.device, shape);
-        if (!add) wgi_place_leave(&p[j]);
+        out[j] = p[j].into ? p[j].into : new_at(rule->run, &p[j].meta, add);
         if (wgi_bad(out[j]))
             s = wg_error_code();
         else if (!add && op->flags & WG_OP_LAYOUT)
             wgi_lay_out(out[j], &spec[j]);
     }
     if (s == WG_OK) s = wgi_run_into(rule->context, op, in, attr, out, n, add);
+    for (int j = 0; j < n; j++) wgi_place_leave(&p[j]);
     for (int j = 0; j < n; j++) {
-        wgi_place_leave(&p[j]);
-        if (s == WG_OK && !add) s = wgi_deliver(rule->run, p[j].edge, &p[j].meta, out[j]);
+        if (s == WG_OK && !p[j].into) s = wgi_deliver(rule->run, p[j].edge, &p[j].meta, out[j]);
         rule->placed[to[j]] = true;
     }
     return s;
@@ -179,13 +223,7 @@ static wg_tensor *gathering(wgi_run *r, wgi_edge e, const wgi_meta *m, bool cove
     if (!(n->flags & WGI_NODE_LEAF) && n->run == r && wgi_exclusive(n->cotangent[e.index]))
         return n->cotangent[e.index];
     *fresh = true;
-    wg_tensor *t =
-        wgi_tensor_new(r->context, (wg_dtype)m->dtype, m->device, wgi_dims(m->ndim, m->shape));
-    if (!covered && !wgi_bad(t) &&
-        wgi_zero_bytes(t->device, wgi_data(t),
-                       (size_t)t->numel * wg_dtype_size((wg_dtype)m->dtype)) != WG_OK)
-        return &wgi_error_tensor;
-    return t;
+    return new_at(r, m, !covered);
 }
 
 static wg_status write_part(wgi_run *r, wg_tensor *whole, const wg_spec *part, wg_tensor *d,
@@ -201,12 +239,11 @@ static wg_status write_part(wgi_run *r, wg_tensor *whole, const wg_spec *part, w
 wg_status wgi_write_through_view(wgi_run *r, wgi_node *n)
 {
     const wgi_meta *m = &n->meta[0];
-    int64_t written = 0, numel = 1;
-    for (int i = 0; i < m->ndim; i++) numel *= m->shape[i];
+    int64_t written = 0;
     for (int j = 0; j < n->n_out; j++)
         if (n->cotangent[j]) written += n->cotangent[j]->numel;
     bool fresh;
-    wg_tensor *whole = gathering(r, n->edges[0], m, written == numel, &fresh);
+    wg_tensor *whole = gathering(r, n->edges[0], m, written == elements_of(m), &fresh);
     if (wgi_bad(whole)) return wg_error_code();
     wg_spec space[WG_MAX_OUTPUTS];
     wg_tensor *in[1] = { whole };

@@ -115,7 +115,7 @@ static void set_up(pass *p, const wgi_loop *loop, wg_tensor *out, int n, wg_tens
     p->n = n;
     p->ndim = out->ndim;
     p->numel = out->numel;
-    for (int i = 0; i < out->ndim; i++) p->size[i] = out->shape[i];
+    wgi_copy_dims(p->size, out->shape, out->ndim);
     set_operand(&p->out, out, out);
     for (int k = 0; k < n; k++) set_operand(&p->in[k], in[k], out);
     coalesce(p);
@@ -307,25 +307,33 @@ static void run_buffered(void *self, int64_t first, int64_t last)
     }
 }
 
-static bool plain(const wg_tensor *t, wg_dtype dtype, const wg_tensor *out)
+/* t is of this dtype and lies in memory exactly as out does. */
+static inline bool lies_like(const wg_tensor *t, wg_dtype dtype, const wg_tensor *out)
 {
-    return t->dtype == dtype && t->ndim == out->ndim && wgi_same_shape(t, out) &&
-           wgi_is_contiguous(t);
+    if (t->dtype != dtype || t->ndim != out->ndim) return false;
+    for (int i = 0; i < out->ndim; i++)
+        if (t->shape[i] != out->shape[i] || t->strides[i] != out->strides[i]) return false;
+    return true;
 }
 
-void wgi_elementwise(const wgi_loop *loop, wg_tensor *out, int n, wg_tensor *const *in,
-                     const wgi_numbers *p, bool accumulate)
+/* Small, contiguous and in the loop's own dtypes: runs it without setting anything up. */
+static inline bool run_plain(const wgi_loop *loop, wg_tensor *out, int n, wg_tensor *const *in,
+                             const wgi_numbers *p)
 {
-    if (out->numel == 0) return;
-    int64_t grain = loop->grain ? loop->grain : WGI_GRAIN;
-    bool all_plain = !accumulate && out->numel < 2 * grain && plain(out, loop->out, out);
-    for (int k = 0; k < n && all_plain; k++) all_plain = plain(in[k], loop->in[k], out);
-    if (all_plain) { /* small and as it comes: nothing to set up */
-        const void *data[WGI_OPERANDS];
-        for (int k = 0; k < n; k++) data[k] = wgi_data(in[k]);
-        loop->fn(wgi_data(out), data, out->numel, p);
-        return;
+    const void *data[WGI_OPERANDS];
+    if (out->dtype != loop->out || !wgi_is_contiguous(out)) return false;
+    for (int k = 0; k < n; k++) {
+        if (!lies_like(in[k], loop->in[k], out)) return false;
+        data[k] = wgi_data(in[k]);
     }
+    loop->fn(wgi_data(out), data, out->numel, p);
+    return true;
+}
+
+/* Of any strides, dtypes and size. */
+static WGI_COLD void run_any(const wgi_loop *loop, wg_tensor *out, int n, wg_tensor *const *in,
+                             const wgi_numbers *p, bool accumulate, int64_t grain)
+{
     pass s;
     s.numbers = p;
     s.accumulate = accumulate;
@@ -335,6 +343,15 @@ void wgi_elementwise(const wgi_loop *loop, wg_tensor *out, int n, wg_tensor *con
         body(&s, 0, out->numel);
     else
         wgi_parallel_for(out->numel, grain, body, &s);
+}
+
+void wgi_elementwise(const wgi_loop *loop, wg_tensor *out, int n, wg_tensor *const *in,
+                     const wgi_numbers *p, bool accumulate)
+{
+    if (out->numel == 0) return;
+    const int64_t grain = loop->grain ? loop->grain : WGI_GRAIN;
+    if (!accumulate && out->numel < 2 * grain && run_plain(loop, out, n, in, p)) return;
+    run_any(loop, out, n, in, p, accumulate, grain);
 }
 
 /* ---- conversion as a pass ---- */

@@ -13,8 +13,8 @@ enum { WGI_OPERANDS = 4 };
 /* A loop with the dtypes of its operands. */
 typedef struct {
     wgi_loop_fn fn;
-    wg_dtype in[WGI_OPERANDS], out;
-    int64_t grain; /* elements of one piece; 0: WGI_GRAIN */
+    uint8_t in[WGI_OPERANDS], out; /* wg_dtype */
+    int64_t grain;                 /* elements of one piece; 0: WGI_GRAIN */
 } wgi_loop;
 
 /* The type that an op with this output computes in: f64, f32 (also for 16 bits), i64 for all

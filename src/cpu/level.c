@@ -32,15 +32,13 @@ static wgi_level detect(void)
     return best;
 }
 
-wgi_level wgi_cpu_level(void)
+int wgi_cpu_level_known = -1;
+
+wgi_level wgi_cpu_level_find(void)
 {
-    static int known = -1; /* detect() gives every thread the same answer */
-    int l = __atomic_load_n(&known, __ATOMIC_RELAXED);
-    if (l < 0) {
-        l = (int)detect();
-        __atomic_store_n(&known, l, __ATOMIC_RELAXED);
-    }
-    return (wgi_level)l;
+    const wgi_level l = detect();
+    __atomic_store_n(&wgi_cpu_level_known, (int)l, __ATOMIC_RELAXED);
+    return l;
 }
 
 /* Some instructions have a bit of their own, which not every compiler's test of features knows: bit `bit` of leaf 7, 1. */

@@ -7,7 +7,13 @@
 
 typedef enum { WGI_LEVEL_BASE, WGI_LEVEL_AVX2, WGI_LEVEL_AVX512 } wgi_level;
 /* The best level that this CPU and system can run; WG_ISA=base|avx2|avx512 lowers it (tests). Fixed at the first call. */
-wgi_level wgi_cpu_level(void);
+wgi_level wgi_cpu_level_find(void);
+extern int wgi_cpu_level_known; /* negative until the first call; every thread finds the same */
+static inline wgi_level wgi_cpu_level(void)
+{
+    const int l = __atomic_load_n(&wgi_cpu_level_known, __ATOMIC_RELAXED);
+    return l >= 0 ? (wgi_level)l : wgi_cpu_level_find();
+}
 const char *wgi_level_name(wgi_level l);
 /* Can this CPU run level l, and multiply and add 8-bit integers by fours there: AVX-VNNI, AVX-512 VNNI? */
 bool wgi_cpu_vnni(wgi_level l);

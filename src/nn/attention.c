@@ -47,23 +47,20 @@ void wgi_attention_rope_factors(wg_module *m, wg_tensor *factors)
     wg_set(&((attention *)m)->rope_factors, factors);
 }
 
-static wg_tensor *split_heads(wg_tensor *x, int64_t H) /* (B, T, H * D) -> (B, H, T, D), a view */
+/* q, k, v: (B, T, heads or kv_heads, D), views. All heads are told apart before they are split, so that the gradients of
+ * q, k and v, which come head by head, are written right into the projection's. */
+static void project(attention *self, wg_tensor *x, wg_tensor *qkv[3])
 {
-    wg_dims s = wg_shape(x);
-    return wg_transpose(wg_reshape(x, WG_DIMS(s.d[0], s.d[1], H, s.d[2] / H)), 1, 2);
-}
-
-static void project(attention *self, wg_tensor *x,
-                    wg_tensor *qkv[3]) /* each (B, T, its features) */
-{
-    const int64_t D = self->c.head_size, q = self->c.heads * D, kv = self->c.kv_heads * D;
+    const int64_t B = wg_size(x, 0), T = wg_size(x, 1), D = self->c.head_size;
+    const int64_t H = self->c.heads, KV = self->c.kv_heads;
     if (self->qkv) {
-        wg_split(wg_forward(self->qkv, x), WG_DIMS(q, kv, kv), -1, qkv);
+        wg_tensor *all = wg_reshape(wg_forward(self->qkv, x), WG_DIMS(B, T, H + 2 * KV, D));
+        wg_split(all, WG_DIMS(H, KV, KV), 2, qkv);
         return;
     }
-    qkv[0] = wg_forward(self->q, x);
-    qkv[1] = wg_forward(self->k, x);
-    qkv[2] = wg_forward(self->v, x);
+    qkv[0] = wg_reshape(wg_forward(self->q, x), WG_DIMS(B, T, H, D));
+    qkv[1] = wg_reshape(wg_forward(self->k, x), WG_DIMS(B, T, KV, D));
+    qkv[2] = wg_reshape(wg_forward(self->v, x), WG_DIMS(B, T, KV, D));
 }
 
 static wg_tensor *attend(wg_module *m, wg_tensor *x,
@@ -78,8 +75,8 @@ static wg_tensor *attend(wg_module *m, wg_tensor *x,
     wg_tensor *qkv[3];
     project(self, x, qkv);
     if (wg_is_error(qkv[0]) || wg_is_error(qkv[1]) || wg_is_error(qkv[2])) return qkv[0];
-    wg_tensor *q = split_heads(qkv[0], c->heads), *k = split_heads(qkv[1], c->kv_heads),
-              *v = split_heads(qkv[2], c->kv_heads);
+    wg_tensor *q = wg_transpose(qkv[0], 1, 2), *k = wg_transpose(qkv[1], 1, 2),
+              *v = wg_transpose(qkv[2], 1, 2); /* (B, heads, T, D) */
     if (c->position == WG_POS_ROPE) {
         const int64_t at = step->positions ? 0 : wg_kv_length(step->cache, m);
         wg_tensor *factors = self->rope_factors;

@@ -43,7 +43,7 @@ typedef struct {
 
 static thread_cache
     no_cache; /* what a thread without memory for a cache uses: limits 0, lists empty */
-static _Thread_local thread_cache *mine __attribute__((tls_model("initial-exec")));
+static _Thread_local thread_cache *mine WGI_TLS;
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static list kept[CLASSES]; /* under lock */
@@ -88,7 +88,7 @@ void *wgi_realloc(void *p, size_t bytes)
 static inline int class_of(size_t bytes)
 {
     size_t units = (bytes + UNIT - 1) / UNIT;
-    if (units <= 4) return units ? (int)units - 1 : 0;
+    if (units <= 4) return (int)units - (units > 0);
     int e = 63 - __builtin_clzll(units - 1);
     return 4 * (e - 1) + (int)((units - 1 - ((size_t)1 << e)) >> (e - 2));
 }
@@ -236,7 +236,7 @@ static thread_cache *open_cache(void)
     return t;
 }
 
-static void *small_miss(thread_cache *t, int c, size_t bytes)
+static WGI_COLD void *small_miss(thread_cache *t, int c, size_t bytes)
 {
     if (!t) t = open_cache();
     if (t == &no_cache) return system_alloc(bytes ? bytes : 1); /* exact, for the tools */
@@ -263,7 +263,7 @@ static void spill(thread_cache *t, int c, int64_t n)
     count_cached(moved * (int64_t)class_bytes(c));
 }
 
-static void small_free(void *p, int c)
+static WGI_COLD void small_free(void *p, int c)
 {
     thread_cache *t = mine ? mine : open_cache();
     if (t == &no_cache) {
@@ -281,7 +281,7 @@ static void small_free(void *p, int c)
 /* ---- the allocator ------------------------------------------------------------------------------
  */
 
-static void *large_alloc(int c, size_t bytes)
+static WGI_COLD void *large_alloc(int c, size_t bytes)
 {
     bool keep = caching();
     size_t whole = keep ? class_bytes(c) : bytes;
@@ -308,7 +308,7 @@ static void *large_alloc(int c, size_t bytes)
     return p;
 }
 
-static void large_free(void *p, int c, size_t bytes)
+static WGI_COLD void large_free(void *p, int c, size_t bytes)
 {
     size_t whole = caching() ? class_bytes(c) : bytes;
     atomic_fetch_sub_explicit(&large_live, (int64_t)whole, memory_order_relaxed);

@@ -93,6 +93,10 @@ wg_status wgi_promote(const wg_tensor *x, const wg_tensor *y, wg_dtype *out)
 {
     wg_dtype a = (wg_dtype)x->dtype, b = (wg_dtype)y->dtype;
     bool weak_a = x->flags & WGI_WEAK, weak_b = y->flags & WGI_WEAK;
+    if (a == b && weak_a == weak_b) {
+        *out = a;
+        return WG_OK;
+    }
     if (weak_a && !weak_b) return promote_weak(x, b, out);
     if (weak_b && !weak_a) return promote_weak(y, a, out);
     if (x->ndim > 0 && y->ndim == 0 && category(b) <= category(a))

@@ -105,8 +105,10 @@ typedef struct wgi_context {
 } wgi_context;
 
 /* Static thread-local memory: one load, no call. Small, so that dlopen finds room for it too. */
-extern _Thread_local wgi_context wgi_here
-    __attribute__((tls_model("initial-exec"), visibility("hidden")));
+/* Apart from a short path, so that this needs no stack frame and saves no registers. */
+#define WGI_COLD __attribute__((noinline))
+#define WGI_TLS __attribute__((tls_model("initial-exec")))
+extern _Thread_local wgi_context wgi_here WGI_TLS __attribute__((visibility("hidden")));
 wgi_context *wgi_ctx_open(void);
 /* Never NULL: the first call on a thread makes it. */
 static inline wgi_context *wgi_ctx(void)
@@ -123,6 +125,10 @@ typedef struct wgi_path {
 void wgi_path_push(const char *name);
 /* "h.3.attn.c_attn" into out (always terminated); returns length. */
 int wgi_path_text(char *out, size_t size);
+
+/* wg_scope_push and a pop for the engine's own scopes, with the context at hand. The id is 0 on failure (raised). */
+wg_scope wgi_scope_open(wgi_context *c);
+void wgi_scope_close(wgi_context *c, wg_scope s);
 
 /* ---- storages: src/tensor/memory.c -------------------------------------------------------------------------- */
 /* bytes of uninitialised memory, 64-byte aligned, counted; NULL and WG_EMEM on failure. One reference. */
@@ -241,14 +247,21 @@ static inline void *wgi_data(const wg_tensor *t)
     if (__builtin_expect(wgi_in_blocks(t->dtype), 0)) return wgi_block_data(t);
     return (char *)t->storage->data + (size_t)t->offset * wgi_dtype_bytes[t->dtype];
 }
-/* Entries past n are 1, so that the error tensor's sizes are 1 wherever one looks. Written so that no compiler makes a
- * call or a `rep movs` of it: that costs more than the rest of a small op. */
+/* Entries past n are 1, so that the error tensor's sizes are 1 wherever one looks. These two are written so that no
+ * compiler makes a call, a `rep movs` or a loop of vectors of them: that costs more than the rest of a small op. */
 static inline wg_dims wgi_dims(int n, const int64_t *d)
 {
     wg_dims r;
     r.n = n;
     for (int i = 0; i < WG_MAX_DIMS; i++) r.d[i] = i < n ? d[i] : 1;
     return r;
+}
+static inline void wgi_copy_dims(int64_t *to, const int64_t *from, int n)
+{
+    for (int i = 0; i < WG_MAX_DIMS; i++) {
+        if (i >= n) break;
+        to[i] = from[i];
+    }
 }
 static inline wg_dims wgi_shape(const wg_tensor *t)
 {

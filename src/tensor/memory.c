@@ -18,7 +18,7 @@ static counts total[PLACES];
 typedef struct {
     int64_t bytes, top, tensors; /* since the last flush; top: the highest that bytes was */
 } pending;
-static _Thread_local pending held[PLACES] __attribute__((tls_model("initial-exec")));
+static _Thread_local pending held[PLACES] WGI_TLS;
 
 /* WG_CPU and WG_META are their own places, so is the first CUDA device; the others follow. */
 static int place_of(wg_device d)

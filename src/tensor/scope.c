@@ -136,15 +136,27 @@ static int frame_find(wgi_context *c, wg_scope s, const char *function)
     return 0;
 }
 
-wg_scope(wg_scope_push)(void)
+wg_scope wgi_scope_open(wgi_context *c)
 {
-    wgi_context *c = wgi_ctx();
     if (!innermost(c)) return (wg_scope) { 0 };
     if (!frame_open(c)) {
         wg_raise(WG_EMEM, "out of memory for a scope");
         return (wg_scope) { 0 };
     }
     return (wg_scope) { c->frames[c->depth - 1].id };
+}
+
+void wgi_scope_close(wgi_context *c, wg_scope s)
+{
+    if (c->depth > 1 && c->frames[c->depth - 1].id == s.id)
+        frame_close(c);
+    else
+        wg_scope_return(s, NULL); /* inner ones were left open, or it was ended by somebody else */
+}
+
+wg_scope(wg_scope_push)(void)
+{
+    return wgi_scope_open(wgi_ctx());
 }
 
 wg_status wg_scope_pop(wg_scope s)

@@ -124,10 +124,7 @@ static inline wg_tensor *handle_new(wgi_context *c, wgi_storage *s, wg_dtype dty
     t->dtype = (uint8_t)dtype;
     t->ndim = (uint8_t)shape->n;
     t->device = s->device;
-    for (int i = 0; i < WG_MAX_DIMS; i++) { /* not a memcpy: see wgi_dims */
-        if (i >= shape->n) break;
-        t->shape[i] = shape->d[i];
-    }
+    wgi_copy_dims(t->shape, shape->d, shape->n);
     t->offset = offset;
     t->numel = numel;
     t->storage = s;
@@ -159,13 +156,15 @@ wg_tensor *wgi_tensor_make_at(wgi_context *c, wg_dtype t, wg_device d, const wg_
 {
     int64_t numel = checked_numel(shape);
     if (numel < 0) return NULL;
-    size_t bytes = (size_t)numel * wg_dtype_size(t);
-    if (wgi_in_blocks((int)t) && wg_dtype_block(t)) {
+    const size_t size = wg_dtype_size(t);
+    size_t bytes = (size_t)numel * size;
+    if (size == 0) {
+        if (!wgi_in_blocks((int)t) || !wg_dtype_block(t)) {
+            wg_raise(WG_EDTYPE, "%d is no dtype", (int)t);
+            return NULL;
+        }
         if (wgi_fits_blocks(t, shape, "") != WG_OK) return NULL;
         bytes = wgi_bytes_of(t, numel);
-    } else if (wg_dtype_size(t) == 0) {
-        wg_raise(WG_EDTYPE, "%d is no dtype", (int)t);
-        return NULL;
     }
     wgi_storage *s = wgi_storage_new(d, bytes);
     if (!s) return NULL;
@@ -183,7 +182,7 @@ static wg_tensor *make_on(wgi_context *c, wgi_storage *s, wg_dtype t, const wg_d
         return NULL;
     wgi_storage_ref(s);
     wg_tensor *x = handle_new(c, s, t, shape, offset, numel);
-    for (int i = 0; x && i < shape->n; i++) x->strides[i] = strides->d[i];
+    if (x) wgi_copy_dims(x->strides, strides->d, shape->n);
     return x;
 }
 
