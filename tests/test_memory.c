@@ -150,6 +150,65 @@ START_TEST(sizes_not_asked_for_any_more_are_given_back)
 }
 END_TEST
 
+/* What held ten tensors holds one of their size together, and ten again. */
+START_TEST(free_neighbours_join_and_are_cut_again)
+{
+    if (!CACHED) return;
+    enum { N = 10, ONE = 3 << 20 };
+    void *p[N];
+    wg_memory_trim();
+    for (int i = 0; i < N; i++) ck_assert_ptr_nonnull(p[i] = wgi_cpu_alloc(ONE));
+    const int64_t held = stats().cached + (int64_t)N * ONE;
+    for (int round = 0; round < 3; round++) {
+        static const int order[N] = { 3, 0, 9, 4, 2, 8, 1, 6, 7, 5 };
+        for (int i = 0; i < N; i++) wgi_cpu_free(p[order[i]], ONE);
+        char *all = wgi_cpu_alloc((size_t)N * ONE);
+        ck_assert_ptr_nonnull(all);
+        memset(all, 1, (size_t)N * ONE);
+        ck_assert_int_le(stats().cached + (int64_t)N * ONE, held + (64 << 10));
+        wgi_cpu_free(all, (size_t)N * ONE);
+        for (int i = 0; i < N; i++) ck_assert_ptr_nonnull(p[i] = wgi_cpu_alloc(ONE));
+        ck_assert_int_le(stats().cached + (int64_t)N * ONE, held + (64 << 10));
+    }
+    for (int i = 0; i < N; i++) wgi_cpu_free(p[i], ONE);
+    wg_memory_trim();
+    ck_assert_int_eq(stats().cached, 0);
+}
+END_TEST
+
+/* Blocks of any sizes in any order: nothing overlaps, nothing is lost. */
+START_TEST(large_memory_survives_any_order)
+{
+    enum { N = 64, ROUNDS = 4000 };
+    static struct {
+        unsigned char *p;
+        size_t bytes;
+    } live[N];
+    wg_memory_trim();
+    uint64_t random = 12345;
+    for (int r = 0; r < ROUNDS; r++) {
+        random = random * 6364136223846793005u + 1442695040888963407u;
+        const int i = (int)(random >> 33) % N;
+        const unsigned char mark = (unsigned char)(i + 1);
+        if (live[i].p) {
+            ck_assert_uint_eq(live[i].p[0], mark);
+            ck_assert_uint_eq(live[i].p[live[i].bytes / 2], mark);
+            ck_assert_uint_eq(live[i].p[live[i].bytes - 1], mark);
+            wgi_cpu_free(live[i].p, live[i].bytes);
+            live[i].p = NULL;
+            continue;
+        }
+        live[i].bytes = (70 << 10) + (size_t)(random >> 20) % (r % 7 ? 400 << 10 : 9 << 20);
+        ck_assert_ptr_nonnull(live[i].p = wgi_cpu_alloc(live[i].bytes));
+        ck_assert_uint_eq((uintptr_t)live[i].p % 64, 0);
+        memset(live[i].p, mark, live[i].bytes);
+    }
+    for (int i = 0; i < N; i++) wgi_cpu_free(live[i].p, live[i].bytes);
+    wg_memory_trim();
+    ck_assert_int_eq(stats().cached, 0);
+}
+END_TEST
+
 START_TEST(a_failed_allocation_is_an_error_that_names_the_bytes)
 {
     wg_scope s = wg_scope_push();
@@ -268,13 +327,14 @@ END_TEST
 int main(void)
 {
     return suite_run(
-        "memory", (const TTest *[]) {
-                      live_bytes_and_peak_are_exact, views_count_once,
-                      memory_is_aligned_and_blocks_do_not_overlap,
-                      every_class_holds_its_sizes_with_at_most_a_quarter_wasted,
-                      freed_memory_is_used_again, a_repeated_step_fetches_nothing_from_the_system,
-                      sizes_not_asked_for_any_more_are_given_back,
-                      a_failed_allocation_is_an_error_that_names_the_bytes,
-                      any_single_allocation_may_fail, what_one_thread_makes_another_may_release,
-                      threads_may_share_a_tensor, meta_counts_what_would_be_allocated, NULL });
+        "memory",
+        (const TTest *[]) {
+            live_bytes_and_peak_are_exact, views_count_once,
+            memory_is_aligned_and_blocks_do_not_overlap,
+            every_class_holds_its_sizes_with_at_most_a_quarter_wasted, freed_memory_is_used_again,
+            a_repeated_step_fetches_nothing_from_the_system,
+            sizes_not_asked_for_any_more_are_given_back, free_neighbours_join_and_are_cut_again,
+            large_memory_survives_any_order, a_failed_allocation_is_an_error_that_names_the_bytes,
+            any_single_allocation_may_fail, what_one_thread_makes_another_may_release,
+            threads_may_share_a_tensor, meta_counts_what_would_be_allocated, NULL });
 }

@@ -1,9 +1,9 @@
-/* The caching CPU allocator. Sizes are rounded up to classes, four to a power of two (at most a
- * quarter is wasted). Blocks up to 64 KiB are kept by the thread, in lists without locks; larger
- * ones, and what a thread has too much of, in lists of the process. From 1 MiB on, memory is mapped
- * at 2 MiB boundaries and asks for huge pages: fresh 4 KiB pages cost more than most kernels. Under
- * AddressSanitizer, or with WG_NO_CACHE=1, nothing is kept, so that tools see every use. */
+/* The caching CPU allocator. Sizes up to 64 KiB are rounded up to classes, four to a power of two (at most a quarter is
+ * wasted), and kept by the thread, in lists without locks; what it has too much of is kept in lists of the process. Larger
+ * memory is cut from regions (spans.c). Under AddressSanitizer, or with WG_NO_CACHE=1, nothing is kept, so that tools see
+ * every use. */
 #include "tensor/internal.h"
+#include "tensor/spans.h"
 
 #include <pthread.h>
 #include <stdlib.h>
@@ -20,7 +20,7 @@
 #define CACHING 1
 #endif
 
-enum { UNIT = 64, SMALL_CLASSES = 36, CLASSES = 160, HUGE_PAGE = 2 << 20 };
+enum { UNIT = 64, CLASSES = 36 };
 static const size_t mapped_from = 1 << 20;
 static const size_t most_bytes = (size_t)1 << 46; /* beyond any address space: not even asked for */
 static const size_t thread_bytes = 1 << 20;       /* that a thread keeps of one class, within */
@@ -33,12 +33,11 @@ typedef struct block {
 typedef struct {
     block *first;
     int64_t n;
-    uint64_t used_at; /* global lists: when a block was last asked for */
 } list;
 
 typedef struct {
-    list lists[SMALL_CLASSES];
-    int limit[SMALL_CLASSES]; /* 0: nothing is kept */
+    list lists[CLASSES];
+    int limit[CLASSES]; /* 0: nothing is kept */
 } thread_cache;
 
 static thread_cache
@@ -47,7 +46,6 @@ static _Thread_local thread_cache *mine WGI_TLS;
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static list kept[CLASSES]; /* under lock */
-static uint64_t requests;  /* under lock: a clock */
 static atomic_int_least64_t cached_bytes, large_live, large_live_peak;
 static atomic_int_least64_t fail_after; /* wgi_fail_alloc_after; 0: none */
 
@@ -103,21 +101,9 @@ static size_t class_bytes(int c)
 /* ---- from and to the system -------------------------------------------------------------------
  */
 
-static void *map(size_t bytes)
-{
-    size_t all = bytes + HUGE_PAGE;
-    char *p = mmap(NULL, all, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (p == MAP_FAILED) return NULL;
-    size_t before = -(uintptr_t)p & (HUGE_PAGE - 1), after = all - before - bytes;
-    if (before) munmap(p, before);
-    if (after) munmap(p + before + bytes, after);
-    madvise(p + before, bytes, MADV_HUGEPAGE); /* a wish */
-    return p + before;
-}
-
 static void *system_alloc(size_t bytes)
 {
-    if (bytes >= mapped_from) return map(bytes);
+    if (bytes >= mapped_from) return wgi_map(bytes);
     void *p;
     return posix_memalign(&p, UNIT, bytes) == 0 ? p : NULL;
 }
@@ -153,13 +139,12 @@ static void count_cached(int64_t bytes)
     atomic_fetch_add_explicit(&cached_bytes, bytes, memory_order_relaxed);
 }
 
-/* Takes up to most blocks of class c, `asked` for by a program or not; returns the chain, and how many. */
-static block *take(int c, int64_t most, bool asked, int64_t *n)
+/* Takes up to most blocks of class c; returns the chain, and how many. */
+static block *take(int c, int64_t most, int64_t *n)
 {
     *n = 0;
     pthread_mutex_lock(&lock);
     block *first = kept[c].first, *last = first;
-    if (asked) kept[c].used_at = ++requests;
     if (first) {
         for (*n = 1; *n < most && last->next; ++*n) last = last->next;
         kept[c].first = last->next;
@@ -179,44 +164,33 @@ static void give(int c, block *first, block *last, int64_t n)
     pthread_mutex_unlock(&lock);
 }
 
-/* Gives blocks of class c back to the system until `most` bytes are; returns how many were. */
-static int64_t drop(int c, int64_t most)
+/* Gives every block of class c back to the system. */
+static void drop(int c)
 {
-    const int64_t each = (int64_t)class_bytes(c), wanted = (most - 1) / each + 1;
     int64_t n;
-    block *b = take(c, wanted, false, &n);
+    block *b = take(c, INT64_MAX, &n);
     for (block *next; b; b = next) {
         next = b->next;
         system_free(b, class_bytes(c));
     }
-    count_cached(-n * each);
-    return n * each;
+    count_cached(-n * (int64_t)class_bytes(c));
 }
 
-/* The class with blocks that was asked for the longest ago; -1: none has any. */
-static int oldest_class(void)
+/* Bytes in the lists of the process and in free spans. */
+static int64_t held(void)
 {
-    int oldest = -1;
-    pthread_mutex_lock(&lock);
-    for (int c = SMALL_CLASSES; c < CLASSES; c++)
-        if (kept[c].first && (oldest < 0 || kept[c].used_at < kept[oldest].used_at)) oldest = c;
-    pthread_mutex_unlock(&lock);
-    return oldest;
+    return atomic_load_explicit(&cached_bytes, memory_order_relaxed) + wgi_spans_free_bytes();
 }
 
-/* Before large memory is fetched: what is in use and what is held together may be a thirty-second more than ever was in use,
- * and 32 MiB. A training step then gives a little back and fetches it again, which costs it half a percent (fresh huge
- * pages: 8 ms for 256 MiB), and takes a tenth less memory. */
+/* Before large memory is fetched: what is in use and what is held together may be an eighth more than ever was in use,
+ * and 64 MiB. */
 static void make_room(int64_t bytes)
 {
     const int64_t peak = atomic_load_explicit(&large_live_peak, memory_order_relaxed);
     const int64_t live = atomic_load_explicit(&large_live, memory_order_relaxed) + bytes;
-    const int64_t ever = live > peak ? live : peak, most = ever + ever / 32 + (32 << 20) - live;
-    for (;;) {
-        const int64_t over = atomic_load_explicit(&cached_bytes, memory_order_relaxed) - most;
-        const int c = over > 0 ? oldest_class() : -1;
-        if (c < 0 || drop(c, over) == 0) break;
-    }
+    const int64_t ever = live > peak ? live : peak;
+    const int64_t over = live + held() - (ever + ever / 8 + (64 << 20));
+    if (over > 0) wgi_spans_trim(over);
 }
 
 /* ---- lists of the thread ----------------------------------------------------------------------
@@ -227,7 +201,7 @@ static thread_cache *open_cache(void)
     if (!caching()) return &no_cache;
     thread_cache *t = calloc(1, sizeof *t);
     if (!t) return &no_cache;
-    for (int c = 0; c < SMALL_CLASSES; c++) {
+    for (int c = 0; c < CLASSES; c++) {
         size_t n = thread_bytes / class_bytes(c);
         t->limit[c] = n < THREAD_LEAST ? THREAD_LEAST : n > THREAD_MOST ? THREAD_MOST : (int)n;
     }
@@ -241,7 +215,7 @@ static WGI_COLD void *small_miss(thread_cache *t, int c, size_t bytes)
     if (!t) t = open_cache();
     if (t == &no_cache) return system_alloc(bytes ? bytes : 1); /* exact, for the tools */
     int64_t n;
-    block *b = take(c, t->limit[c] / 2, true, &n);
+    block *b = take(c, t->limit[c] / 2, &n);
     if (!b) return system_alloc(class_bytes(c));
     count_cached(-n * (int64_t)class_bytes(c));
     t->lists[c].first = b->next;
@@ -281,50 +255,47 @@ static WGI_COLD void small_free(void *p, int c)
 /* ---- the allocator ------------------------------------------------------------------------------
  */
 
-static WGI_COLD void *large_alloc(int c, size_t bytes)
+static void count_live(int64_t whole)
 {
-    bool keep = caching();
-    size_t whole = keep ? class_bytes(c) : bytes;
-    int64_t n;
-    void *p = keep ? take(c, 1, true, &n) : NULL;
-    if (p) {
-        count_cached(-(int64_t)whole);
-    } else {
-        if (keep) make_room((int64_t)whole);
-        p = system_alloc(whole);
-        if (!p) {
-            wgi_alloc_trim();
-            p = system_alloc(whole);
-        }
-        if (!p) return NULL;
-    }
-    int64_t live = (int64_t)whole +
-                   atomic_fetch_add_explicit(&large_live, (int64_t)whole, memory_order_relaxed);
+    int64_t live = whole + atomic_fetch_add_explicit(&large_live, whole, memory_order_relaxed);
     int64_t peak = atomic_load_explicit(&large_live_peak, memory_order_relaxed);
     while (live > peak &&
            !atomic_compare_exchange_weak_explicit(&large_live_peak, &peak, live,
                                                   memory_order_relaxed, memory_order_relaxed))
         ;
+}
+
+static WGI_COLD void *large_alloc(size_t bytes)
+{
+    int64_t whole = (int64_t)bytes;
+    void *p = caching() ? wgi_spans_take(bytes, &whole) : system_alloc(bytes);
+    if (!p && caching()) {
+        make_room(whole);
+        p = wgi_spans_grow(bytes, &whole);
+        if (!p) {
+            wgi_alloc_trim();
+            p = wgi_spans_grow(bytes, &whole);
+        }
+    }
+    if (p) count_live(whole);
     return p;
 }
 
-static WGI_COLD void large_free(void *p, int c, size_t bytes)
+static WGI_COLD void large_free(void *p, size_t bytes)
 {
-    size_t whole = caching() ? class_bytes(c) : bytes;
-    atomic_fetch_sub_explicit(&large_live, (int64_t)whole, memory_order_relaxed);
-    if (!caching()) {
-        system_free(p, whole);
-        return;
-    }
-    give(c, p, p, 1);
-    count_cached((int64_t)whole);
+    int64_t whole = (int64_t)bytes;
+    if (caching())
+        whole = wgi_spans_give(p);
+    else
+        system_free(p, bytes);
+    atomic_fetch_sub_explicit(&large_live, whole, memory_order_relaxed);
 }
 
 void *wgi_cpu_alloc(size_t bytes)
 {
     if (must_fail() || bytes > most_bytes) return NULL;
     int c = class_of(bytes);
-    if (c >= SMALL_CLASSES) return large_alloc(c, bytes);
+    if (c >= CLASSES) return large_alloc(bytes);
     thread_cache *t = mine;
     block *b = t ? t->lists[c].first : NULL;
     if (!b) return small_miss(t, c, bytes);
@@ -337,8 +308,8 @@ void wgi_cpu_free(void *p, size_t bytes)
 {
     if (!p) return;
     int c = class_of(bytes);
-    if (c >= SMALL_CLASSES) {
-        large_free(p, c, bytes);
+    if (c >= CLASSES) {
+        large_free(p, bytes);
         return;
     }
     thread_cache *t = mine;
@@ -354,20 +325,20 @@ void wgi_cpu_free(void *p, size_t bytes)
 
 static void spill_all(thread_cache *t)
 {
-    for (int c = 0; c < SMALL_CLASSES; c++) spill(t, c, INT64_MAX);
+    for (int c = 0; c < CLASSES; c++) spill(t, c, INT64_MAX);
 }
 
 void wgi_alloc_trim(void)
 {
     if (mine) spill_all(mine);
-    for (int c = 0; c < CLASSES; c++) drop(c, INT64_MAX);
+    for (int c = 0; c < CLASSES; c++) drop(c);
+    wgi_spans_trim(INT64_MAX);
 }
 
 int64_t wgi_alloc_cached(void)
 {
-    int64_t bytes = atomic_load_explicit(&cached_bytes, memory_order_relaxed);
-    for (int c = 0; mine && c < SMALL_CLASSES; c++)
-        bytes += mine->lists[c].n * (int64_t)class_bytes(c);
+    int64_t bytes = held();
+    for (int c = 0; mine && c < CLASSES; c++) bytes += mine->lists[c].n * (int64_t)class_bytes(c);
     return bytes;
 }
 
