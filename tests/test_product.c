@@ -258,15 +258,16 @@ START_TEST(large_products_have_tiles_for_eight_threads)
     static const int64_t big[][3] = { { 256, 2304, 768 }, { 256, 768, 768 }, { 3072, 768, 256 },
                                       { 1, 50257, 768 },  { 1, 3072, 768 },  { 384, 384, 4096 },
                                       { 768, 512, 128 } };
-    for (size_t i = 0; i < sizeof big / sizeof *big; i++) {
-        wgi_gemm_cut t = wgi_gemm_tile(big[i][0], big[i][1], big[i][2]);
+    for (size_t c = 0; c < 2 * sizeof big / sizeof *big; c++) {
+        const size_t i = c / 2;
+        wgi_gemm_cut t = wgi_gemm_tile(big[i][0], big[i][1], big[i][2], c % 2);
         int64_t tiles =
             ((big[i][0] + t.rows - 1) / t.rows) * ((big[i][1] + t.columns - 1) / t.columns);
         ck_assert_msg(tiles >= 6, "%lld x %lld x %lld: %lld tiles of %lld x %lld",
                       (long long)big[i][0], (long long)big[i][1], (long long)big[i][2],
                       (long long)tiles, (long long)t.rows, (long long)t.columns);
     }
-    wgi_gemm_cut t = wgi_gemm_tile(64, 64, 64);
+    wgi_gemm_cut t = wgi_gemm_tile(64, 64, 64, true);
     ck_assert(t.rows == 64 && t.columns == 64);
 }
 END_TEST

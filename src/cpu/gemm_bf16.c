@@ -31,4 +31,4 @@ static size_t scratch(const wgi_gemm_block *g)
     return sizeof(float) * (size_t)tile_scratch_bf16(g);
 }
 
-const wgi_gemm_kernel wgi_gemm_bf16 = { run_tile_bf16, scratch };
+const wgi_gemm_kernel wgi_gemm_bf16 = { run_tile_bf16, scratch, ROWS };

@@ -90,6 +90,6 @@ static size_t scratch_f64(const wgi_gemm_block *g)
 }
 
 const wgi_gemm_kernels WGI_AT_LEVEL(wgi_gemm_kernels) = {
-    .f32 = { run_f32, scratch_f32 },
-    .f64 = { run_f64, scratch_f64 },
+    .f32 = { run_f32, scratch_f32, ROWS },
+    .f64 = { run_f64, scratch_f64, ROWS },
 };

@@ -53,20 +53,11 @@ static void NAME(run_panel)(const wgi_gemm_block *g, NAME(micro) * u, const NAME
     }
 }
 
-/* Rows so far apart share so few sets of L1 (8 lines each; a way is 4,096 bytes) that they push each other and B's panel
- * out: 14 rows need four places (2,048 bytes apart the product was 40% slower; not packing where it is not needed gained
- * 2 to 4%), 6 rows two. */
-static bool NAME(rows_collide)(int64_t stride)
-{
-    const int64_t bytes = stride * (int64_t)sizeof(REAL);
-    return bytes % (ROWS > 8 ? 2048 : 4096) == 0;
-}
-
 static bool NAME(packs_a)(const wgi_gemm_block *g)
 {
     if (PER_STEP > 1 || g->a_convert) return true;
     return g->n >= PACKED_COLUMNS && g->m > ROWS &&
-           (g->a_column != 1 || NAME(rows_collide)(g->a_row));
+           (g->a_column != 1 || wgi_gemm_rows_collide(g->a_row * (int64_t)sizeof(REAL), ROWS));
 }
 
 static bool NAME(reads_b_in_place)(const wgi_gemm_block *g)
