@@ -125,11 +125,82 @@ START_TEST(autocast_keeps_the_loss_and_the_weights_gradient_in_f32)
 }
 END_TEST
 
+/* Leaves of f32 that hold values of bf16, so that autocast's copies are exact. w and bias are small: no class has all of
+ * a row's mass. */
+static parts make_exact(int64_t n, int64_t c, int64_t v)
+{
+    const parts p = make(n, c, v, true, WG_F32);
+    wg_tensor *of[] = { p.x, wg_affine(p.w, 0.125, 0), wg_affine(p.bias, 0.125, 0) };
+    for (int i = 0; i < 3; i++)
+        of[i] = wg_require_grad(wg_cast(wg_cast(wg_detach(of[i]), WG_BF16), WG_F32));
+    return (parts) { of[0], of[1], of[2], p.target };
+}
+
+/* dx, dw and dbias as products of dlogits, (3) */
+static wg_list products_of(wg_tensor *dlogits, wg_tensor *x, wg_tensor *w)
+{
+    wg_list out = wg_list_new(3);
+    out.t[0] = wg_matmul(dlogits, w);
+    out.t[1] = wg_matmul(wg_transpose(dlogits, 0, 1), x);
+    out.t[2] = wg_sum(dlogits, WG_DIMS(0), false);
+    return out;
+}
+
+/* |x - y| <= a bound of its own for every element */
+static bool within(wg_tensor *x, wg_tensor *y, wg_tensor *bound)
+{
+    wg_tensor *gap = wg_sub(wg_abs(wg_sub(wg_cast(x, WG_F64), y)), bound);
+    return wg_item(wg_max(gap, WG_ALL, false)) <= 0;
+}
+
+/* Rounding dlogits to bf16 once puts a result off by 2^-9 of its sum of magnitudes at most, and rounding the result, which
+ * autocast does to dx and dbias, by 2^-9 of itself; sums in f32 stay within 2^-16 of the magnitudes. */
+START_TEST(bf16_gradients_are_off_by_one_rounding_of_dlogits)
+{
+    enum { ROWS = 200, WIDTH = 96, CLASSES = 1500, CHUNK = 72 };
+    const wg_scope s = begin();
+    const parts p = make_exact(ROWS, WIDTH, CLASSES);
+    wg_tensor *x = wg_detach(wg_cast(p.x, WG_F64)), *w = wg_detach(wg_cast(p.w, WG_F64));
+    wg_tensor *logits =
+        wg_require_grad(wg_detach(wg_linear(x, w, wg_cast(p.bias, WG_F64)))); /* (ROWS, CLASSES) */
+    ck_assert_int_eq(wg_backward(wg_cross_entropy(logits, p.target, .ignore_index = WG_JUST(-1))),
+                     WG_OK);
+    wg_tensor *d = wg_grad_of(logits);
+    const wg_list want = products_of(d, x, w),
+                  magnitude = products_of(wg_abs(d), wg_abs(x), wg_abs(w)),
+                  rounded = products_of(wg_cast(wg_cast(d, WG_BF16), WG_F64), x, w);
+    wg_use_autocast(WG_BF16);
+    wg_tensor *leaves[] = { p.x, p.w, p.bias }, *first[3];
+    for (int threads = 1; threads <= 2; threads++) {
+        wg_use_threads(threads);
+        ck_assert_int_eq(
+            wg_backward(wg_linear_cross_entropy(p.x, p.w, p.target, p.bias,
+                                                .ignore_index = WG_JUST(-1), .chunk = CHUNK)),
+            WG_OK);
+        for (int i = 0; i < 3; i++) {
+            wg_tensor *got = wg_affine(wg_grad_of(leaves[i]), 1, 0);
+            wg_drop_grad(leaves[i]);
+            wg_tensor *bound = wg_add(wg_affine(magnitude.t[i], 0x1p-9 + 0x1p-16, 0),
+                                      wg_affine(wg_abs(want.t[i]), 0x1p-9, 0));
+            ck_assert_msg(within(got, want.t[i], bound), "result %d, %d threads: %g", i, threads,
+                          distance(got, want.t[i]));
+            ck_assert(threads == 1 || same_bits(got, first[i]));
+            first[i] = got;
+        }
+    }
+    wg_use_threads(0);
+    /* dw is summed in f32 and not rounded: the rounding of dlogits is all that it is off by */
+    ck_assert_double_le(distance(first[1], rounded.t[1]), distance(first[1], want.t[1]) / 4);
+    pop(s);
+}
+END_TEST
+
 int main(void)
 {
-    return suite_run(
-        "linear_loss",
-        (const TTest *[]) { every_cut_gives_the_loss_and_its_gradients,
-                            gradients_are_added_to_what_is_there, logits_never_stand_whole,
-                            autocast_keeps_the_loss_and_the_weights_gradient_in_f32, NULL });
+    return suite_run("linear_loss",
+                     (const TTest *[]) { every_cut_gives_the_loss_and_its_gradients,
+                                         gradients_are_added_to_what_is_there,
+                                         logits_never_stand_whole,
+                                         autocast_keeps_the_loss_and_the_weights_gradient_in_f32,
+                                         bf16_gradients_are_off_by_one_rounding_of_dlogits, NULL });
 }

@@ -16,7 +16,8 @@ typedef struct {
     double smoothing;      /* in [0, 1]: this part of the mass is spread over all classes */
     void *loss, *lse;      /* (rows) real: results of forward; lse is an operand of backward */
     const void *scale;     /* (rows) real: the rows' cotangents */
-    wgi_rows dlogits;      /* (rows, V): may be the logits themselves */
+    wgi_rows dlogits;      /* (rows, V): may be the logits themselves, or narrower rows over
+                            * the front of theirs */
     bool accumulate;
 } wgi_cross_entropy;
 

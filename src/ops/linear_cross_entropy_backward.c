@@ -2,7 +2,10 @@
  * in place, with p = softmax(logits), b the target distribution, s the row's cotangent (divided by the count for a mean):
  *   dlogits = s (p - b),  dx = dlogits w,  dw = sum over chunks of dlogits^T x,  dbias = column sums of dlogits.
  *   x (..., C), w (V, C), target (...), lse (...), the mean's denominator (), dy () or (...), bias (V)
- *   -> dx, dw and, in the second op, dbias. */
+ *   -> dx, dw and, in the second op, dbias.
+ * On the CPU dlogits is rounded once, to bf16, where x and w are bf16; logits, p and all sums stay f32. A result is then
+ * off by at most 2^-9 times its sum of magnitudes, as dx = |dlogits| |w|, besides its own rounding: no more than x and w
+ * are off by themselves, and what PyTorch's autocast does. Else dlogits is f32, or f64 where an operand is. */
 #include "ops/linear_cross_entropy.h"
 
 #include <math.h>
@@ -74,6 +77,41 @@ static void gather_end(const wg_run *r, const wgi_linear_loss *l, const gathered
     }
 }
 
+/* bf16 where both products then take it by pairs, at twice the rate of f32. Not f16: products of it are made in f32 all
+ * the same, and a mean's dlogits, p over the count, fall below its 6e-8. */
+static wg_dtype dlogits_type(const wgi_linear_loss *l)
+{
+    const bool pairs = l->x->dtype == WG_BF16 && l->w->dtype == WG_BF16;
+    return pairs && l->classes.type == WG_F32 ? WG_BF16 : l->classes.type;
+}
+
+/* Elements between rows of dlogits: a row lies over the front of its own logits, so that none of either is in another
+ * row's way. */
+static int64_t dlogits_stride(const wgi_linear_loss *l)
+{
+    return l->classes.classes *
+           (int64_t)(wg_dtype_size(l->classes.type) / wg_dtype_size(dlogits_type(l)));
+}
+
+static wgi_matrix dlogits_matrix(const wgi_linear_loss *l) /* (chunk, V) */
+{
+    return (wgi_matrix) {
+        .data = l->logits, .type = dlogits_type(l), .row = dlogits_stride(l), .column = 1
+    };
+}
+
+/* The logits of n rows from `first` on become dlogits, each piece of a row after it was read. */
+static void make_dlogits(const wgi_linear_loss *l, int64_t first, int64_t n, const void *lse,
+                         const void *scale)
+{
+    wgi_cross_entropy rows = wgi_linear_loss_rows(l, first, n);
+    rows.lse = wgi_linear_loss_at(l, lse, first);
+    rows.scale = wgi_linear_loss_at(l, scale, first);
+    rows.dlogits = wgi_rows_plain(l->logits, dlogits_type(l), n, l->classes.classes);
+    rows.dlogits.strides[0] = dlogits_stride(l);
+    wgi_cross_entropy_rows_backward(&rows, l->classes.type);
+}
+
 /* c = [c +] a b with the chunk's dlogits as a. */
 static wg_status product(int64_t m, int64_t n, int64_t k, wgi_matrix a, wgi_matrix b, wgi_matrix c,
                          bool add)
@@ -95,9 +133,7 @@ static wg_status chunk_dx(const wg_run *r, const wgi_linear_loss *l, int64_t fir
 {
     wg_tensor *dx = r->out.t[0];
     const size_t size = wg_dtype_size((wg_dtype)dx->dtype);
-    const wgi_matrix d = {
-        .data = l->logits, .type = l->classes.type, .row = l->classes.classes, .column = 1
-    };
+    const wgi_matrix d = dlogits_matrix(l);
     const wgi_matrix w = {
         .data = wgi_data(l->w), .type = (wg_dtype)l->w->dtype, .row = l->c, .column = 1
     };
@@ -129,24 +165,22 @@ static wg_status chunk_sums(const wg_run *r, const wgi_linear_loss *l, int64_t f
     const wg_tensor *x = l->x;
     const bool add = first > 0 || (r->accumulate && !dw->apart),
                add_bias = first > 0 || (r->accumulate && !db->apart);
-    const wgi_matrix d = {
-        .data = l->logits, .type = l->classes.type, .row = 1, .column = l->classes.classes
-    };
+    const wgi_matrix d = dlogits_matrix(l);
+    wgi_matrix turned = d;
+    turned.row = d.column;
+    turned.column = d.row;
     const wgi_matrix rows = { .data = (char *)wgi_data(x) +
                                       (size_t)(first * l->c) * wg_dtype_size((wg_dtype)x->dtype),
                               .type = (wg_dtype)x->dtype,
                               .row = l->c,
                               .column = 1 };
-    wg_status s = product(l->classes.classes, l->c, n, d, rows, dw->matrix, add);
+    wg_status s = product(l->classes.classes, l->c, n, turned, rows, dw->matrix, add);
     if (s != WG_OK || !db->out) return s;
     /* column sums: a row of ones times dlogits */
     const wgi_matrix ones = { .data = l->classes.type == WG_F64 ? (void *)(uintptr_t)&one_f64
                                                                 : (void *)(uintptr_t)&one_f32,
                               .type = l->classes.type };
-    const wgi_matrix dlogits = {
-        .data = l->logits, .type = l->classes.type, .row = l->classes.classes, .column = 1
-    };
-    return product(1, l->classes.classes, n, ones, dlogits, db->matrix, add_bias);
+    return product(1, l->classes.classes, n, ones, d, db->matrix, add_bias);
 }
 
 /* A product over no rows still writes zeros. */
@@ -164,11 +198,7 @@ static wg_status backward_cpu(const wg_run *r)
     for (int64_t first = 0; first < l.classes.rows && s == WG_OK; first += l.chunk) {
         const int64_t n = l.classes.rows - first < l.chunk ? l.classes.rows - first : l.chunk;
         if ((s = wgi_linear_loss_logits(&l, first, n)) != WG_OK) break;
-        wgi_cross_entropy rows = wgi_linear_loss_rows(&l, first, n);
-        rows.lse = wgi_linear_loss_at(&l, lse, first);
-        rows.scale = wgi_linear_loss_at(&l, scale, first);
-        rows.dlogits = rows.logits;
-        wgi_cross_entropy_rows_backward(&rows, l.classes.type);
+        make_dlogits(&l, first, n, lse, scale);
         if ((s = chunk_dx(r, &l, first, n)) == WG_OK) s = chunk_sums(r, &l, first, n, &dw, &db);
     }
     if (s != WG_OK) return s;
