@@ -57,6 +57,7 @@ ROWS = [  # as in bench/table/rows.c
     Row("peak-256", "peak, GPT-2 B=4 T=64, f32", "peak", GPT2_256),
     Row("peak-1024", "peak, GPT-2 B=1 T=1024, f32", "peak", GPT2_1024),
     Row("elementwise", "ten ops over 64 Mi floats", "elementwise", None, 2, 7),
+    Row("fused", "ten ops, fused", "fused", None, 2, 7),
     Row("attention", "attention, T=4096, 12 x 64", "attention", None, 2, 7),
 ]
 
@@ -258,6 +259,38 @@ def elementwise(row, a):
     return [("", seconds, {"pass": 8 * n / ((before + after) / 2)})]
 
 
+def fused(row, a):
+    """Eagerly, like everything here: no op is fused."""
+    n = 1 << (12 if a.smoke else 26)
+    x, dy = torch.randn(n, requires_grad=True), torch.randn(n)
+
+    def forward():
+        y = x
+        for op in OPS:
+            y = op(y)
+        return y
+
+    def run():
+        with torch.no_grad():
+            start = time.perf_counter()
+            forward()
+            seconds = time.perf_counter() - start
+        y = forward()
+        start = time.perf_counter()
+        y.backward(dy)
+        backward = time.perf_counter() - start
+        x.grad = None
+        return [seconds, backward]
+
+    with torch.no_grad():
+        before = triad_rate(a)
+    parts = list(zip(*repeat(row, a, run)))
+    with torch.no_grad():
+        after = triad_rate(a)
+    beside = {"pass": 8 * n / ((before + after) / 2)}
+    return [(", " + name, list(v), beside) for name, v in zip(["forward", "backward"], parts)]
+
+
 def attend(row, a):
     H, T, D = (2, 16, 64) if a.smoke else (12, 4096, 64)
     q, k, v = (torch.randn(1, T, H, D).transpose(1, 2).detach().requires_grad_() for _ in range(3))
@@ -271,7 +304,8 @@ def attend(row, a):
     return [("", repeat(row, a, run), {"flops": 7 * 2 * H * T * (T + 1) / 2 * D})]
 
 
-MEASURES = {"training": training, "peak": peak, "add_chain": add_chain, "elementwise": elementwise, "attention": attend}
+MEASURES = {"training": training, "peak": peak, "add_chain": add_chain, "elementwise": elementwise, "fused": fused,
+            "attention": attend}
 
 
 # ---- ceilings ----------------------------------------------------------------------------------------------------------

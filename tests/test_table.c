@@ -31,6 +31,8 @@ START_TEST(every_row_runs_at_tiny_sizes)
         "peak, GPT-2 B=4 T=64, f32",
         "peak, GPT-2 B=1 T=1024, f32",
         "ten ops over 64 Mi floats",
+        "ten ops, fused, forward",
+        "ten ops, fused, backward",
         "attention, T=4096, 12 x 64",
     };
     for (size_t i = 0; i < sizeof lines / sizeof *lines; i++)

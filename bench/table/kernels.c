@@ -103,6 +103,68 @@ void measure_elementwise(const row *r, const settings *s, result *to)
     wg_memory_trim();
 }
 
+/* ---- the same ten as one fused function -------------------------------------------------------- */
+typedef struct {
+    wg_tensor *x, *dy;        /* the function's input, its output's cotangent */
+    double forward, backward; /* seconds of the last run */
+} fused;
+
+static void chain_of_ops(void *self, wg_list in, wg_list out)
+{
+    (void)self;
+    wg_tensor *y = in.t[0];
+    for (int i = 0; i < OPS; i++) y = op_of_chain(i, y);
+    out.t[0] = y;
+}
+
+/* One without gradients, whose time counts, and one with them, of which backward's does. */
+static double fused_ops(void *self)
+{
+    fused *f = self;
+    wg_tensor *y[1];
+    for (int grad = 0; grad < 2; grad++) {
+        const wg_scope s = wg_scope_push();
+        wg_use_grad(grad);
+        const double start = now();
+        wg_fuse(chain_of_ops, NULL, 0, WG_LIST(f->x), ((wg_list) { 1, y }));
+        const double middle = now();
+        if (grad)
+            wg_backward(y[0], .cotangent = f->dy);
+        else
+            f->forward = middle - start;
+        f->backward = now() - middle;
+        wg_drop_grad(f->x);
+        wg_scope_return(s, NULL);
+    }
+    return f->forward + f->backward;
+}
+
+void measure_fused(const row *r, const settings *s, result *to)
+{
+    const int64_t n = triad_floats(s), runs = runs_of(r, s);
+    double forward[MAX_RUNS] = { 0 }, backward[MAX_RUNS] = { 0 };
+    const wg_scope all = wg_scope_push();
+    fused f = { .x = wg_require_grad(wg_randn(WG_DIMS(n))), .dy = wg_randn(WG_DIMS(n)) };
+    const double before = triad_rate(s).median;
+    for (int64_t i = -r->warm; i < runs && !wg_error_code(); i++) {
+        fused_ops(&f);
+        if (i < 0) continue;
+        forward[i] = f.forward;
+        backward[i] = f.backward;
+    }
+    const double after = triad_rate(s).median,
+                 pass = 2 * 4.0 * (double)n / (0.5 * (before + after));
+    line *l[] = { add_line(r, to, "forward", forward, runs),
+                  add_line(r, to, "backward", backward, runs) };
+    for (int i = 0; i < 2; i++) {
+        l[i]->passes = l[i]->median / pass;
+        l[i]->target_passes = r->target_passes;
+    }
+    if (!wg_error_code()) measure_costs(r, s, to, fused_ops, &f);
+    wg_scope_return(all, NULL);
+    wg_memory_trim();
+}
+
 /* ---- attention ------------------------------------------------------------------------------- */
 typedef struct {
     wg_tensor *x[3], *dy; /* q, k, v and the result's cotangent: (B, H, T, D) */

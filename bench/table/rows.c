@@ -29,9 +29,10 @@ const row rows[] = {
       .runs = 1, .limit = 2.2e9 },
     { "peak-1024", "peak, GPT-2 B=1 T=1024, f32", measure_peak, &gpt2_1024,
       .runs = 1, .limit = 2.65e9 },
-    /* The chain within wg_fuse has its row here, with a target of two passes. */
     { "elementwise", "ten ops over 64 Mi floats", measure_elementwise,
       .warm = 2, .runs = 7 },
+    { "fused", "ten ops, fused", measure_fused,
+      .warm = 2, .runs = 7, .target_passes = 2 },
     { "attention", "attention, T=4096, 12 x 64", measure_attention, &attention,
       .warm = 2, .runs = 7, .target = 0.75 },
     { .name = NULL },

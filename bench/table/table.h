@@ -3,7 +3,7 @@
  *   rows.c      what is measured, and what it is held to
  *   ceilings.c  products, memory
  *   training.c  steps of transformers; their peak memory
- *   kernels.c   an op's door, an elementwise chain, attention
+ *   kernels.c   an op's door, an elementwise chain, fused and not, attention
  *   runs.c      repeated runs, and their costs by the profile
  *   print.c     the table's lines */
 #ifndef BENCH_TABLE_H
@@ -62,6 +62,7 @@ struct row {
     double target;         /* share of the product rate, at least */
     double target_seconds; /* at most, where products run at target_rate */
     double limit;          /* seconds or bytes, at most */
+    double target_passes;  /* over memory, at most */
 };
 extern const row rows[]; /* up to one without a name */
 /* The rate of f32 products at which targets in seconds were set. */
@@ -95,6 +96,7 @@ void measure_peak(const row *r, const settings *s, result *to);
 void print_peak(const row *r, const settings *s);
 void measure_add_chain(const row *r, const settings *s, result *to);
 void measure_elementwise(const row *r, const settings *s, result *to);
+void measure_fused(const row *r, const settings *s, result *to);
 void measure_attention(const row *r, const settings *s, result *to);
 
 /* ---- print.c --------------------------------------------------------------------------------- */
