@@ -132,8 +132,8 @@ WG_API double wg_flops(void);
 WG_API wg_status wg_expect(const wg_infer *c, int input, wg_dims shape);
 /** Output i is like t. */
 WG_API void wg_infer_like(wg_infer *c, int i, const wg_tensor *t);
-/** Output i's axes will lie in memory in the order of t's, which has as many; after wg_infer_like, or with
- * out[i].strides.n = 0 where t is contiguous. Only for rows with WG_OP_LAYOUT: what is transposed before and behind the
+/** Output i's axes will lie in memory in the order of t's, which has as many; contiguous where t repeats elements. After
+ * wg_infer_like. Only for rows with WG_OP_LAYOUT: what is transposed before and behind the
  * op then needs no copy. */
 WG_API void wg_infer_layout(wg_infer *c, int i, const wg_tensor *t);
 /** Gives the op n outputs. */

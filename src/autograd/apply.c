@@ -1,13 +1,12 @@
 /* The door: every operation passes here. In order: error pass-through, autocast, shape rule, allocation, kernel (not on
  * meta), counting, recording. */
+#include "autograd/door.h"
 #include "autograd/node.h"
 #include "autograd/profile.h"
 #include "ops/registry.h"
 #include "wengert/ops.h"
 
 static _Thread_local double flops_counted WGI_TLS;
-
-enum { ON_STACK = 8 }; /* operands that need no allocation */
 
 double wg_flops(void)
 {
@@ -30,8 +29,8 @@ typedef struct {
     bool plain;    /* see all_plain */
     bool record, accumulate;
     uint64_t random[2];
-    wg_spec spec_space[ON_STACK];
-    wg_tensor *in_space[ON_STACK], *y_space[ON_STACK];
+    wg_spec spec_space[WGI_ON_STACK];
+    wg_tensor *in_space[WGI_ON_STACK], *y_space[WGI_ON_STACK];
 } call;
 
 /* The arrays are filled where they are used: zeroing all of it would cost a third of a small op. */
@@ -59,117 +58,12 @@ static inline bool all_plain(wg_list in)
 }
 
 /* ---- error pass-through --------------------------------------------------------------------------------------- */
-static const char *input_name(const wg_op *op, int64_t i)
-{
-    int last = -1;
-    while (last + 1 < WG_MAX_INPUTS && op->in[last + 1]) last++;
-    if (last < 0) return "";
-    return op->in[i < last ? i : last];
-}
-
-static bool may_be_null(const char *name)
-{
-    size_t n = strlen(name);
-    return n && name[n - 1] == '?';
-}
-
-/* It may be missing at the list's end. */
-static bool is_optional(const char *name)
-{
-    return may_be_null(name) || name[strlen(name) - 1] == '*';
-}
-
-static int required_inputs(const wg_op *op)
-{
-    int n = 0;
-    while (n < WG_MAX_INPUTS && op->in[n] && !is_optional(op->in[n])) n++;
-    return n;
-}
-
-/* Whether an operand is an error, dead or missing; raises if nothing is pending. */
-static WGI_COLD bool refuse_operand(const call *k)
-{
-    if (k->in.n < 0 || (k->in.n > 0 && !k->in.t)) {
-        wg_raise(WG_EARG, "%s: a list of %lld inputs without any", k->op->name, (long long)k->in.n);
-        return true;
-    }
-    for (int64_t i = 0; i < k->in.n; i++) {
-        wg_tensor *t = k->in.t[i];
-        if (t ? !wgi_bad(t) : may_be_null(input_name(k->op, i))) continue;
-        if (t)
-            wgi_refuse(t, k->op->name);
-        else if (!wg_error_code()) {
-            const char *name = input_name(k->op, i);
-            int length = (int)strcspn(name, "?*");
-            if (name[length])
-                wg_raise(WG_EARG, "%s: %.*s %lld is NULL", k->op->name, length, name, (long long)i);
-            else
-                wg_raise(WG_EARG, "%s: %s is NULL", k->op->name, name);
-        }
-        return true;
-    }
-    return false;
-}
-
 static inline bool refuse_operands(call *k)
 {
     k->plain = all_plain(k->in);
-    if (!k->plain && refuse_operand(k)) return true;
-    if (k->in.n >= WG_MAX_INPUTS || !k->op->in[k->in.n] || is_optional(k->op->in[k->in.n]))
-        return false;
-    wg_raise(WG_EARG, "%s: takes %d inputs, got %lld", k->op->name, required_inputs(k->op),
-             (long long)k->in.n);
-    return true;
-}
-
-/* ---- autocast --------------------------------------------------------------------------------------------------- */
-/* t in dtype `to`; a parameter's copy is kept with it as long as its storage does not change. */
-static wg_tensor *cast_operand(wgi_context *c, wg_tensor *t, wg_dtype to)
-{
-    if (!(t->flags & WGI_PARAMETER) || !t->storage) return wg_cast(t, to);
-    unsigned version = atomic_load_explicit(&t->storage->version, memory_order_relaxed);
-    wg_tensor *copy = t->cast_copy;
-    bool wants_node = c->now.grad && t->node;
-    if (copy && copy->dtype == to && t->cast_version == version && (copy->node || !wants_node))
-        return copy;
-    wg_tensor *fresh = wg_cast(t, to);
-    if (wgi_bad(fresh)) return fresh;
-    wgi_unref(copy);
-    t->cast_copy = wgi_ref(fresh);
-    t->cast_version = version;
-    return fresh;
-}
-
-/* The dtype that input t has to have under autocast; its own where nothing changes. */
-static wg_dtype autocast_dtype(const wgi_context *c, unsigned flags, const wg_tensor *t,
-                               wg_dtype stream)
-{
-    wg_dtype own = t->dtype;
-    if (flags & WG_OP_LOW) return own == WG_F32 || wgi_is_16bit(own) ? c->now.autocast : own;
-    if (flags & WG_OP_FULL) return wgi_is_16bit(own) ? WG_F32 : own;
-    if (stream && own == WG_F32 && (t->flags & WGI_PARAMETER)) return stream;
-    return own;
-}
-
-static wg_status autocast(call *k)
-{
-    wgi_context *c = k->c;
-    unsigned flags = k->op->flags;
-    if (!c->now.autocast || !(flags & (WG_OP_LOW | WG_OP_FULL | WG_OP_KEEP_STREAM))) return WG_OK;
-    wg_dtype stream = 0;
-    for (int64_t i = 0; i < k->in.n; i++)
-        if (k->in.t[i] && wgi_is_16bit(k->in.t[i]->dtype)) stream = k->in.t[i]->dtype;
-    wg_tensor **to = k->in.n <= ON_STACK ? k->in_space : wg_list_new(k->in.n).t;
-    if (!to) return wg_error_code();
-    for (int64_t i = 0; i < k->in.n; i++) {
-        wg_tensor *t = to[i] = k->in.t[i];
-        if (!t || (t->flags & WGI_WEAK)) continue;
-        wg_dtype d = autocast_dtype(c, flags, t, stream);
-        if (d != t->dtype) to[i] = cast_operand(c, t, d);
-        if (wgi_bad(to[i])) return wg_error_code();
-    }
-    k->in.t = to;
-    return WG_OK;
+    if (!k->plain && wgi_refuse_operand(k->op, k->in)) return true;
+    const bool all = k->in.n >= WG_MAX_INPUTS || !k->op->in[k->in.n];
+    return !all && wgi_refuse_number(k->op, k->in.n);
 }
 
 /* ---- shape rule ---------------------------------------------------------------------------------------------------- */
@@ -180,102 +74,6 @@ static int named_outputs(const wg_op *op)
     return n;
 }
 
-wg_status wg_infer_outputs(wg_infer *c, int n)
-{
-    if (n < 0) return wg_raise(WG_EARG, "%d outputs", n);
-    if (n > ON_STACK) {
-        wg_spec *s = wg_scope_alloc((size_t)n * sizeof *s);
-        if (!s) return wg_error_code();
-        c->out = s;
-    }
-    c->n_out = n;
-    return WG_OK;
-}
-
-void wg_infer_like(wg_infer *c, int i, const wg_tensor *t)
-{
-    c->out[i].dtype = t->dtype;
-    c->out[i].device = t->device;
-    c->out[i].shape = wgi_shape(t);
-    c->out[i].strides.n = 0;
-}
-
-void wg_infer_layout(wg_infer *c, int i, const wg_tensor *t)
-{
-    const wg_dims *shape = &c->out[i].shape;
-    wg_dims *strides = &c->out[i].strides;
-    int axis[WG_MAX_DIMS]; /* from the innermost outwards */
-    for (int a = 0; a < shape->n; a++) {
-        int at = a; /* axes so far go from large strides to small ones */
-        for (; at > 0 && t->strides[axis[at - 1]] < t->strides[a]; at--) axis[at] = axis[at - 1];
-        axis[at] = a;
-    }
-    strides->n = shape->n;
-    int64_t step = 1;
-    for (int k = shape->n - 1; k >= 0; k--) {
-        strides->d[axis[k]] = step;
-        step *= shape->d[axis[k]];
-    }
-}
-
-wg_status wg_expect(const wg_infer *c, int input, wg_dims shape)
-{
-    const wg_tensor *t = input < c->in.n ? c->in.t[input] : NULL;
-    if (!t) return WG_OK;
-    wg_dims is = wgi_shape(t);
-    if (wgi_dims_equal(&is, &shape)) return WG_OK;
-    char want[160], got[160];
-    wgi_shape_text(want, sizeof want, &shape);
-    wgi_shape_text(got, sizeof got, &is);
-    const wg_op *op = wgi_ctx()->op;
-    const char *name = op ? input_name(op, input) : "input";
-    int length = (int)strcspn(name, "?*");
-    return wg_raise(WG_ESHAPE, "%.*s should be %s, is %s", length, name, want, got);
-}
-
-/* All operands on one device; weak scalars go anywhere. */
-static wg_status check_devices(const call *k)
-{
-    const wg_tensor *first = NULL;
-    for (int64_t i = 0; i < k->in.n; i++) {
-        const wg_tensor *t = k->in.t[i];
-        if (!t || (t->flags & WGI_WEAK)) continue;
-        if (!first)
-            first = t;
-        else if (t->device.kind != first->device.kind || t->device.index != first->device.index)
-            return wg_raise(WG_EDEVICE, "operands are on different devices");
-    }
-    return WG_OK;
-}
-
-/* Names the ops that do take blocks. */
-static wg_status refuse_blocks(const call *k, int64_t i)
-{
-    char names[256] = "";
-    for (int j = 0, at = 0; j < wg_op_count() && at < (int)sizeof names; j++)
-        if (wg_op_at(j)->flags & WG_OP_BLOCKS)
-            at += snprintf(names + at, sizeof names - (size_t)at, "%s%s", at ? ", " : "",
-                           wg_op_at(j)->name);
-    const char *name = input_name(k->op, i);
-    return wg_raise(WG_EDTYPE, "%.*s is %s: no op computes with blocks but %s",
-                    (int)strcspn(name, "?*"), name, wg_dtype_name((wg_dtype)k->in.t[i]->dtype),
-                    names);
-}
-
-static wg_status check_blocks(const call *k)
-{
-    if (k->op->flags & WG_OP_VIEW) return WG_OK; /* views are checked when made */
-    const bool takes = k->op->flags & WG_OP_BLOCKS;
-    for (int64_t i = 0; i < k->in.n; i++) {
-        const wg_tensor *t = k->in.t[i];
-        if (!t || !wgi_in_blocks(t->dtype)) continue;
-        if (!takes) return refuse_blocks(k, i);
-        if (t->device.kind == WG_CUDA && strcmp(k->op->name, "to") != 0)
-            return wg_raise(WG_EDEVICE, "no cuda kernel for %s", wg_dtype_name((wg_dtype)t->dtype));
-    }
-    return WG_OK;
-}
-
 static inline wg_status infer(call *k)
 {
     k->infer.attr = k->attr;
@@ -283,8 +81,7 @@ static inline wg_status infer(call *k)
     k->infer.n_out = named_outputs(k->op);
     k->infer.out = k->spec_space;
     k->infer.random = -1;
-    wg_status s = k->plain ? WG_OK : check_devices(k);
-    if (s == WG_OK && !k->plain) s = check_blocks(k);
+    wg_status s = k->plain ? WG_OK : wgi_check_operands(k->op, k->in);
     if (s == WG_OK && k->op->infer) s = k->op->infer(&k->infer);
     if (s == WG_OK && (k->op->flags & WG_OP_DATA_SHAPE) && k->in.n &&
         k->in.t[0]->device.kind == WG_META)
@@ -304,7 +101,7 @@ static inline bool wants_record(const call *k)
 static inline wg_status allocate(call *k)
 {
     int n = k->infer.n_out;
-    k->y = n <= ON_STACK ? k->y_space : wg_list_new(n).t;
+    k->y = n <= WGI_ON_STACK ? k->y_space : wg_list_new(n).t;
     if (!k->y) return wg_error_code();
     for (int j = 0; j < n; j++) {
         const wg_spec *s = &k->infer.out[j];
@@ -325,64 +122,6 @@ static inline wg_status allocate(call *k)
 }
 
 /* ---- kernel ------------------------------------------------------------------------------------------------------------ */
-/* Scratch memory of a running kernel: on the CPU the node lies in front of it, else apart. */
-typedef struct scratch {
-    struct scratch *next;
-    size_t bytes; /* of the node and what follows it */
-    void *apart;  /* on another device, and its bytes there */
-    size_t apart_bytes;
-} scratch;
-enum { SCRATCH_HEAD = 64 }; /* keeps what follows aligned */
-
-typedef struct {
-    scratch *first;
-    wg_device device;
-} kernel_memory;
-
-static void *scratch_apart(kernel_memory *m, scratch *s, size_t bytes)
-{
-    s->apart = wgi_cuda->alloc(m->device.index, bytes);
-    s->apart_bytes = bytes;
-    return s->apart;
-}
-
-void *wg_scratch(const wg_run *r, size_t bytes)
-{
-    kernel_memory *m = r->door;
-    const bool here = m->device.kind == WG_CPU;
-    const size_t own = SCRATCH_HEAD + (here ? bytes : 0);
-    scratch *s = bytes < SIZE_MAX - SCRATCH_HEAD ? wgi_cpu_alloc(own) : NULL;
-    if (!s) {
-        wg_raise(WG_EMEM, "out of memory: %zu bytes of scratch", bytes);
-        return NULL;
-    }
-    s->bytes = own;
-    s->apart = NULL;
-    s->next = m->first;
-    m->first = s;
-    return here ? (char *)s + SCRATCH_HEAD : scratch_apart(m, s, bytes);
-}
-
-static void release_scratch(kernel_memory *m)
-{
-    while (m->first) {
-        scratch *s = m->first;
-        m->first = s->next;
-        if (s->apart) wgi_cuda->free(m->device.index, s->apart, s->apart_bytes);
-        wgi_cpu_free(s, s->bytes);
-    }
-}
-
-const void *wg_run_in(const wg_run *r, int i)
-{
-    return i < r->in.n && r->in.t[i] ? wgi_data(r->in.t[i]) : NULL;
-}
-
-void *wg_run_out(const wg_run *r, int i)
-{
-    return i < r->out.n && r->out.t[i] ? wgi_data(r->out.t[i]) : NULL;
-}
-
 /* Contiguous copies of the inputs that need one; `made` (n) gets them, to be released after the kernel. */
 static wg_status make_contiguous(call *k, wg_tensor **to, wg_tensor **made)
 {
@@ -411,7 +150,7 @@ static wg_device kernel_device(const call *k)
 
 static inline wg_status launch(call *k, wg_device d, wg_kernel kernel, wg_list in)
 {
-    kernel_memory memory = { NULL, d };
+    wgi_kernel_memory memory = { NULL, d };
     wg_run r = { .attr = k->attr,
                  .in = in,
                  .out = { k->infer.n_out, k->y },
@@ -425,14 +164,14 @@ static inline wg_status launch(call *k, wg_device d, wg_kernel kernel, wg_list i
     s = kernel(&r);
     if (gpu && s == WG_OK) s = wgi_cuda->end(memory.device.index);
     if (k->c->profile) wgi_profile_end(k->c, k->op, &k->infer, in, r.out, memory.device, start);
-    release_scratch(&memory);
+    wgi_scratch_release(&memory);
     return s;
 }
 
 static WGI_COLD wg_status launch_contiguous(call *k, wg_device d, wg_kernel kernel)
 {
-    wg_tensor *space[2 * ON_STACK], **to = space;
-    if (k->in.n > ON_STACK) {
+    wg_tensor *space[2 * WGI_ON_STACK], **to = space;
+    if (k->in.n > WGI_ON_STACK) {
         to = wg_list_new(2 * k->in.n).t;
         if (!to) return wg_error_code();
     }
@@ -479,53 +218,23 @@ static inline void count(const call *k)
         flops_counted += (double)k->y[0]->numel;
 }
 
-/* ---- in-place ops -------------------------------------------------------------------------------------------------------- */
-/* The last bit stands for all inputs from there on. */
-static bool updates_input(const wg_op *op, int64_t i)
-{
-    return op->updates & WG_IN(i < WG_MAX_INPUTS ? i : WG_MAX_INPUTS - 1);
-}
-
-static wg_status check_updates(const call *k)
-{
-    for (int64_t i = 0; i < k->in.n; i++) {
-        const wg_tensor *t = k->in.t[i];
-        if (!t || !updates_input(k->op, i)) continue;
-        if (k->c->now.grad && t->node)
-            return wg_raise(
-                WG_EGRAD,
-                "changes %s in place, which requires a gradient; wg_use_grad(false) first",
-                input_name(k->op, i));
-        if (t->storage && (t->storage->flags & WGI_STORAGE_READONLY))
-            return wg_raise(WG_EARG, "%s is read-only", input_name(k->op, i));
-        if (wgi_overlaps_itself(t))
-            return wg_raise(WG_EARG, "%s overlaps itself", input_name(k->op, i));
-    }
-    return WG_OK;
-}
-
-static void touch_updated(const call *k)
-{
-    for (int64_t i = 0; i < k->in.n; i++)
-        if (updates_input(k->op, i) && k->in.t[i] && k->in.t[i]->storage)
-            wgi_storage_touch(k->in.t[i]->storage, k->op->name);
-}
-
 /* ---- the door itself -------------------------------------------------------------------------------------------------------- */
 static inline wg_status pass(call *k)
 {
-    wg_status s = autocast(k);
+    const unsigned casts = k->op->flags & (WG_OP_LOW | WG_OP_FULL | WG_OP_KEEP_STREAM);
+    wg_status s = WG_OK;
+    if (k->c->now.autocast && casts) s = wgi_autocast(k->c, casts, &k->in, k->in_space);
     if (s != WG_OK) return s;
     k->c->operands = k->in;
     if ((s = infer(k)) != WG_OK) return s;
-    if (k->op->updates && (s = check_updates(k)) != WG_OK) return s;
+    if (k->op->updates && (s = wgi_check_updates(k->c, k->op, k->in)) != WG_OK) return s;
     k->record = wants_record(k);
     if ((s = allocate(k)) != WG_OK) return s;
     if (k->c->fusion && (s = wgi_fusion_mark(k->c, k->op, k->in, k->y, k->infer.n_out)) != WG_OK)
         return s;
     if (k->op->flags & WG_OP_RANDOM) take_random(k);
     if ((s = run_kernel(k)) != WG_OK) return s;
-    if (k->op->updates) touch_updated(k);
+    if (k->op->updates) wgi_touch_updated(k->op, k->in);
     count(k);
     return k->record ? wgi_record(k->c, k->op, k->in, k->attr, k->y, k->infer.n_out, k->random)
                      : WG_OK;
@@ -537,7 +246,7 @@ static wg_status enter(call *k)
     if (refuse_operands(k)) return wg_error_code();
     wgi_context *c = k->c;
     if (c->fusion) {
-        wg_status s = wgi_fusion_admit(c, k->op, &k->in, k->in_space, ON_STACK);
+        wg_status s = wgi_fusion_admit(c, k->op, &k->in, k->in_space, WGI_ON_STACK);
         if (s != WG_OK) return s;
     }
     const wg_op *op = c->op;

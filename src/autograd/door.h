@@ -1,0 +1,32 @@
+/* The door's rooms: apply.c, the way of a call; operands.c, infer.c, autocast.c, scratch.c. */
+#ifndef WGI_AUTOGRAD_DOOR_H
+#define WGI_AUTOGRAD_DOOR_H
+#include "tensor/internal.h"
+#include "wengert/op.h"
+
+enum { WGI_ON_STACK = 8 }; /* operands that need no allocation */
+
+/* ---- operands.c ------------------------------------------------------------------------------ */
+/* "x", "bias?", "more*"; the last name stands for all further inputs. */
+const char *wgi_input_name(const wg_op *op, int64_t i);
+/* Whether an operand is an error, dead or missing; raises if nothing is pending. */
+bool wgi_refuse_operand(const wg_op *op, wg_list in);
+/* Whether n operands are too few; raises. */
+bool wgi_refuse_number(const wg_op *op, int64_t n);
+/* All on one device, and in blocks only where the row takes them. */
+wg_status wgi_check_operands(const wg_op *op, wg_list in);
+/* The row's `updates`: may they be changed; and they were. */
+wg_status wgi_check_updates(const wgi_context *c, const wg_op *op, wg_list in);
+void wgi_touch_updated(const wg_op *op, wg_list in);
+
+/* ---- autocast.c ------------------------------------------------------------------------------ */
+/* Casts in's tensors as a row with these flags wants them; space: (WGI_ON_STACK) for the new list. */
+wg_status wgi_autocast(wgi_context *c, unsigned flags, wg_list *in, wg_tensor **space);
+
+/* ---- scratch.c ------------------------------------------------------------------------------- */
+typedef struct {
+    struct wgi_scratch *first;
+    wg_device device;
+} wgi_kernel_memory; /* wg_run.door */
+void wgi_scratch_release(wgi_kernel_memory *m);
+#endif
