@@ -120,6 +120,17 @@ static void check(const shape *s, wg_dtype t, double tolerance)
 /* Lengths around the tiles' edges (16 x 64, 32 x 128, 64 x 256) and the change to reading in place (4 queries), head sizes
  * around vectors; options cycle through them. Sums of up to 600 terms in f32: 5e-6 of the largest value. */
 /* (B, T, H D) split into heads, attended and joined again is one buffer all the way, forward and backward. */
+START_TEST(an_expanded_query_gives_a_contiguous_result)
+{
+    wg_scope scope = wg_scope_push();
+    wg_tensor *one = wg_randn(WG_DIMS(1, 1, 5, 8)), *k = wg_randn(WG_DIMS(2, 3, 5, 8));
+    wg_tensor *q = wg_expand(one, WG_DIMS(2, 3, 5, 8)), *y = wg_sdpa(q, k, k),
+              *want = wg_sdpa(wg_contiguous(q), k, k);
+    ck_assert(wg_is_contiguous(y) && same_bits(y, want));
+    pop(scope);
+}
+END_TEST
+
 START_TEST(heads_are_joined_without_a_copy)
 {
     wg_scope scope = wg_scope_push();
@@ -344,10 +355,11 @@ int main(void)
     return suite_run(
         "attention",
         (const TTest *[]) {
-            heads_are_joined_without_a_copy, every_shape_and_option_matches_the_formula,
-            sixteen_bits_are_computed_in_f32, a_device_gives_what_the_formula_gives,
-            rows_that_see_nothing_are_zero_and_pass_nothing, nan_is_not_hidden,
-            the_last_query_sees_the_last_key, a_window_is_a_mask, scores_never_stand_whole,
-            a_floating_mask_may_be_learned, dropout_drops_its_share_and_keeps_the_mean,
-            flops_count_the_pairs_that_take_part, NULL });
+            heads_are_joined_without_a_copy, an_expanded_query_gives_a_contiguous_result,
+            every_shape_and_option_matches_the_formula, sixteen_bits_are_computed_in_f32,
+            a_device_gives_what_the_formula_gives, rows_that_see_nothing_are_zero_and_pass_nothing,
+            nan_is_not_hidden, the_last_query_sees_the_last_key, a_window_is_a_mask,
+            scores_never_stand_whole, a_floating_mask_may_be_learned,
+            dropout_drops_its_share_and_keeps_the_mean, flops_count_the_pairs_that_take_part,
+            NULL });
 }

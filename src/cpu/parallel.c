@@ -1,7 +1,6 @@
 #include "cpu/parallel.h"
 
 #include <omp.h>
-#include <sched.h>
 #include <stdatomic.h>
 
 #include "wengert/op.h"
@@ -9,13 +8,12 @@
 
 static atomic_int chosen; /* 0: not asked for */
 
-static int allowed(
-    void) /* by the affinity mask: more threads than cores only wait for each other */
+/* By the process's affinity mask, since more threads than cores only wait for each other: as OpenMP saw it at the start,
+ * for under OMP_PROC_BIND the calling thread itself is bound to one core. */
+static int allowed(void)
 {
-    cpu_set_t set;
-    int n = sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : 1;
-    int omp = omp_get_max_threads(); /* OMP_NUM_THREADS */
-    return omp < n ? omp : n;
+    const int cores = omp_get_num_procs(), most = omp_get_max_threads(); /* OMP_NUM_THREADS */
+    return most < cores ? most : cores;
 }
 
 int wg_threads(void)
