@@ -104,9 +104,9 @@ typedef struct wgi_context {
     void *path; /* innermost module path (struct wgi_path *), see src/tensor/context.c */
 } wgi_context;
 
-/* Static thread-local memory: one load, no call. Small, so that dlopen finds room for it too. */
 /* Apart from a short path, so that this needs no stack frame and saves no registers. */
 #define WGI_COLD __attribute__((noinline))
+/* Static thread-local memory: one load, no call. Small, so that dlopen finds room for it too. */
 #define WGI_TLS __attribute__((tls_model("initial-exec")))
 extern _Thread_local wgi_context wgi_here WGI_TLS __attribute__((visibility("hidden")));
 wgi_context *wgi_ctx_open(void);
