@@ -289,17 +289,44 @@ START_TEST(captured_tensors_are_scalars_without_gradient)
 }
 END_TEST
 
-/* Raises on the tiles that hold a negative number, on whatever thread they run; notes no place of its own before. */
+/* An op whose kernel raises on the tiles that hold a negative number, on whatever thread they run. */
+static wg_status careful_infer(wg_infer *c)
+{
+    wg_infer_like(c, 0, c->in.t[0]);
+    return WG_OK;
+}
+
+static wg_status careful_kernel(const wg_run *r)
+{
+    const float *x = wg_run_in(r, 0);
+    float *y = wg_run_out(r, 0);
+    for (int64_t i = 0; i < wg_numel(r->out.t[0]); i++) {
+        if (x[i] < 0) return wg_raise(WG_ENUMERIC, "%g is negative", (double)x[i]);
+        y[i] = sqrtf(x[i]);
+    }
+    return WG_OK;
+}
+
+static void careful_grad(wg_vjp *g)
+{
+    g->dx.t[0] = wg_div(g->dy.t[0], wg_mul(g->y.t[0], wg_scalar(2)));
+}
+
+static const wg_op careful_op = {
+    .name = "careful",
+    .in = { "x" },
+    .out = { "y" },
+    .flags = WG_OP_ELEMENTWISE | WG_OP_CONTIGUOUS,
+    .saves = WG_OUT(0),
+    .infer = careful_infer,
+    .cpu = careful_kernel,
+    .grad = careful_grad,
+};
+
 static void careful(void *self, wg_list in, wg_list out)
 {
-    (void)self;
-    wg_tensor *x = in.t[0];
-    if (wg_device_of(x).kind == WG_CPU) {
-        const float *v = (wg_data)(x);
-        for (int64_t i = 0; i < wg_numel(x); i++)
-            if (v[i] < 0) wg_raise(WG_ENUMERIC, "careful: %g is negative", (double)v[i]);
-    }
-    out.t[0] = wg_sqrt(x);
+    (void)self; /* notes no place of its own */
+    out.t[0] = (wg_apply)(&careful_op, in, NULL, NULL);
 }
 
 START_TEST(errors_of_any_thread_reach_the_caller)
@@ -378,6 +405,53 @@ START_TEST(errors_in_backward_reach_the_caller)
 }
 END_TEST
 
+/* Broadcast over the columns of a tile, and from a row that is no row in memory: the op wants them contiguous. */
+static void careful_sum(void *self, wg_list in, wg_list out)
+{
+    (void)self;
+    out.t[0] = wg_add((wg_apply)(&careful_op, WG_LIST(in.t[0]), NULL, NULL),
+                      (wg_apply)(&careful_op, WG_LIST(in.t[1]), NULL, NULL));
+}
+
+START_TEST(ops_that_want_contiguous_inputs_get_them)
+{
+    wg_scope s = wg_scope_push();
+    wg_tensor *d[2][2], *y[2];
+    wg_tensor *x = wg_require_grad(wg_transpose(wg_rand(WG_DIMS(700, 90)), 0, 1));
+    wg_tensor *b = wg_require_grad(wg_rand(WG_DIMS(90, 1)));
+    for (int fused = 0; fused < 2; fused++) {
+        run(fused, careful_sum, WG_LIST(x, b), (wg_list) { 1, &y[fused] });
+        wg_grad(WG_LIST(total(y[fused])), WG_LIST(x, b), WG_NO_LIST, 0,
+                ((wg_list) { 2, d[fused] }));
+    }
+    assert_close("y", y[1], y[0], 0);
+    assert_close("dx", d[1][0], d[0][0], 0);
+    assert_close("db", d[1][1], d[0][1], 1e-3);
+    end(s);
+}
+END_TEST
+
+/* How often it ran: on meta, once for the whole and once for each shape of tiles, however many tiles there are. */
+static void counted(void *self, wg_list in, wg_list out)
+{
+    ++**(int **)self;
+    out.t[0] = wg_mul(wg_tanh(in.t[0]), in.t[0]);
+}
+
+START_TEST(it_runs_once_for_each_shape_of_tiles)
+{
+    wg_scope s = wg_scope_push();
+    int calls = 0, *to = &calls;
+    wg_tensor *y[1], *x = wg_require_grad(wg_randn(WG_DIMS(1000003)));
+    wg_fuse(counted, &to, sizeof to, WG_LIST(x), ((wg_list) { 1, y }));
+    ck_assert_int_eq(calls, 3);
+    wg_backward(total(y[0]));
+    ck_assert_int_eq(calls, 5);
+    assert_close("y", y[0], wg_mul(wg_tanh(x), x), 0);
+    end(s);
+}
+END_TEST
+
 START_TEST(arguments_are_checked)
 {
     wg_scope s = wg_scope_push();
@@ -421,6 +495,8 @@ int main(void)
         errors_of_any_thread_reach_the_caller,
         what_a_thread_had_pending_is_not_ours,
         errors_in_backward_reach_the_caller,
+        ops_that_want_contiguous_inputs_get_them,
+        it_runs_once_for_each_shape_of_tiles,
         arguments_are_checked,
         NULL,
     };

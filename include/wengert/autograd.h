@@ -50,15 +50,16 @@ WG_API void wg_recompute(wg_fn fn, const void *self, size_t bytes, wg_list in, w
 
 /** Runs fn(self, in) -> out, a composition of elementwise ops, tile by tile in cache: y[j][i] = fn_j(x[0][i], x[1][i], ...).
  * The contract of wg_recompute: it keeps the inputs and none of the intermediates, and copies *self; backward runs fn again,
- * on each tile, with the settings and modes of the first run.
+ * with the settings and modes of the first run.
  *   in: any dtypes and strides, broadcast against each other; NULL is an absent one. out: any number, each of the inputs'
  *   common shape (WG_ESHAPE), written once.
- *   fn is called many times, from several threads at once, on parts of the inputs (the shapes that it sees are a tile's),
- * and before that on meta, where wg_item raises. It reads *self, which may hold numbers, and 0-d tensors that require no
- * gradient and stay as they are until backward. What it calls must be elementwise: a row with WG_OP_ELEMENTWISE. Errors by
+ *   fn is called a few times, on meta: on the whole, and on a tile of each shape that there is. The kernels that it came by
+ * are then run on every tile, by all threads, each result in cache until the next ones have read it; so fn sees shapes (a
+ * tile's) but no numbers: wg_item raises. It reads *self, which may hold numbers, and 0-d tensors that require no gradient
+ * and stay as they are until backward. What it calls must be elementwise: a row with WG_OP_ELEMENTWISE. Errors by
  * name: WG_EARG for another op, for a random one, for a captured tensor with dimensions and for writing in place; WG_EGRAD
- * for a captured tensor that requires a gradient; WG_EDTYPE for blocks. What fn raises on any thread is pending on the
- * caller's afterwards.
+ * for a captured tensor that requires a gradient; WG_EDTYPE for blocks. What a kernel raises on any thread is pending on
+ * the caller's afterwards, with the op's place in fn.
  *   gradient: that of the ops; of an input that was broadcast, summed in f64 over fixed ranges in a fixed order: the same
  *   bits for any number of threads. With create_graph, fn on whole tensors, differentiated by the tape.
  * On meta and on CUDA there are no tiles: fn is checked in the same way and runs under wg_recompute. In another fused

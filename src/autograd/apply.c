@@ -3,6 +3,7 @@
 #include "autograd/door.h"
 #include "autograd/node.h"
 #include "autograd/profile.h"
+#include "autograd/program.h"
 #include "ops/registry.h"
 #include "wengert/ops.h"
 
@@ -150,7 +151,7 @@ static wg_device kernel_device(const call *k)
 
 static inline wg_status launch(call *k, wg_device d, wg_kernel kernel, wg_list in)
 {
-    wgi_kernel_memory memory = { NULL, d };
+    wgi_kernel_memory memory = { .device = d };
     wg_run r = { .attr = k->attr,
                  .in = in,
                  .out = { k->infer.n_out, k->y },
@@ -189,11 +190,18 @@ static bool all_contiguous(wg_list in)
     return true;
 }
 
+static WGI_COLD wg_status note(call *k)
+{
+    return wgi_program_note(k->c, k->op, k->attr, k->in, (wg_list) { k->infer.n_out, k->y },
+                            k->accumulate);
+}
+
 static inline wg_status run_kernel(call *k)
 {
     const wg_op *op = k->op;
     wg_device d = kernel_device(k);
-    if (d.kind == WG_META || (op->flags & WG_OP_VIEW)) return WG_OK;
+    if (op->flags & WG_OP_VIEW) return WG_OK;
+    if (d.kind == WG_META) return k->c->program ? note(k) : WG_OK;
     wg_kernel kernel = wgi_kernel_for(op, d);
     if (!kernel) return wg_raise(WG_EDEVICE, "no %s kernel", d.kind == WG_CPU ? "cpu" : "cuda");
     if ((op->flags & WG_OP_CONTIGUOUS) && !all_contiguous(k->in))

@@ -1,6 +1,7 @@
 /* The door's rooms: apply.c, the way of a call; operands.c, infer.c, autocast.c, scratch.c. */
 #ifndef WGI_AUTOGRAD_DOOR_H
 #define WGI_AUTOGRAD_DOOR_H
+#include "cpu/elementwise_kernels.h"
 #include "tensor/internal.h"
 #include "wengert/op.h"
 
@@ -24,9 +25,15 @@ void wgi_touch_updated(const wg_op *op, wg_list in);
 wg_status wgi_autocast(wgi_context *c, unsigned flags, wg_list *in, wg_tensor **space);
 
 /* ---- scratch.c ------------------------------------------------------------------------------- */
+typedef struct {    /* a kernel that is one call of a loop on the whole of its operands' memory */
+    wgi_loop_fn fn; /* NULL: it is not */
+    wgi_numbers numbers;
+} wgi_plain_kernel;
+
 typedef struct {
     struct wgi_scratch *first;
     wg_device device;
-} wgi_kernel_memory; /* wg_run.door */
+    wgi_plain_kernel *plain; /* filled by a kernel of that kind; NULL: nobody asks */
+} wgi_kernel_memory;         /* wg_run.door */
 void wgi_scratch_release(wgi_kernel_memory *m);
 #endif

@@ -1,6 +1,6 @@
 /* Fused functions. A call runs the function once on `meta`, where it learns the outputs' dtypes and refuses what is not
- * elementwise; then it passes the door as one op, whose kernel and gradient run the function tile by tile, and whose
- * composite is the function itself. */
+ * elementwise; then it passes the door as one op, whose kernel and gradient run the function's kernels tile by tile, and
+ * whose composite is the function itself. */
 #include "autograd/fuse.h"
 #include "wengert/ops.h"
 
@@ -126,6 +126,8 @@ static wg_status to_meta(wgi_context *c, wg_list *in, wg_tensor **space, int64_t
         to[i] = wgi_tensor_new_at(c, (wg_dtype)t->dtype, wg_meta(), &shape);
         if (wgi_bad(to[i])) return wg_error_code();
         to[i]->flags |= t->flags & (WGI_FUSED | WGI_PARAMETER);
+        if (c->program && wgi_program_constant(c->program, to[i], t) != WG_OK)
+            return wg_error_code();
     }
     in->t = to;
     return WG_OK;
@@ -139,7 +141,7 @@ wg_status wgi_fusion_admit(wgi_context *c, const wg_op *op, wg_list *in, wg_tens
     wg_status s = check_op(c, op, on_tile);
     for (int64_t i = 0; i < in->n && s == WG_OK; i++)
         if (in->t[i] && !(in->t[i]->flags & WGI_FUSED)) s = check_foreign(c, op, in->t[i]);
-    return s == WG_OK && on_tile && c->fusion->traced ? to_meta(c, in, space, room) : s;
+    return s == WG_OK && on_tile ? to_meta(c, in, space, room) : s;
 }
 
 wg_status wgi_fusion_mark(wgi_context *c, const wg_op *op, wg_list in, wg_tensor **y, int n_out)
@@ -159,16 +161,6 @@ wg_status wgi_fusion_mark(wgi_context *c, const wg_op *op, wg_list in, wg_tensor
 }
 
 /* ---- the trace -------------------------------------------------------------------------------------------------- */
-static wg_tensor *traced_input(wgi_context *c, wg_tensor *t)
-{
-    const wg_dims shape = wgi_shape(t), strides = wgi_strides(t);
-    wg_tensor *x = t->flags & WGI_WEAK
-                       ? wgi_tensor_view_at(c, t, &shape, &strides, t->offset)
-                       : wgi_tensor_new_at(c, (wg_dtype)t->dtype, wg_meta(), &shape);
-    if (!wgi_bad(x)) x->flags |= (uint8_t)(WGI_FUSED | (t->flags & (WGI_WEAK | WGI_PARAMETER)));
-    return x;
-}
-
 static wg_status check_output(wgi_context *c, const wgi_fusion *f, const wg_dims *shape,
                               const wg_tensor *y, int64_t j)
 {
@@ -202,8 +194,11 @@ static wg_status trace(wgi_context *c, const wgi_fusion *f, const wgi_closure *k
     c->segment = NULL;
     c->now.device = wg_meta();
     wg_list x = wg_list_new(in.n), y = wg_list_new(k->n_out);
-    for (int64_t i = 0; i < x.n; i++)
-        if (in.t[i]) x.t[i] = traced_input(c, in.t[i]);
+    for (int64_t i = 0; i < x.n; i++) {
+        if (!in.t[i]) continue;
+        const wg_dims shape = wgi_shape(in.t[i]), strides = wgi_strides(in.t[i]);
+        x.t[i] = wgi_fuse_twin(c, in.t[i], &shape, &strides);
+    }
     if (!wg_error_code()) wgi_fuse_call(c, k, f, x, y);
     for (int64_t j = 0; j < y.n && !wg_error_code(); j++)
         if (check_output(c, f, &k->shape, y.t[j], j) == WG_OK) dtype[j] = y.t[j]->dtype;
@@ -292,7 +287,7 @@ static void fuse_here(wgi_context *c, wg_fn fn, const void *self, size_t bytes, 
     wg_list all = wg_list_new(in.n + 1); /* the closure's place, and the inputs */
     if (!all.t) return;
     for (int64_t i = 0; i < in.n; i++) all.t[i + 1] = in.t[i];
-    const wgi_fusion f = { .in = all, .traced = true };
+    const wgi_fusion f = { .in = all };
     wg_tensor *closure = closure_new(c, fn, self, bytes, out.n);
     if (wgi_bad(closure)) return;
     wgi_closure *k = wgi_data(closure);

@@ -2,6 +2,7 @@
 #ifndef WGI_AUTOGRAD_FUSE_H
 #define WGI_AUTOGRAD_FUSE_H
 #include "autograd/node.h"
+#include "autograd/program.h"
 #include "autograd/tiling.h"
 
 /* All that a later run of the function needs. It lies in a u8 tensor, input 0 of the node, so that the tape keeps and
@@ -27,6 +28,20 @@ wg_list wgi_fuse_inputs(wg_list in);
 void wgi_fuse_call(wgi_context *c, const wgi_closure *k, const wgi_fusion *f, wg_list x, wg_list y);
 
 /* ---- a run over all tiles: fuse_tiles.c ------------------------------------------------------------------------- */
+typedef struct { /* what tiles read or write: parts of t, one of the tiling's operands */
+    wg_tensor *t;
+    int operand;
+} wgi_fuse_part;
+
+typedef struct { /* what runs on tiles of one shape */
+    int64_t length;
+    wgi_program program;
+    int *from;    /* (n_from) values */
+    int *to;      /* (n_to) operands; -1: there is no such result */
+    bool *placed; /* (n_to) it is written right where it belongs */
+    bool all_placed;
+} wgi_fuse_code;
+
 typedef struct wgi_fuse_job wgi_fuse_job;
 struct wgi_fuse_job {
     const wgi_closure *closure;
@@ -34,27 +49,37 @@ struct wgi_fuse_job {
     wgi_fusion fusion; /* for messages */
     bool grad;         /* the tape is on while the function runs */
     wgi_tiling tiling;
-    /* On one of the CPU's threads, in the settings of the closure and a scope of its own; errors are looked at when it
-     * returns. begin (may be NULL): before a range's first tile. */
+    int64_t n_from, n_to;
+    wgi_fuse_part *from; /* (n_from) read: the inputs first; t is NULL where absent */
+    wgi_fuse_part *to;   /* (n_to) written; t is NULL where the results are given to put */
+    /* Once for each shape of tiles, in the settings of the closure: computes results (n_to) from twins on meta of the parts
+     * (n_from). NULL: there is none. */
+    void (*trace)(wgi_fuse_job *j, wgi_context *c, const wgi_tile *at, wg_list from, wg_list to);
+    /* On one of the CPU's threads; errors are looked at when they return. begin (may be NULL): before a range's first tile.
+     * put: a result that is not placed. */
     void (*begin)(wgi_fuse_job *j, wgi_context *c, int64_t range);
-    void (*tile)(wgi_fuse_job *j, wgi_context *c, int64_t range, const wgi_tile *at);
+    void (*put)(wgi_fuse_job *j, wgi_context *c, int64_t range, const wgi_tile *at, int64_t to,
+                wg_tensor *y);
+    wgi_fuse_code code
+        [2]; /* of whole tiles; of those at the end of the axis that is cut, if they are shorter */
+    int codes;
     const wgi_context *caller;
     const char *file; /* the caller's place */
     int line;
     atomic_bool failed;
     wgi_held_error error; /* of the thread that set failed */
-    double *flops;        /* (ranges) */
 };
-/* An empty job for the op's inputs, and an array for its tiling's operands, of which the inputs fill the first. NULL:
- * raised. */
-wgi_tiled *wgi_fuse_job_make(wgi_fuse_job *j, wgi_context *c, wg_list in, int64_t more);
-/* Runs every tile of a job; what one raised is raised on this thread. */
+/* An empty job for the op's inputs, with room for so many parts to be read besides them, and to be written; and an array
+ * for the tiling's operands, of which the inputs fill the first. NULL: raised. */
+wgi_tiled *wgi_fuse_job_make(wgi_fuse_job *j, wgi_context *c, wg_list in, int64_t from, int64_t to);
+/* Traces the tiles' shapes and runs every tile; what a thread raised is raised on this one. */
 wg_status wgi_fuse_job_run(wgi_fuse_job *j, wgi_context *c);
-/* The inputs' parts of a tile into x, marked. */
-void wgi_fuse_views(const wgi_fuse_job *j, wgi_context *c, const wgi_tile *at, wg_list x);
-/* Calls the function on a tile and looks at what it gives. */
+/* Calls the function on a tile's twins and looks at what it gives. */
 wg_status wgi_fuse_tile_call(const wgi_fuse_job *j, wgi_context *c, const wgi_tile *at, wg_list x,
                              wg_list y);
+/* A twin on meta of a tensor of this shape and these strides, marked as made of the inputs; a weak scalar is its own. */
+wg_tensor *wgi_fuse_twin(wgi_context *c, wg_tensor *t, const wg_dims *shape,
+                         const wg_dims *strides);
 
 /* The row's kernel and gradient. */
 wg_status wgi_fuse_forward(const wg_run *r);

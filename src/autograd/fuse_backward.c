@@ -1,4 +1,5 @@
-/* A fused function's gradient: on each tile the function again, recorded, and backward through that small graph. An input
+/* A fused function's gradient: on a tile the function again, recorded, and backward through that small graph, traced once
+ * and run on every tile. An input
  * that is as large as the outputs gets its gradient tile by tile, right where it belongs. One that was broadcast gets sums:
  * each range of tiles adds up its own in order, and the ranges' sums are added in order, so that the bits do not depend on
  * the threads. */
@@ -9,7 +10,6 @@
 typedef struct {
     int input, operand; /* of the function; of the tiling */
     bool summed;
-    atomic_int_least64_t given; /* tiles on which the outputs depend on it */
     /* tile by tile: */
     wgi_place place;
     wg_tensor *whole; /* dx, to be written; where place.into, to be added to */
@@ -20,10 +20,9 @@ typedef struct {
 
 typedef struct {
     wgi_fuse_job job;
-    wg_list dy; /* (outputs) NULL: zero */
-    int *dy_operand;
-    int64_t n; /* inputs that want a gradient */
-    input_gradient *dx;
+    wg_list dy;         /* (outputs) NULL: zero */
+    int64_t n;          /* inputs that want a gradient */
+    input_gradient *dx; /* (n) the job's results */
 } backward_job;
 
 /* ---- on a tile ------------------------------------------------------------------------------------------------- */
@@ -68,41 +67,45 @@ static wg_status add_into(wgi_context *c, wg_tensor *to, wg_tensor *d)
 }
 
 /* The gradient d of a tile's part of an input goes where it belongs. */
-static wg_status put(backward_job *b, wgi_context *c, int64_t range, const wgi_tile *at,
-                     input_gradient *g, wg_tensor *d)
+static void put(wgi_fuse_job *job, wgi_context *c, int64_t range, const wgi_tile *at, int64_t k,
+                wg_tensor *d)
 {
-    const wgi_tiling *t = &b->job.tiling;
-    atomic_fetch_add_explicit(&g->given, 1, memory_order_relaxed);
+    const backward_job *b = (const backward_job *)job;
+    const input_gradient *g = &b->dx[k];
     if (g->summed) {
         wg_dims shape, strides;
-        const int64_t first = wgi_tile_part(t, at, g->operand, &shape, &strides);
-        return add_into(
+        const int64_t first = wgi_tile_part(&job->tiling, at, g->operand, &shape, &strides);
+        add_into(
             c, wgi_tensor_view_at(c, g->sum[range], &shape, &strides, first - g->begins[range]), d);
+        return;
     }
-    wg_tensor *to = wgi_tile_view(c, t, at, g->operand, g->whole);
-    if (g->place.into) return add_into(c, to, d);
-    return wgi_bad(to) ? wg_error_code() : wgi_copy_elements(to, d);
+    wg_tensor *to = wgi_tile_view(c, &job->tiling, at, g->operand, g->whole);
+    if (g->place.into)
+        add_into(c, to, d);
+    else if (!wgi_bad(to))
+        (void)wgi_copy_elements(to, d);
 }
 
-static void backward_tile(wgi_fuse_job *job, wgi_context *c, int64_t range, const wgi_tile *at)
+/* from: the inputs, then the cotangents that there are; to: the wanted gradients. */
+static void trace_backward(wgi_fuse_job *job, wgi_context *c, const wgi_tile *at, wg_list from,
+                           wg_list to)
 {
-    backward_job *b = (backward_job *)job;
-    wg_list x = wg_list_new(job->in.n), y = wg_list_new(b->dy.n), dy = wg_list_new(b->dy.n);
-    wg_list wanted = wg_list_new(b->n), dx = wg_list_new(b->n);
+    const backward_job *b = (const backward_job *)job;
+    wg_list x = { job->in.n, from.t }, y = wg_list_new(b->dy.n), dy = wg_list_new(b->dy.n);
+    wg_list wanted = wg_list_new(b->n);
     if (wg_error_code()) return;
-    wgi_fuse_views(job, c, at, x);
     for (int64_t k = 0; k < b->n; k++) wanted.t[k] = (wg_require_grad)(x.t[b->dx[k].input]);
     if (wgi_fuse_tile_call(job, c, at, x, y) != WG_OK) return;
-    int64_t n = 0; /* outputs with a cotangent that depend on something wanted */
+    int64_t n = 0, given = x.n; /* outputs with a cotangent that depend on something wanted */
     for (int64_t j = 0; j < b->dy.n; j++) {
-        if (!b->dy.t[j] || !y.t[j]->node) continue;
+        if (!b->dy.t[j]) continue;
+        wg_tensor *d = from.t[given++];
+        if (!y.t[j]->node) continue;
         y.t[n] = y.t[j];
-        dy.t[n++] = wgi_tile_view(c, &job->tiling, at, b->dy_operand[j], b->dy.t[j]);
+        dy.t[n++] = d;
     }
     y.n = dy.n = n;
-    if (!n || (wg_grad)(y, wanted, dy, WG_ALLOW_UNUSED, dx) != WG_OK) return;
-    for (int64_t k = 0; k < b->n; k++)
-        if (dx.t[k] && put(b, c, range, at, &b->dx[k], dx.t[k]) != WG_OK) return;
+    if (n) (void)(wg_grad)(y, wanted, dy, WG_ALLOW_UNUSED, to);
 }
 
 /* ---- before and after the tiles ------------------------------------------------------------------------------------ */
@@ -118,26 +121,30 @@ static wgi_tiled gradient_operand(const backward_job *b, int i)
 /* Cuts the job: its operands are the inputs, the cotangents that there are, the gradients wanted. */
 static void cut(backward_job *b, wgi_tiled *o)
 {
-    const wg_dims *all = &b->job.closure->shape;
-    int64_t n = b->job.in.n, largest = 0;
+    wgi_fuse_job *job = &b->job;
+    const wg_dims *all = &job->closure->shape;
+    int64_t n = job->in.n, largest = 0;
     int shared = -1;
     for (int64_t j = 0; j < b->dy.n; j++) {
         if (!b->dy.t[j]) continue;
-        b->dy_operand[j] = (int)n;
+        job->from[n] = (wgi_fuse_part) { b->dy.t[j], (int)n };
         o[n++] = wgi_tiled_of(all, all, b->dy.t[j]->strides);
     }
+    job->n_from = n;
+    job->n_to = b->n;
     for (int64_t k = 0; k < b->n; k++) {
         input_gradient *g = &b->dx[k];
-        const wg_tensor *x = b->job.in.t[g->input];
+        const wg_tensor *x = job->in.t[g->input];
         g->operand = (int)n;
         g->summed = x->numel != wgi_numel(all);
         if (g->summed && x->numel > largest) {
             largest = x->numel;
             shared = g->operand;
         }
+        job->to[k] = (wgi_fuse_part) { NULL, (int)n };
         o[n++] = gradient_operand(b, g->input);
     }
-    wgi_tiling_make(&b->job.tiling, all, (int)n, o, shared);
+    wgi_tiling_make(&job->tiling, all, (int)n, o, shared);
 }
 
 /* Finds, or makes, what the gradients are put into. Several inputs may be one tensor, and have one place: a tile adds
@@ -159,8 +166,9 @@ static void open_places(backward_job *b, wgi_rule *rule)
         held[n++] = g->place;
         g->whole = g->place.into;
         if (!g->whole)
-            g->whole = wgi_tensor_new(c, (wg_dtype)g->place.meta.dtype, wg_cpu(),
-                                      wgi_dims(g->place.meta.ndim, g->place.meta.shape));
+            b->job.to[k].t = g->whole =
+                wgi_tensor_new(c, (wg_dtype)g->place.meta.dtype, wg_cpu(),
+                               wgi_dims(g->place.meta.ndim, g->place.meta.shape));
     }
 }
 
@@ -188,10 +196,10 @@ static void close_places(backward_job *b, wgi_rule *rule, wg_vjp *v)
     for (int64_t k = 0; k < b->n; k++) wgi_place_leave(&b->dx[k].place);
     for (int64_t k = 0; k < b->n && !wg_error_code(); k++) {
         input_gradient *g = &b->dx[k];
-        const int64_t given = atomic_load_explicit(&g->given, memory_order_relaxed);
-        if (given != 0 && given != t->tiles) {
+        const wgi_fuse_code *code = b->job.code;
+        if (b->job.codes > 1 && (code[0].to[k] < 0) != (code[1].to[k] < 0)) {
             wg_raise(WG_EGRAD, "fuse: the function is not the same on every tile");
-        } else if (given == 0) { /* no output depends on it */
+        } else if (code[0].to[k] < 0) { /* no output depends on it */
         } else if (g->summed) {
             v->dx.t[g->input + 1] = total(rule->context, g, t->ranges, b->job.in.t[g->input]);
         } else {
@@ -208,17 +216,17 @@ void wgi_fuse_backward(wg_vjp *v)
     wgi_rule *rule = v->engine;
     wgi_context *c = rule->context;
     backward_job b;
-    wgi_tiled *o = wgi_fuse_job_make(&b.job, c, v->x, v->dy.n + v->x.n);
+    wgi_tiled *o = wgi_fuse_job_make(&b.job, c, v->x, v->dy.n, v->x.n);
     b.dy = v->dy;
-    b.dy_operand = wg_scope_alloc((size_t)v->dy.n * sizeof *b.dy_operand);
     b.dx = wg_scope_alloc((size_t)v->x.n * sizeof *b.dx);
     b.n = 0;
-    if (!o || !b.dy_operand || !b.dx) return;
+    if (!o || !b.dx) return;
     for (int64_t i = 0; i < b.job.in.n; i++)
         if (v->wants[i + 1] && b.job.in.t[i]) b.dx[b.n++].input = (int)i;
     b.job.grad = true;
     b.job.begin = begin_sums;
-    b.job.tile = backward_tile;
+    b.job.trace = trace_backward;
+    b.job.put = put;
     cut(&b, o);
     open_places(&b, rule);
     if (!wg_error_code()) wgi_fuse_job_run(&b.job, c);

@@ -123,6 +123,11 @@ void wgi_tiling_make(wgi_tiling *t, const wg_dims *all, int n, wgi_tiled *operan
     order(t, shared);
 }
 
+int64_t wgi_tiling_ends(const wgi_tiling *t)
+{
+    return t->ndim && t->size[t->cut] ? t->tiles / steps_along(t, t->cut) : 1;
+}
+
 /* ---- tiles ----------------------------------------------------------------------------------------------------- */
 wgi_tile wgi_tile_at(const wgi_tiling *t, int64_t tile)
 {
@@ -152,8 +157,6 @@ int64_t wgi_tile_part(const wgi_tiling *t, const wgi_tile *at, int k, wg_dims *s
                       wg_dims *strides)
 {
     const wgi_tiled *o = &t->operand[k];
-    int64_t offset = 0;
-    for (int a = 0; a <= t->cut; a++) offset += at->first[a] * o->stride[a];
     *shape = wgi_tile_shape(t, at);
     if (o->is_0d) shape->n = 0;
     strides->n = shape->n;
@@ -161,7 +164,7 @@ int64_t wgi_tile_part(const wgi_tiling *t, const wgi_tile *at, int k, wg_dims *s
         if (o->repeats >> (t->cut + a) & 1u) shape->d[a] = 1;
         strides->d[a] = o->stride[t->cut + a];
     }
-    return offset;
+    return wgi_tile_offset(t, at, k);
 }
 
 wg_tensor *wgi_tile_view(wgi_context *c, const wgi_tiling *t, const wgi_tile *at, int k,

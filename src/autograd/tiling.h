@@ -5,7 +5,8 @@
 #define WGI_AUTOGRAD_TILING_H
 #include "tensor/internal.h"
 
-enum { WGI_TILE_ELEMENTS = 8192, WGI_TILE_RANGES = 128, WGI_TILE_ROUNDS = 16 };
+/* Of f32 a tile of 768 is 3 KiB: ten of them, and what is fetched ahead, fit the first cache of most processors. */
+enum { WGI_TILE_ELEMENTS = 768, WGI_TILE_RANGES = 128, WGI_TILE_ROUNDS = 16 };
 
 /* A tensor along the axes of the tiling. */
 typedef struct {
@@ -37,11 +38,20 @@ wgi_tile wgi_tile_at(const wgi_tiling *t, int64_t tile);
 /* Operand k's part of a tile: its shape, its strides, and where it begins from the operand's first element. */
 int64_t wgi_tile_part(const wgi_tiling *t, const wgi_tile *at, int k, wg_dims *shape,
                       wg_dims *strides);
+/* Where that begins, alone. */
+static inline int64_t wgi_tile_offset(const wgi_tiling *t, const wgi_tile *at, int k)
+{
+    int64_t offset = 0;
+    for (int a = 0; a <= t->cut; a++) offset += at->first[a] * t->operand[k].stride[a];
+    return offset;
+}
 /* A handle on it, where x is operand k; in the innermost scope. */
 wg_tensor *wgi_tile_view(wgi_context *c, const wgi_tiling *t, const wgi_tile *at, int k,
                          wg_tensor *x);
 /* Shape of a whole tile. */
 wg_dims wgi_tile_shape(const wgi_tiling *t, const wgi_tile *at);
+/* How many tiles lie at the end of axis cut. */
+int64_t wgi_tiling_ends(const wgi_tiling *t);
 static inline int64_t wgi_range_end(const wgi_tiling *t, int64_t range)
 {
     int64_t end = (range + 1) * t->per_range;

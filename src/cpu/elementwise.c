@@ -316,16 +316,22 @@ static inline bool lies_like(const wg_tensor *t, wg_dtype dtype, const wg_tensor
     return true;
 }
 
+bool wgi_elementwise_is_plain(const wgi_loop *loop, const wg_tensor *out, int n,
+                              wg_tensor *const *in)
+{
+    if (out->dtype != loop->out || !wgi_is_contiguous(out)) return false;
+    for (int k = 0; k < n; k++)
+        if (!lies_like(in[k], loop->in[k], out)) return false;
+    return true;
+}
+
 /* Small, contiguous and in the loop's own dtypes: runs it without setting anything up. */
 static inline bool run_plain(const wgi_loop *loop, wg_tensor *out, int n, wg_tensor *const *in,
                              const wgi_numbers *p)
 {
     const void *data[WGI_OPERANDS];
-    if (out->dtype != loop->out || !wgi_is_contiguous(out)) return false;
-    for (int k = 0; k < n; k++) {
-        if (!lies_like(in[k], loop->in[k], out)) return false;
-        data[k] = wgi_data(in[k]);
-    }
+    if (!wgi_elementwise_is_plain(loop, out, n, in)) return false;
+    for (int k = 0; k < n; k++) data[k] = wgi_data(in[k]);
     loop->fn(wgi_data(out), data, out->numel, p);
     return true;
 }

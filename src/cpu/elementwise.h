@@ -31,6 +31,9 @@ wgi_loop wgi_formula_loop(wgi_formula f, wg_dtype compute);
  * CPU. */
 void wgi_elementwise(const wgi_loop *loop, wg_tensor *out, int n, wg_tensor *const *in,
                      const wgi_numbers *p, bool accumulate);
+/* Whether that is one call of the loop on the whole of every operand's memory: contiguous, alike, in its dtypes. */
+bool wgi_elementwise_is_plain(const wgi_loop *loop, const wg_tensor *out, int n,
+                              wg_tensor *const *in);
 /* out = x, converted. */
 void wgi_convert_tensor(wg_tensor *out, wg_tensor *x, bool accumulate);
 #endif

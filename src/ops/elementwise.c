@@ -1,5 +1,6 @@
 #include "ops/elementwise.h"
 
+#include "autograd/door.h"
 #include "cuda/cuda.h"
 
 /* ---- shape rules ---- */
@@ -98,6 +99,12 @@ wg_status wgi_run_formula(const wg_run *r, wgi_formula f, const wgi_numbers *p)
     wgi_loop loop = wgi_formula_loop(f, wgi_compute_dtype((wg_dtype)y->dtype));
     if (!loop.fn) return wg_raise(WG_EDTYPE, "no kernel for %s", wg_dtype_name((wg_dtype)y->dtype));
     loop.grain = grain_of(f);
+    wgi_plain_kernel *plain = ((const wgi_kernel_memory *)r->door)->plain;
+    if (plain && !r->accumulate && !(p && p->zero_divisor) &&
+        wgi_elementwise_is_plain(&loop, y, (int)r->in.n, r->in.t)) {
+        plain->fn = loop.fn;
+        if (p) plain->numbers = *p;
+    }
     wgi_elementwise(&loop, y, (int)r->in.n, r->in.t, p, r->accumulate);
     return WG_OK;
 }

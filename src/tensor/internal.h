@@ -76,10 +76,9 @@ typedef struct wgi_frame { /* one open scope */
     void *module;             /* a module's frame: its path node, see wgi_path; NULL otherwise */
 } wgi_frame;
 
-/* A fused function that runs, on a tile or on meta: the door then admits elementwise ops only. */
+/* A fused function that runs on meta: the door then admits elementwise ops only. */
 typedef struct {
-    wg_list in;  /* the fused function's inputs, for messages */
-    bool traced; /* on meta, to learn shapes and dtypes */
+    wg_list in; /* the fused function's inputs, for messages */
 } wgi_fusion;
 
 typedef struct wgi_context {
@@ -100,6 +99,7 @@ typedef struct wgi_context {
     /* the tape */
     wgi_segment *segment;        /* the recomputed segment being recorded or refilled; NULL: none */
     const wgi_fusion *fusion;    /* the fused function that runs; NULL: none */
+    struct wgi_program *program; /* notes what runs on meta; NULL: nobody does */
     struct wgi_profile *profile; /* src/autograd/profile.c; one block of malloc; NULL: none open */
     void *path; /* innermost module path (struct wgi_path *), see src/tensor/context.c */
 } wgi_context;
