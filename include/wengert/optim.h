@@ -1,5 +1,5 @@
 /* Optimizers, clipping, schedules. An optimizer walks its model's parameters at every step, so parameters may be frozen,
- * unfrozen, tied, swapped, moved and cast in between. Loop: forward, wg_backward, wg_clip_grad_norm, wg_optim_step. */
+ * unfrozen, tied, swapped, moved and cast in between. Loop: forward, wg_backward, wg_optim_step_clipped. */
 #ifndef WENGERT_OPTIM_H
 #define WENGERT_OPTIM_H
 #include "base.h"
@@ -107,6 +107,10 @@ WG_API double wg_optim_lr(const wg_optim *o);
  * A norm that is not finite makes gradients NaN or zero, as in PyTorch: look at it before the step if that may happen.
  * Parameters that a group skips do not count. Source: Pascanu et al., arXiv:1211.5063. */
 WG_API wg_tensor *wg_clip_grad_norm(wg_optim *o, double max_norm);
+/** wg_clip_grad_norm and wg_optim_step as one, to the last bit, without the pass over all gradients that clipping takes
+ * by itself: the step multiplies them as it reads them. Returns the norm, likewise; an error tensor, and nothing is
+ * changed, where either would fail. */
+WG_API wg_tensor *wg_optim_step_clipped(wg_optim *o, double max_norm);
 /** Clamps every gradient element to [-limit, limit]. */
 WG_API wg_status wg_clip_grad_value(wg_optim *o, double limit);
 

@@ -15,7 +15,8 @@ bool wgi_refuse_operand(const wg_op *op, wg_list in);
 bool wgi_refuse_number(const wg_op *op, int64_t n);
 /* All on one device, and in blocks only where the row takes them. */
 wg_status wgi_check_operands(const wg_op *op, wg_list in);
-/* The row's `updates`: may they be changed; and they were. */
+/* Whether the row says that it changes input i; may those be changed; and they were. */
+bool wgi_updates_input(const wg_op *op, int64_t i);
 wg_status wgi_check_updates(const wgi_context *c, const wg_op *op, wg_list in);
 void wgi_touch_updated(const wg_op *op, wg_list in);
 

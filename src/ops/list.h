@@ -160,6 +160,7 @@ OP(swiglu)
 OP(swiglu_backward)
 /* optim */
 OP(adam_step)
+OP(clip_factor)
 OP(clip_scale)
 OP(grad_norm)
 OP(lion_step)

@@ -46,6 +46,29 @@ wg_tensor *wg_clip_grad_norm(wg_optim *o, double max_norm)
     return wg_scope_return(s, clip_norm(o, max_norm));
 }
 
+/* The norm, whose gradients the step then multiplies. */
+static wg_tensor *clipped_step(wg_optim *o, double max_norm)
+{
+    const wg_list g = gradients(o);
+    const wgi_clip_factor_attr a = { .max_norm = max_norm };
+    wg_tensor *norm = wg_apply(&wgi_op_grad_norm, g, NULL, NULL);
+    const wgi_multiplier by = { wg_apply(&wgi_op_clip_factor, WG_LIST(norm), &a, NULL), false };
+    if (wg_error_code() || wgi_optim_step_by(o, by) != WG_OK)
+        return wg_fail(wg_error_code(), "optim_step_clipped: failed");
+    return norm;
+}
+
+wg_tensor *wg_optim_step_clipped(wg_optim *o, double max_norm)
+{
+    if (!o) return wg_fail(WG_EARG, "optim_step_clipped: the optimizer is NULL");
+    if (wg_error_code()) return wg_fail(wg_error_code(), "optim_step_clipped: an error is pending");
+    if (!(max_norm >= 0))
+        return wg_fail(WG_EARG, "optim_step_clipped: max_norm %g is negative", max_norm);
+    const wg_scope s = wg_scope_push();
+    wg_use_grad(false);
+    return wg_scope_return(s, clipped_step(o, max_norm));
+}
+
 wg_status wg_clip_grad_value(wg_optim *o, double limit)
 {
     if (!o) return wg_raise(WG_EARG, "clip_grad_value: the optimizer is NULL");

@@ -173,47 +173,58 @@ wg_status wgi_slot_state(const wg_optim *o, wgi_slot *s)
 }
 
 /* ---- the step -------------------------------------------------------------------------------------------------------- */
-/* Kernels take contiguous memory of a parameter and its gradient; other layouts are copied there and back. */
-static wg_status step_one(const wg_optim *o, wgi_slot *s, wg_tensor *p, wg_tensor *g)
+/* Kernels take contiguous memory of a parameter and its gradient: other layouts are copied, parameters there and back. */
+static wgi_items items_of(wg_optim *o, wgi_pendings all)
 {
-    if (!wg_is_contiguous(g)) g = wg_contiguous(g);
-    if (wg_is_contiguous(p)) return o->rule->step(o, s, p, g);
-    wg_tensor *copy = wg_contiguous(p);
-    const wg_status status = o->rule->step(o, s, copy, g);
-    return status == WG_OK ? wg_assign(p, copy) : status;
+    wgi_items out = { 0, wg_scope_alloc((size_t)(all.n + 1) * sizeof *out.item) };
+    for (int64_t i = 0; i < all.n && out.item && !wg_error_code(); i++) {
+        wgi_slot *s = &o->slots[all.p[i].slot];
+        if (s->group.skip || wgi_slot_state(o, s) != WG_OK) continue;
+        wg_tensor *p = s->param, *g = all.p[i].grad;
+        out.item[out.n++] = (wgi_item) { s, wg_is_contiguous(p) ? p : wg_contiguous(p),
+                                         wg_is_contiguous(g) ? g : wg_contiguous(g) };
+    }
+    return out;
+}
+
+static wg_status put_copies_back(wgi_items items)
+{
+    wg_status status = WG_OK;
+    for (int64_t i = 0; i < items.n && status == WG_OK; i++)
+        if (items.item[i].p != items.item[i].slot->param)
+            status = wg_assign(items.item[i].slot->param, items.item[i].p);
+    return status;
 }
 
 /* First whatever can fail for want of memory, then the changes. */
-static wg_status step_all(wg_optim *o)
+static wg_status step_all(wg_optim *o, wgi_multiplier by)
 {
     const wgi_pendings all = wgi_optim_params(o, true);
     if (all.n < 0) return wg_error_code();
-    for (int64_t i = 0; i < all.n; i++) {
-        wgi_slot *s = &o->slots[all.p[i].slot];
-        if (!s->group.skip && wgi_slot_state(o, s) != WG_OK) return wg_error_code();
-    }
+    const wgi_items items = items_of(o, all);
+    if (wg_error_code()) return wg_error_code();
+    if (items.n > 0 && o->rule->step(o, items, by) != WG_OK) return wg_error_code();
+    if (put_copies_back(items) != WG_OK) return wg_error_code();
     o->steps++;
-    for (int64_t i = 0; i < all.n; i++) {
-        wgi_slot *s = &o->slots[all.p[i].slot];
-        if (!s->group.skip) {
-            s->steps++;
-            if (step_one(o, s, s->param, all.p[i].grad) != WG_OK) return wg_error_code();
-        }
-        wg_drop_grad(s->param);
-    }
+    for (int64_t i = 0; i < all.n; i++) wg_drop_grad(o->slots[all.p[i].slot].param);
     return wg_error_code();
+}
+
+wg_status wgi_optim_step_by(wg_optim *o, wgi_multiplier by)
+{
+    const wg_scope s = wg_scope_push();
+    wg_use_grad(false);
+    wg_use_autocast((wg_dtype)0);
+    const wg_status status = step_all(o, by);
+    wg_scope_return(s, NULL);
+    return status;
 }
 
 wg_status wg_optim_step(wg_optim *o)
 {
     if (wg_error_code()) return wg_error_code();
     if (!o) return wg_raise(WG_EARG, "optim_step: the optimizer is NULL");
-    const wg_scope s = wg_scope_push();
-    wg_use_grad(false);
-    wg_use_autocast((wg_dtype)0);
-    const wg_status status = step_all(o);
-    wg_scope_return(s, NULL);
-    return status;
+    return wgi_optim_step_by(o, (wgi_multiplier) { NULL, false });
 }
 
 void wg_optim_drop_grads(wg_optim *o)
