@@ -1,6 +1,6 @@
 /* Optimizers on CUDA: the table that the host makes, on any machine; steps against the CPU's, where there is a device. */
 #include "cuda/update.h"
-#include "optim_step_check.h"
+#include "scaler_check.h"
 
 /* ---- the table ------------------------------------------------------------------------------------------------- */
 static wgi_update_table table;
@@ -213,6 +213,16 @@ START_TEST(more_parameters_than_a_table_holds_step_too)
 }
 END_TEST
 
+START_TEST(a_loss_scale_keeps_its_promises_on_the_device)
+{
+    if (no_device()) return;
+    scaled_steps_are_steps(wg_cuda(0));
+    overflow_leaves_no_trace(wg_cuda(0), (double)INFINITY);
+    the_scale_grows_and_backs_off(wg_cuda(0));
+    training_finds_its_scale(wg_cuda(0));
+}
+END_TEST
+
 int main(void)
 {
     return suite_run(
@@ -221,5 +231,6 @@ int main(void)
                             tensors_beyond_32_bits_are_cut_in_64, only_aligned_f32_is_plain,
                             steps_are_the_cpus,
                             a_clipped_step_has_the_bits_of_clipping_and_stepping_on_the_device,
-                            more_parameters_than_a_table_holds_step_too, NULL });
+                            more_parameters_than_a_table_holds_step_too,
+                            a_loss_scale_keeps_its_promises_on_the_device, NULL });
 }

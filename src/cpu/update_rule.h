@@ -54,4 +54,27 @@ WGI_DEVICE double wgi_clip_factor(double norm, double most, double scale, bool s
     const double f = most / (norm / scale + 1e-6);
     return (f > 1 ? 1 : f) / scale;
 }
+
+/* How a loss scale moves. */
+typedef struct {
+    double growth, backoff;
+    int64_t interval; /* good steps until it grows */
+} wgi_loss_scale_rule;
+
+/* The scale after a step whose gradients had this norm, and the good steps since it last changed. Returns whether the step
+ * was none. */
+WGI_DEVICE bool wgi_loss_scale_next(const wgi_loss_scale_rule *r, double norm, double *scale,
+                                    int64_t *good)
+{
+    if (!(norm - norm == 0)) {
+        *scale *= r->backoff;
+        *good = 0;
+        return true;
+    }
+    if (++*good < r->interval) return false;
+    const double larger = *scale * r->growth;
+    if (larger <= 3.4028234663852886e38) *scale = larger; /* f32's largest */
+    *good = 0;
+    return false;
+}
 #endif

@@ -59,6 +59,7 @@ WGI_CUDA_FUNCTION wg_status wgi_cuda_clip_scale(const wg_run *r, double max_norm
 WGI_CUDA_FUNCTION wg_status wgi_cuda_update(const wg_run *r, const wg_op *op, wgi_rule_kind kind);
 WGI_CUDA_FUNCTION wg_status wgi_cuda_grad_norm(const wg_run *r);
 WGI_CUDA_FUNCTION wg_status wgi_cuda_clip_factor(const wg_run *r, double max_norm, bool scaled);
+WGI_CUDA_FUNCTION wg_status wgi_cuda_loss_scale(const wg_run *r, const wgi_loss_scale_rule *rule);
 
 /* ---- made from their number: make.c ---- */
 WGI_CUDA_FUNCTION wg_status wgi_cuda_full(const wg_run *r, double value);

@@ -170,3 +170,18 @@ wg_status wgi_cuda_clip_factor(const wg_run *r, double max_norm, bool scaled)
     wgi_launch_clip_factor(&l, r->stream);
     return WG_OK;
 }
+
+wg_status wgi_cuda_loss_scale(const wg_run *r, const wgi_loss_scale_rule *rule)
+{
+    const wg_tensor *norm = r->in.t[0], *scale = r->in.t[1],
+                    *skipped = r->in.n > 3 ? r->in.t[3] : NULL;
+    const wgi_loss_scale_launch l = { .rule = *rule,
+                                      .norm = wgi_data(norm),
+                                      .norm_type = norm->dtype,
+                                      .scale = wgi_data(scale),
+                                      .scale_type = scale->dtype,
+                                      .good = wgi_data(r->in.t[2]),
+                                      .skipped = skipped ? wgi_data(skipped) : NULL };
+    wgi_launch_loss_scale(&l, r->stream);
+    return WG_OK;
+}

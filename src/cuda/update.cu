@@ -350,6 +350,16 @@ __global__ void clip_factor(const wgi_clip_factor_launch l)
                                 number(l.scale, l.scale_type, 1), l.scaled);
 }
 
+__global__ void loss_scale(const wgi_loss_scale_launch l)
+{
+    double scale = number(l.scale, l.scale_type, 1);
+    int64_t good = *l.good;
+    const bool none = wgi_loss_scale_next(&l.rule, number(l.norm, l.norm_type, 0), &scale, &good);
+    wgi::store<double>(l.scale, 0, l.scale_type, scale);
+    *l.good = good;
+    if (none && l.skipped) *l.skipped += 1;
+}
+
 /* ---- launches -------------------------------------------------------------------------------- */
 
 template <class T, int KIND> void run(const wgi_update_table *t, cudaStream_t s)
@@ -415,4 +425,9 @@ extern "C" void wgi_launch_squares(const wgi_update_table *t, double *partial, v
 extern "C" void wgi_launch_clip_factor(const wgi_clip_factor_launch *l, void *stream)
 {
     clip_factor<<<1, 1, 0, static_cast<cudaStream_t>(stream)>>>(*l);
+}
+
+extern "C" void wgi_launch_loss_scale(const wgi_loss_scale_launch *l, void *stream)
+{
+    loss_scale<<<1, 1, 0, static_cast<cudaStream_t>(stream)>>>(*l);
 }

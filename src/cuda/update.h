@@ -84,6 +84,14 @@ typedef struct {
     double *factor;
 } wgi_clip_factor_launch;
 
+typedef struct {
+    wgi_loss_scale_rule rule;
+    const void *norm;
+    void *scale;
+    int norm_type, scale_type;
+    int64_t *good, *skipped; /* skipped NULL: nobody counts */
+} wgi_loss_scale_launch;
+
 #ifdef __cplusplus
 extern "C" {
 #endif
@@ -94,6 +102,7 @@ void wgi_launch_update_pass(const wgi_update_pass *p, void *stream);
 /* partial (t->chunks): the sum of squares of each chunk of the entries' g, in f64, in an order fixed by its size. */
 void wgi_launch_squares(const wgi_update_table *t, double *partial, void *stream);
 void wgi_launch_clip_factor(const wgi_clip_factor_launch *l, void *stream);
+void wgi_launch_loss_scale(const wgi_loss_scale_launch *l, void *stream);
 #ifdef __cplusplus
 }
 #endif

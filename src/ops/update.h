@@ -33,10 +33,6 @@ typedef struct {
     double max_norm;
     bool scaled;
 } wgi_clip_factor_attr;
-typedef struct {
-    double growth, backoff;
-    int64_t interval;
-} wgi_loss_scale_attr;
 
 /* Groups of an update with these inputs. */
 static inline int64_t wgi_update_groups(const wg_op *op, wg_list in)

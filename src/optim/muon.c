@@ -60,7 +60,14 @@ static wg_status muon_matrix_step(const wg_optim *o, const wgi_item *i, wgi_mult
     wg_tensor *wide = wg_cast(p, wgi_state_dtype(p));
     wg_tensor *next =
         wg_sub(wg_affine(wide, 1 - lr * s->group.weight_decay, 0), wg_affine(x, lr * factor, 0));
-    wg_status status = wg_error_code() ? wg_error_code() : wg_assign(s->state[0], m);
+    wg_status status = WG_OK;
+    if (by.scaled) { /* NaN: no step */
+        wg_tensor *taken = wg_isfinite(by.factor);
+        m = wg_where(taken, m, s->state[0]);
+        next = wg_where(taken, next, wide);
+        status = wg_assign(s->taken, wg_add(s->taken, wg_cast(taken, WG_I64)));
+    }
+    if (status == WG_OK) status = wg_error_code() ? wg_error_code() : wg_assign(s->state[0], m);
     if (status == WG_OK) status = wg_assign(p, next);
     if (status == WG_OK) s->steps++;
     wg_scope_return(scope, NULL);

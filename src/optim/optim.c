@@ -43,6 +43,7 @@ wg_optim *wgi_optim_new(const char *name, const wg_optim *what)
 static void drop_slot(wgi_slot *s)
 {
     for (int i = 0; i < WGI_OPTIM_STATES; i++) wg_set(&s->state[i], NULL);
+    wg_set(&s->taken, NULL);
     wg_set(&s->param, NULL);
 }
 
@@ -50,6 +51,7 @@ void wg_optim_free(wg_optim *o)
 {
     if (!o) return;
     for (int64_t i = 0; i < o->n_slots; i++) drop_slot(&o->slots[i]);
+    wg_set(&o->skipped, NULL);
     free(o->slots);
     free(o);
 }
@@ -203,6 +205,8 @@ static wg_status step_all(wg_optim *o, wgi_multiplier by)
     if (all.n < 0) return wg_error_code();
     const wgi_items items = items_of(o, all);
     if (wg_error_code()) return wg_error_code();
+    if ((by.scaled ? wgi_optim_count_there(o, items) : wgi_optim_count_here(o)) != WG_OK)
+        return wg_error_code();
     if (items.n > 0 && o->rule->step(o, items, by) != WG_OK) return wg_error_code();
     if (put_copies_back(items) != WG_OK) return wg_error_code();
     o->steps++;
@@ -252,5 +256,6 @@ double wg_optim_lr(const wg_optim *o)
 
 int64_t wg_optim_steps(const wg_optim *o)
 {
-    return o ? o->steps : 0;
+    if (!o) return 0;
+    return o->skipped ? o->steps - wg_item_int(o->skipped) : o->steps;
 }

@@ -4,13 +4,14 @@
 #include "wengert/error.h"
 
 /* The item's operands, `states` of them state, and what it gets. */
-static void put_item(const wgi_item *i, int states, double lr, wg_tensor **group,
+static void put_item(const wgi_item *i, int states, double lr, bool scaled, wg_tensor **group,
                      wgi_update_each *each)
 {
     const wgi_slot *s = i->slot;
     group[WGI_P] = i->p;
     group[WGI_G] = i->g;
-    group[WGI_LOW] = group[WGI_TAKEN] = NULL;
+    group[WGI_LOW] = NULL;
+    group[WGI_TAKEN] = scaled ? s->taken : NULL;
     for (int k = 0; k < states; k++) group[WGI_STATE + k] = s->state[k];
     *each = (wgi_update_each) { .lr = lr * s->group.lr_scale,
                                 .weight_decay = s->group.weight_decay,
@@ -34,8 +35,8 @@ static wg_status update_device(const wg_op *op, wgi_items items, int64_t first, 
     wg_status status = in.t && each ? WG_OK : wg_error_code();
     for (int64_t i = first; i < items.n && status == WG_OK; i++) {
         if (!same_device(&items.item[i], &items.item[first])) continue;
-        put_item(&items.item[i], op->repeat - WGI_STATE, lr, in.t + WGI_GROUP + n * op->repeat,
-                 &each[n]);
+        put_item(&items.item[i], op->repeat - WGI_STATE, lr, by.scaled,
+                 in.t + WGI_GROUP + n * op->repeat, &each[n]);
         n++;
     }
     if (status == WG_OK) {
