@@ -1,6 +1,7 @@
 /* Optimizers on CUDA: the table that the host makes, on any machine; steps against the CPU's, where there is a device. */
 #include "cuda/update.h"
 #include "scaler_check.h"
+#include "tensor/internal.h"
 
 /* ---- the table ------------------------------------------------------------------------------------------------- */
 static wgi_update_table table;
@@ -223,6 +224,34 @@ START_TEST(a_loss_scale_keeps_its_promises_on_the_device)
 }
 END_TEST
 
+START_TEST(the_copies_of_autocast_are_written_on_the_device)
+{
+    if (no_device()) return;
+    static const wg_dtype low[] = { WG_BF16, WG_F16 };
+    for (int i = 0; i < 2; i++) {
+        const wg_scope s = begin();
+        wg_use_device(wg_cuda(0));
+        wg_module *m = wg_linear_new(130, 127);
+        wg_optim *o = adamw(m);
+        wg_tensor *w = param(m, "weight");
+        for (int k = 0; k < 3; k++) {
+            const wg_scope inner = wg_scope_push();
+            wg_use_autocast(low[i]);
+            wg_backward(wg_sum(wg_square(wg_forward(m, wg_ones(WG_DIMS(3, 130)))), WG_ALL, false));
+            pop(inner);
+            ck_assert_int_eq(wg_optim_step(o), WG_OK);
+            ck_assert_uint_eq(w->cast_version, w->storage->version);
+            const wg_scope other = wg_scope_push(); /* no view of w may be left */
+            ck_assert(same_bits(w->cast_copy, wg_cast(wg_detach(w), low[i])));
+            pop(other);
+        }
+        wg_optim_free(o);
+        wg_module_free(m);
+        pop(s);
+    }
+}
+END_TEST
+
 int main(void)
 {
     return suite_run(
@@ -232,5 +261,6 @@ int main(void)
                             steps_are_the_cpus,
                             a_clipped_step_has_the_bits_of_clipping_and_stepping_on_the_device,
                             more_parameters_than_a_table_holds_step_too,
-                            a_loss_scale_keeps_its_promises_on_the_device, NULL });
+                            a_loss_scale_keeps_its_promises_on_the_device,
+                            the_copies_of_autocast_are_written_on_the_device, NULL });
 }

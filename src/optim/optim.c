@@ -154,23 +154,28 @@ static bool same_device(wg_device a, wg_device b)
     return a.kind == b.kind && a.index == b.index;
 }
 
+/* State tensor i of the slot as it should be; the error tensor on failure. */
+static wg_tensor *fitting_state(wgi_slot *s, int i)
+{
+    const wg_dtype type = wgi_state_dtype(s->param);
+    const wg_device device = wg_device_of(s->param);
+    wg_tensor *t = s->state[i];
+    if (!t) return wg_zeros_like(wg_cast(wg_detach(s->param), type));
+    if (wg_dtype_of(t) == type && same_device(wg_device_of(t), device)) return t;
+    return wg_to(wg_cast(t, type), device);
+}
+
+/* In a scope of its own: no view of the parameter is left when it is stepped. */
 wg_status wgi_slot_state(const wg_optim *o, wgi_slot *s)
 {
     const char *names[WGI_OPTIM_STATES];
     const int n = o->rule->states(o, s, names);
-    const wg_dtype type = wgi_state_dtype(s->param);
-    const wg_device device = wg_device_of(s->param);
-    for (int i = 0; i < n; i++) {
-        wg_tensor *t = s->state[i];
-        if (!t)
-            t = wg_zeros_like(wg_cast(wg_detach(s->param), type));
-        else if (wg_dtype_of(t) != type || !same_device(wg_device_of(t), device))
-            t = wg_to(wg_cast(t, type), device);
-        else
-            continue;
-        if (wg_is_error(t)) return wg_error_code();
-        wg_set(&s->state[i], wg_contiguous(t));
+    const wg_scope scope = wg_scope_push();
+    for (int i = 0; i < n && !wg_error_code(); i++) {
+        wg_tensor *t = fitting_state(s, i);
+        if (t != s->state[i] && !wg_is_error(t)) wg_set(&s->state[i], wg_contiguous(t));
     }
+    wg_scope_return(scope, NULL);
     return wg_error_code();
 }
 

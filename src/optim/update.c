@@ -1,4 +1,5 @@
 /* One call of an update for all parameters of a device. */
+#include "autograd/door.h"
 #include "ops/update.h"
 #include "optim/optim.h"
 #include "wengert/error.h"
@@ -10,7 +11,7 @@ static void put_item(const wgi_item *i, int states, double lr, bool scaled, wg_t
     const wgi_slot *s = i->slot;
     group[WGI_P] = i->p;
     group[WGI_G] = i->g;
-    group[WGI_LOW] = NULL;
+    group[WGI_LOW] = i->p == s->param ? wgi_cast_copy_of(i->p) : NULL;
     group[WGI_TAKEN] = scaled ? s->taken : NULL;
     for (int k = 0; k < states; k++) group[WGI_STATE + k] = s->state[k];
     *each = (wgi_update_each) { .lr = lr * s->group.lr_scale,
@@ -46,6 +47,9 @@ static wg_status update_device(const wg_op *op, wgi_items items, int64_t first, 
         wg_apply(op, in, a, NULL);
         status = wg_error_code();
     }
+    for (int64_t i = 0; i < n && status == WG_OK; i++)
+        if (in.t[WGI_GROUP + i * op->repeat + WGI_LOW])
+            wgi_cast_copy_renewed(in.t[WGI_GROUP + i * op->repeat + WGI_P]);
     for (int64_t i = first; i < items.n && status == WG_OK; i++)
         if (same_device(&items.item[i], &items.item[first])) items.item[i].slot->steps++;
     wg_scope_return(scope, NULL);
