@@ -28,8 +28,13 @@ wg_status wgi_update_infer(wg_infer *c, const wg_op *op)
     if (factor && !wgi_is_float(factor->dtype))
         return wg_raise(WG_EDTYPE, "operands should be floating");
     wg_status s = wg_expect(c, WGI_FACTOR, WG_DIMS());
-    for (int64_t at = WGI_GROUP; at < c->in.n && s == WG_OK; at += size)
+    wgi_context *context = wgi_ctx();
+    const wg_list all = context->operands;
+    for (int64_t at = WGI_GROUP; at < c->in.n && s == WG_OK; at += size) {
+        context->operands = (wg_list) { size, c->in.t + at }; /* messages name this group's */
         for (int64_t i = 0; i < size && s == WG_OK; i++) s = infer_one(c, at, i);
+    }
+    context->operands = all;
     return s;
 }
 
