@@ -1,5 +1,6 @@
 /* The step as one pass: clipping within it, and all parameters in one call, to the last bit what they are apart. */
 #include "optim_step_check.h"
+#include "tensor/internal.h"
 
 /* ---- clipping ------------------------------------------------------------------------------------------------ */
 static void compare_clipping(int kind, wg_dtype t, double most)
@@ -128,6 +129,45 @@ START_TEST(a_clipped_step_that_fails_changes_nothing)
 }
 END_TEST
 
+/* One step, of which allocation `fails` fails. Returns whether it struck. */
+static bool step_failing(int64_t fails, bool scaled)
+{
+    const wg_scope s = begin();
+    wg_module *a = new_nested(WG_F32), *b = new_nested(WG_F32);
+    wg_optim *o = adamw(a);
+    wg_scaler *x = wg_scaler_new(.scale = 4);
+    give_gradients(a, 2);
+    wgi_fail_alloc_after(fails);
+    wg_tensor *norm = scaled ? wg_scaler_step(x, o, 1) : wg_optim_step_clipped(o, 1);
+    const bool failed = wg_error_code() != WG_OK;
+    wgi_fail_alloc_after(0);
+    ck_assert(wg_is_error(norm) == failed);
+    if (failed) {
+        ck_assert_int_eq(wg_error_code(), WG_EMEM);
+        wg_error_clear();
+        expect_same_parameters(a, b, "out of memory");
+        ck_assert_int_eq(wg_optim_steps(o), 0);
+        ck_assert_ptr_nonnull(wg_grad_of(param(a, "weight")));
+        ck_assert_double_eq(wg_scaler_value(x), 4);
+    }
+    wg_scaler_free(x);
+    wg_optim_free(o);
+    wg_module_free(a);
+    wg_module_free(b);
+    pop(s);
+    return failed;
+}
+
+START_TEST(a_step_that_runs_out_of_memory_changes_nothing)
+{
+    for (int scaled = 0; scaled < 2; scaled++) {
+        int64_t n = 1, quiet = 0; /* some allocations may fail unnoticed: caches */
+        for (; quiet < 20; n++) quiet = step_failing(n, scaled) ? 0 : quiet + 1;
+        ck_assert_int_gt(n, 30);
+    }
+}
+END_TEST
+
 /* ---- all parameters in one call ------------------------------------------------------------------------------ */
 START_TEST(all_parameters_in_one_call_step_as_each_alone)
 {
@@ -186,6 +226,7 @@ int main(void)
                                          a_clipped_step_rounds_in_the_gradients_dtype,
                                          a_norm_that_is_not_finite_acts_alike,
                                          a_clipped_step_that_fails_changes_nothing,
+                                         a_step_that_runs_out_of_memory_changes_nothing,
                                          all_parameters_in_one_call_step_as_each_alone,
                                          a_step_has_the_same_bits_on_any_number_of_threads, NULL });
 }
