@@ -24,8 +24,8 @@ typedef void (*wg_group_fn)(void *self, const wg_param_ref *p, wg_group *g);
 /* In all of the following: model is not owned and must outlive the optimizer; a number that is 0 takes PyTorch's default,
  * in brackets; a negative weight_decay is none; decay goes to every parameter unless a group says otherwise; group may be
  * NULL, self is its first argument. State is f32, f64 for f64 parameters; 16-bit parameters are computed in f32 and rounded
- * once. A step also writes the 16-bit copy that autocast keeps of an f32 parameter, where no graph and no other tensor sees
- * it (Muon: of what is no matrix). NULL and WG_EARG: model is NULL or a number is out of range. */
+ * once. A step also writes the 16-bit copy that autocast keeps of an f32 parameter, where no graph that waits for backward
+ * has it (Muon: of what is no matrix). NULL and WG_EARG: model is NULL or a number is out of range. */
 
 /** d = g + weight_decay p;  m = momentum m + (1 - dampening) d, m = d at first;  p -= lr m, or with nesterov
  * p -= lr (d + momentum m), without momentum p -= lr d. State: "momentum_buffer" if there is a momentum.

@@ -34,6 +34,8 @@ static bool held_once(const wg_tensor *t)
            atomic_load_explicit(&t->storage->refs, memory_order_acquire) == 1;
 }
 
+/* Nodes that will want the copy's values hold it, or a view of it; a graph that is alive and wants them no more, as after
+ * backward, does not matter. */
 wg_tensor *wgi_cast_copy_of(wg_tensor *p)
 {
     wg_tensor *copy = p->cast_copy;
@@ -42,20 +44,22 @@ wg_tensor *wgi_cast_copy_of(wg_tensor *p)
     if (p->cast_version != version_of(p) ||
         atomic_load_explicit(&p->storage->refs, memory_order_acquire) != 1)
         return NULL;
-    if (!held_once(copy) || !wgi_is_contiguous(copy) || !wgi_is_contiguous(p)) return NULL;
-    wgi_node *n = copy->node; /* the cast; nodes of a graph that uses it hold it */
-    if (n && atomic_load_explicit(&n->refs, memory_order_acquire) != 1) return NULL;
-    return copy;
+    return held_once(copy) && wgi_is_contiguous(copy) && wgi_is_contiguous(p) ? copy : NULL;
 }
 
 /* The cast's node lives on with the copy; the recomputed segment in which it was recorded need not. */
-void wgi_cast_copy_renewed(wg_tensor *p)
+static void leave_segment(wgi_node *n)
 {
-    wgi_node *n = p->cast_copy->node;
-    p->cast_version = version_of(p);
-    if (!n || !n->segment) return;
+    const bool alone = atomic_load_explicit(&n->refs, memory_order_acquire) == 1;
+    if (!n->segment || !(alone || n->flags & WGI_NODE_FREED)) return;
     wgi_segment_unref(n->segment);
     n->segment = NULL;
+}
+
+void wgi_cast_copy_renewed(wg_tensor *p)
+{
+    p->cast_version = version_of(p);
+    if (p->cast_copy->node) leave_segment(p->cast_copy->node);
 }
 
 /* The dtype that input t has to have under autocast; its own where nothing changes. */

@@ -25,7 +25,7 @@ void wgi_touch_updated(const wg_op *op, wg_list in);
 wg_status wgi_autocast(wgi_context *c, unsigned flags, wg_list *in, wg_tensor **space);
 
 /* The 16-bit copy of parameter p, for an update that writes p's new values into it, too: current, and nobody's but p's, so
- * that no graph and no view sees it change. NULL: there is none such. Afterwards wgi_cast_copy_renewed says that it holds
+ * that no graph that waits for backward and no view sees it change. NULL: there is none such. Afterwards wgi_cast_copy_renewed says that it holds
  * p's values as they now are. */
 wg_tensor *wgi_cast_copy_of(wg_tensor *p);
 void wgi_cast_copy_renewed(wg_tensor *p);
