@@ -1,17 +1,11 @@
 /* One pass over everything that an optimizer has: a thread takes a group of neighbours, loads all operands, then stores. The
  * order of operations is the CPU's (src/cpu/update.inc.h), which is PyTorch's. */
-#include "cuda/element.cuh"
-
-#if CUDART_VERSION < 12010
-#error "the optimizer's table is an argument of more than 4 KB: CUDA 12.1 or newer"
-#endif
-
-#include "cuda/update.h"
-
-static_assert(sizeof(wgi_update_table) <= 32764, "a kernel's arguments");
+#include "cuda/update.cuh"
 
 namespace
 {
+
+using wgi::get, wgi::number, wgi::put;
 
 enum { THREADS = 256 };
 
@@ -32,54 +26,6 @@ __device__ __forceinline__ float sign_of(float x)
 __device__ __forceinline__ double sign_of(double x)
 {
     return wgi_sign_f64(x);
-}
-
-/* ---- operands -------------------------------------------------------------------------------- */
-
-/* `count` elements from `at` on, of a floating type. */
-template <class T, int V>
-__device__ __forceinline__ void get(const void *data, int type, int64_t at, int count, T (&v)[V])
-{
-    switch (type) {
-    case WG_F64:
-        wgi::load_run<T, double, V>(data, at, 1, count, v,
-                                    [](double x) { return wgi::from<T>::f64(x); });
-        break;
-    case WG_F32:
-        wgi::load_run<T, float, V>(data, at, 1, count, v,
-                                   [](float x) { return wgi::from<T>::f32(x); });
-        break;
-    case WG_BF16:
-        wgi::load_run<T, uint16_t, V>(data, at, 1, count, v, [](uint16_t x) {
-            return wgi::from<T>::f32(wgi_bf16_to_f32(x));
-        });
-        break;
-    default:
-        wgi::load_run<T, uint16_t, V>(
-            data, at, 1, count, v, [](uint16_t x) { return wgi::from<T>::f32(wgi_f16_to_f32(x)); });
-        break;
-    }
-}
-
-template <class T, int V>
-__device__ __forceinline__ void put(void *data, int type, int64_t at, int count, const T (&v)[V])
-{
-    switch (type) {
-    case WG_F64:
-        wgi::store_run<T, double, V>(data, at, 1, count, v, [](T x) { return wgi::to<T>::f64(x); });
-        break;
-    case WG_F32:
-        wgi::store_run<T, float, V>(data, at, 1, count, v, [](T x) { return wgi::to<T>::f32(x); });
-        break;
-    case WG_BF16:
-        wgi::store_run<T, uint16_t, V>(data, at, 1, count, v,
-                                       [](T x) { return wgi::to<T>::bf16(x); });
-        break;
-    default:
-        wgi::store_run<T, uint16_t, V>(data, at, 1, count, v,
-                                       [](T x) { return wgi::to<T>::f16(x); });
-        break;
-    }
 }
 
 /* Where a kernel's operands are: neighbours in an entry of the table. PLAIN: f32, so that no type is asked for. */
@@ -116,11 +62,6 @@ struct in_pass {
 };
 
 /* ---- formulas -------------------------------------------------------------------------------- */
-
-__device__ __forceinline__ double number(const void *p, int type, double otherwise)
-{
-    return p ? wgi::load<double>(p, 0, type) : otherwise;
-}
 
 /* One product, rounded to the gradient's dtype unless it carries a loss scale: as on the CPU. */
 __device__ __forceinline__ float product(float g, float factor, int type, bool scaled)
@@ -302,64 +243,6 @@ __global__ void __launch_bounds__(THREADS) counts(const __grid_constant__ wgi_up
 
 static_assert(int(WGI_UPDATE_ENTRIES) <= int(THREADS), "a thread an entry");
 
-/* ---- norm, clipping -------------------------------------------------------------------------- */
-
-/* The sum over the block's threads, in every thread's order alike; valid in thread 0. */
-__device__ double block_sum(double v)
-{
-    __shared__ double s[THREADS];
-    s[threadIdx.x] = v;
-    __syncthreads();
-    for (int half = THREADS / 2; half > 0; half /= 2) {
-        if (int(threadIdx.x) < half) s[threadIdx.x] += s[threadIdx.x + half];
-        __syncthreads();
-    }
-    return s[0];
-}
-
-__device__ __forceinline__ double square_sum(const wgi_update_entry &e, int64_t first)
-{
-    constexpr int V = 4;
-    const int64_t left = e.n - first;
-    const int count = int(left < WGI_UPDATE_CHUNK ? left : int64_t(WGI_UPDATE_CHUNK));
-    double sum = 0;
-    for (int i = int(threadIdx.x) * V; i < count; i += THREADS * V) {
-        double x[V];
-        get<double, V>(e.data[WGI_UPDATE_G], e.type[WGI_UPDATE_G], first + i,
-                       count - i < V ? count - i : V, x);
-#pragma unroll
-        for (int k = 0; k < V; k++) sum += x[k] * x[k]; /* beyond the end: 0 */
-    }
-    return sum;
-}
-
-__global__ void __launch_bounds__(THREADS)
-    squares(const __grid_constant__ wgi_update_table t, double *partial)
-{
-    for (int64_t c = blockIdx.x; c < t.chunks; c += gridDim.x) {
-        const wgi_update_entry &e = t.entry[wgi_update_entry_of(&t, c)];
-        const double sum = block_sum(square_sum(e, (c - e.first) * WGI_UPDATE_CHUNK));
-        if (threadIdx.x == 0) partial[c] = sum;
-        __syncthreads();
-    }
-}
-
-__global__ void clip_factor(const wgi_clip_factor_launch l)
-{
-    *l.factor = wgi_clip_factor(number(l.norm, l.norm_type, 0), l.max_norm,
-                                number(l.scale, l.scale_type, 1), l.scaled);
-}
-
-__global__ void loss_scale(const wgi_loss_scale_launch l)
-{
-    double scale = number(l.scale, l.scale_type, 1);
-    int64_t good = *l.good;
-    const bool none = wgi_loss_scale_next(&l.rule, number(l.norm, l.norm_type, 0), &scale, &good);
-    wgi::store<double>(l.scale, 0, l.scale_type, scale);
-    *l.good = good;
-    if (none && l.skipped) *l.skipped += 1;
-}
-
 /* ---- launches -------------------------------------------------------------------------------- */
 
 template <class T, int KIND> void run(const wgi_update_table *t, cudaStream_t s)
@@ -414,20 +297,4 @@ extern "C" void wgi_launch_update_pass(const wgi_update_pass *p, void *stream)
         dispatch_pass<double>(p, static_cast<cudaStream_t>(stream));
     else
         dispatch_pass<float>(p, static_cast<cudaStream_t>(stream));
-}
-
-extern "C" void wgi_launch_squares(const wgi_update_table *t, double *partial, void *stream)
-{
-    squares<<<wgi::blocks_for(t->chunks, 1), THREADS, 0, static_cast<cudaStream_t>(stream)>>>(
-        *t, partial);
-}
-
-extern "C" void wgi_launch_clip_factor(const wgi_clip_factor_launch *l, void *stream)
-{
-    clip_factor<<<1, 1, 0, static_cast<cudaStream_t>(stream)>>>(*l);
-}
-
-extern "C" void wgi_launch_loss_scale(const wgi_loss_scale_launch *l, void *stream)
-{
-    loss_scale<<<1, 1, 0, static_cast<cudaStream_t>(stream)>>>(*l);
 }
