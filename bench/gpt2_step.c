@@ -77,8 +77,7 @@ static wg_status step(wg_module *model, wg_optim *opt, const options *o, double 
     wg_tensor *l = wg_transformer_loss(model, tokens, targets);
     *kept = wg_memory_stats(wg_cpu()).current - before;
     wg_backward(l);
-    wg_clip_grad_norm(opt, 1.0);
-    wg_optim_step(opt);
+    wg_optim_step_clipped(opt, 1.0);
     *loss = wg_item(l);
     return wg_scope_pop(s);
 }

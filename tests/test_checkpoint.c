@@ -199,6 +199,38 @@ START_TEST(what_does_not_fit_changes_nothing)
 }
 END_TEST
 
+START_TEST(a_loss_scale_comes_back)
+{
+    const char *out = in_folder("scale");
+    wg_scaler *a = wg_scaler_new(.scale = 2048), *b = wg_scaler_new(.scale = 1);
+    wg_checkpoint *c = wg_checkpoint_new(), *d = wg_checkpoint_new(), *e = wg_checkpoint_new();
+    wg_checkpoint_scaler(c, "scaler", a);
+    ck_assert_int_eq(wg_checkpoint_save(c, out), WG_OK);
+    wg_checkpoint_scaler(d, "scaler", b);
+    ck_assert_int_eq(wg_checkpoint_load(d, out), WG_OK);
+    ck_assert_double_eq(wg_scaler_value(b), 2048);
+    wg_checkpoint_scaler(e, "other", b);
+    ck_assert_int_eq(wg_checkpoint_load(e, out), WG_EFORMAT);
+    expect_error(
+        WG_EFORMAT,
+        format("%s/checkpoint.safetensors: the checkpoint has no tensor \"other.scale\"", out));
+    ck_assert_int_eq(wg_assign(wg_scaler_state(a).p[0].tensor, wg_full(WG_DIMS(), (double)NAN)),
+                     WG_OK);
+    ck_assert_int_eq(wg_checkpoint_save(c, out), WG_OK);
+    ck_assert_int_eq(wg_checkpoint_load(d, out), WG_EFORMAT);
+    expect_error(WG_EFORMAT,
+                 format("%s/checkpoint.safetensors: \"scaler\" is no loss scale: nan", out));
+    ck_assert_double_eq(wg_scaler_value(b), 2048);
+    wg_checkpoint_scaler(d, "null", NULL);
+    expect_error(WG_EARG, "checkpoint: no checkpoint, no name or nothing to bind given");
+    wg_checkpoint_free(c);
+    wg_checkpoint_free(d);
+    wg_checkpoint_free(e);
+    wg_scaler_free(a);
+    wg_scaler_free(b);
+}
+END_TEST
+
 START_TEST(absent_and_foreign_files_are_told_apart)
 {
     wg_checkpoint *c = wg_checkpoint_new();
@@ -363,6 +395,7 @@ int main(int argc, char **argv)
                                                    a_resumed_run_gives_the_same_bits,
                                                    doubles_and_ints_come_back_to_the_last_bit,
                                                    what_does_not_fit_changes_nothing,
+                                                   a_loss_scale_comes_back,
                                                    absent_and_foreign_files_are_told_apart,
                                                    names_that_cannot_be_told_apart_are_refused,
                                                    a_left_over_temporary_is_ignored_and_cleaned,

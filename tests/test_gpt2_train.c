@@ -209,6 +209,21 @@ START_TEST(stopping_and_resuming_gives_the_same_bits)
 }
 END_TEST
 
+/* f16's loss scale is part of the run. */
+START_TEST(resuming_in_f16_gives_the_same_bits)
+{
+    const char *text = text_file();
+#define HALF "--data", text, TINY, "--dtype", "f16", "--eval-every", "5"
+    expect_success(RUN(HALF, "--steps", "20", "--out", in_folder("half")));
+    expect_success(RUN(HALF, "--steps", "10", "--out", in_folder("halves")));
+    expect_success(RUN(HALF, "--steps", "20", "--out", in_folder("halves"), "--resume"));
+    expect_same_runs(in_folder("half"), in_folder("halves"));
+    const int status =
+        RUN("--data", text, TINY, "--steps", "20", "--out", in_folder("half"), "--resume");
+    expect_mistake(status, 1, format("%s/checkpoint.safetensors: 2 tensors", in_folder("half")));
+}
+END_TEST
+
 START_TEST(an_interrupt_saves_and_leaves)
 {
     const char *text = text_file();
@@ -314,6 +329,7 @@ int main(void)
                                     a_config_file_says_what_flags_say_and_flags_go_over_it,
                                     every_step_is_logged_and_the_last_one_is_evaluated,
                                     stopping_and_resuming_gives_the_same_bits,
+                                    resuming_in_f16_gives_the_same_bits,
                                     an_interrupt_saves_and_leaves,
                                     a_killed_run_always_resumes_from_a_whole_checkpoint,
                                     every_choice_trains,

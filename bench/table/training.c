@@ -73,8 +73,7 @@ static double step(void *self)
     const double start = now();
     wg_tensor *loss = wg_transformer_loss(t->model, x, y);
     wg_backward(loss);
-    wg_clip_grad_norm(t->optimizer, 1);
-    wg_optim_step(t->optimizer);
+    wg_optim_step_clipped(t->optimizer, 1);
     const double value = wg_item(loss);
     wg_scope_return(s, NULL);
     const double seconds = now() - start;

@@ -54,8 +54,10 @@ static bool train_step(trainer *t, step_report *r)
         return complain("the loss is %f at step %lld", r->loss, (long long)t->step + 1);
     const wg_scope s = wg_scope_push();
     wg_optim_set_lr(t->optimizer, wg_schedule_at(&t->schedule, t->step));
-    if (t->s.clip > 0) wg_clip_grad_norm(t->optimizer, t->s.clip);
-    wg_optim_step(t->optimizer);
+    if (t->s.clip > 0)
+        wg_optim_step_clipped(t->optimizer, t->s.clip);
+    else
+        wg_optim_step(t->optimizer);
     if (wg_scope_pop(s) != WG_OK) return failed();
     r->step = ++t->step;
     r->val_loss = NAN;

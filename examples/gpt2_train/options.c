@@ -68,7 +68,7 @@ const option options[] = {
     { "accumulate", OPTION_INT, AT(accumulate), "1", "forward passes a step", 1, 1e9, NULL },
     { "order", OPTION_CHOICE, AT(order), "random", "of the training data: random places, or passes", ANY, orders },
     { "seed", OPTION_INT, AT(seed), "1337", "", 0, 9e15, NULL },
-    { "dtype", OPTION_CHOICE, AT(dtype), "f32", "of products and attention; parameters stay f32", ANY, dtypes },
+    { "dtype", OPTION_CHOICE, AT(dtype), "f32", "of products and attention; parameters stay f32; f16 scales the loss", ANY, dtypes },
     { "recompute", OPTION_FLAG, AT(recompute), "false", "compute blocks again in backward: less memory", ANY, NULL },
     { "device", OPTION_TEXT, AT(device), "cpu", "cpu, cuda or cuda:N", ANY, NULL },
     { "threads", OPTION_INT, AT(threads), "0", "0: all; the results are the same", 0, 4096, NULL },

@@ -17,6 +17,7 @@ typedef struct {
     corpus corpus;
     wg_module *model;
     wg_optim *optimizer;
+    wg_scaler *scaler; /* of f16 gradients; else NULL */
     wg_schedule schedule;
     wg_checkpoint *checkpoint;
     int64_t *prompt, prompt_length;
@@ -51,7 +52,8 @@ static double accumulate(trainer *t)
         wg_loader_next(t->corpus.batches, &x, &y);
     }
     wg_tensor *loss = loss_of(t, x, y);
-    wg_backward(t->s->accumulate > 1 ? wg_affine(loss, weight, 0) : loss);
+    wg_tensor *part = t->s->accumulate > 1 ? wg_affine(loss, weight, 0) : loss;
+    wg_backward(t->scaler ? wg_scaler_scale(t->scaler, part) : part);
     const double value = wg_item(loss);
     wg_scope_return(s, NULL);
     return value * weight;
@@ -67,8 +69,12 @@ static bool train_step(trainer *t, step_report *r)
         return complain("the loss is %f at step %lld", r->loss, (long long)t->step + 1);
     const wg_scope s = wg_scope_push();
     wg_optim_set_lr(t->optimizer, wg_schedule_at(&t->schedule, t->step));
-    if (t->s->clip > 0) wg_clip_grad_norm(t->optimizer, t->s->clip);
-    wg_optim_step(t->optimizer);
+    if (t->scaler)
+        wg_scaler_step(t->scaler, t->optimizer, t->s->clip > 0 ? t->s->clip : (double)INFINITY);
+    else if (t->s->clip > 0)
+        wg_optim_step_clipped(t->optimizer, t->s->clip);
+    else
+        wg_optim_step(t->optimizer);
     if (wg_scope_pop(s) != WG_OK) return failed();
     r->step = ++t->step;
     r->val_loss = NAN;
@@ -161,10 +167,12 @@ static bool build(trainer *t)
     if (t->prompt_length < 0) return failed();
     t->model = model_new(t->s);
     if (t->model) t->optimizer = optimizer_new(t->s, t->model);
+    if (t->s->dtype == DTYPE_F16) t->scaler = wg_scaler_new(.scale = 65536);
     t->schedule = schedule_of(t->s);
     t->checkpoint = wg_checkpoint_new();
     wg_checkpoint_module(t->checkpoint, "model", t->model);
     wg_checkpoint_optim(t->checkpoint, "optimizer", t->optimizer);
+    if (t->scaler) wg_checkpoint_scaler(t->checkpoint, "scaler", t->scaler);
     wg_checkpoint_loader(t->checkpoint, "data", t->corpus.batches);
     wg_checkpoint_int(t->checkpoint, "step", &t->step);
     return !wg_error_code() || failed();
@@ -214,6 +222,7 @@ bool train(settings *s, const volatile int *stop)
     ok = ok && resume(&t) && open_report(&t) && loop(&t);
     report_close(&t.report);
     wg_checkpoint_free(t.checkpoint);
+    wg_scaler_free(t.scaler);
     wg_optim_free(t.optimizer);
     wg_module_free(t.model);
     corpus_close(&t.corpus);

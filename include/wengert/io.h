@@ -70,6 +70,7 @@ WG_API void wg_checkpoint_free(wg_checkpoint *c);
  * is "random", or is the beginning of another up to a dot. */
 WG_API void wg_checkpoint_module(wg_checkpoint *c, const char *name, wg_module *m);
 WG_API void wg_checkpoint_optim(wg_checkpoint *c, const char *name, wg_optim *o);
+WG_API void wg_checkpoint_scaler(wg_checkpoint *c, const char *name, wg_scaler *s);
 WG_API void wg_checkpoint_int(wg_checkpoint *c, const char *name, int64_t *v);
 WG_API void wg_checkpoint_double(wg_checkpoint *c, const char *name, double *v);
 struct wg_loader;
@@ -93,6 +94,7 @@ WG_API WG_MUST_CHECK wg_status wg_checkpoint_load(wg_checkpoint *c, const char *
 #define wg_checkpoint_new(...) WG_HERE(wg_checkpoint_new(__VA_ARGS__))
 #define wg_checkpoint_module(...) WG_HERE(wg_checkpoint_module(__VA_ARGS__))
 #define wg_checkpoint_optim(...) WG_HERE(wg_checkpoint_optim(__VA_ARGS__))
+#define wg_checkpoint_scaler(...) WG_HERE(wg_checkpoint_scaler(__VA_ARGS__))
 #define wg_checkpoint_int(...) WG_HERE(wg_checkpoint_int(__VA_ARGS__))
 #define wg_checkpoint_double(...) WG_HERE(wg_checkpoint_double(__VA_ARGS__))
 #define wg_checkpoint_loader(...) WG_HERE(wg_checkpoint_loader(__VA_ARGS__))

@@ -113,6 +113,8 @@ typedef struct wg_op {
     void (*grad_fused)(wg_vjp *g); /**< by own kernels; used when no higher derivative is wanted */
     double (*flops)(const wg_infer *c); /**< floating-point operations; NULL: numel of output 0 */
     void (*samples)(wg_samples *s);
+    int repeat; /**< the last `repeat` names come together, any number of times: a group of operands for each of any number
+                     of parameters, say. Names and `updates` of a group hold for all of them; 0: no groups */
 } wg_op;
 
 /** Applies op to in. Returns output 0 and puts the other visible outputs into more[0], more[1], ... (NULL: dropped).

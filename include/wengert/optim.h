@@ -1,5 +1,5 @@
 /* Optimizers, clipping, schedules. An optimizer walks its model's parameters at every step, so parameters may be frozen,
- * unfrozen, tied, swapped, moved and cast in between. Loop: forward, wg_backward, wg_clip_grad_norm, wg_optim_step. */
+ * unfrozen, tied, swapped, moved and cast in between. Loop: forward, wg_backward, wg_optim_step_clipped. */
 #ifndef WENGERT_OPTIM_H
 #define WENGERT_OPTIM_H
 #include "base.h"
@@ -24,7 +24,8 @@ typedef void (*wg_group_fn)(void *self, const wg_param_ref *p, wg_group *g);
 /* In all of the following: model is not owned and must outlive the optimizer; a number that is 0 takes PyTorch's default,
  * in brackets; a negative weight_decay is none; decay goes to every parameter unless a group says otherwise; group may be
  * NULL, self is its first argument. State is f32, f64 for f64 parameters; 16-bit parameters are computed in f32 and rounded
- * once. NULL and WG_EARG: model is NULL or a number is out of range. */
+ * once. A step also writes the 16-bit copy that autocast keeps of an f32 parameter, where no graph that waits for backward
+ * has it (Muon: of what is no matrix). NULL and WG_EARG: model is NULL or a number is out of range. */
 
 /** d = g + weight_decay p;  m = momentum m + (1 - dampening) d, m = d at first;  p -= lr m, or with nesterov
  * p -= lr (d + momentum m), without momentum p -= lr d. State: "momentum_buffer" if there is a momentum.
@@ -107,8 +108,44 @@ WG_API double wg_optim_lr(const wg_optim *o);
  * A norm that is not finite makes gradients NaN or zero, as in PyTorch: look at it before the step if that may happen.
  * Parameters that a group skips do not count. Source: Pascanu et al., arXiv:1211.5063. */
 WG_API wg_tensor *wg_clip_grad_norm(wg_optim *o, double max_norm);
+/** wg_clip_grad_norm and wg_optim_step as one, to the last bit, without the pass over all gradients that clipping takes
+ * by itself: the step multiplies them as it reads them. Returns the norm, likewise; an error tensor, and nothing is
+ * changed, where either would fail. */
+WG_API wg_tensor *wg_optim_step_clipped(wg_optim *o, double max_norm);
 /** Clamps every gradient element to [-limit, limit]. */
 WG_API wg_status wg_clip_grad_value(wg_optim *o, double limit);
+
+/* ---- f16: a dynamic loss scale --------------------------------------------------------------- */
+/* Gradients of f16 activations may be too small for f16. The loss is multiplied by a scale that the update takes out again;
+ * where gradients overflow, the step is left out and the scale backs off. bf16 and f32 need none. Loop:
+ *     wg_backward(wg_scaler_scale(scaler, loss));
+ *     wg_scaler_step(scaler, opt, 1.0);
+ * All of it stays on the device: no step waits for the host. A scaler is for one optimizer, whose parameters lie on one
+ * device. Source: Micikevicius et al., arXiv:1710.03740; the rule and its defaults are PyTorch's GradScaler's. */
+typedef struct wg_scaler wg_scaler;
+typedef struct {
+    double scale;     /**< at first [65536] */
+    double growth;    /**< after `interval` steps without overflow it is multiplied by this [2] */
+    double backoff;   /**< after an overflow by this [0.5] */
+    int64_t interval; /**< [2000] */
+    char end;
+} wg_scaler_args;
+/** On the current device; it follows the losses that it scales. NULL and WG_EARG: a number is out of range. */
+WG_API wg_scaler *wg_scaler_call(wg_scaler_args a);
+/** NULL is fine. */
+WG_API void wg_scaler_free(wg_scaler *s);
+/** loss times the scale, f32 for f16 losses: what wg_backward then begins with. */
+WG_API wg_tensor *wg_scaler_scale(wg_scaler *s, wg_tensor *loss);
+/** wg_optim_step_clipped of gradients that carry the scale (max_norm INFINITY: no clipping), and the scale's next value.
+ * Returns the norm without the scale. Where that is not finite the step is none: parameters, state and the counts of steps
+ * keep their bits. 16-bit gradients are taken as they are: multiplied in f32, not rounded again. Consumes the gradients. */
+WG_API wg_tensor *wg_scaler_step(wg_scaler *s, wg_optim *o, double max_norm);
+/** The scale as it is, read from the device. */
+WG_API double wg_scaler_value(wg_scaler *s);
+/** "scale" () f32 and "good" () i64, the good steps since it last changed: its own tensors, for checkpoints. */
+WG_API wg_params wg_scaler_state(wg_scaler *s);
+/** Puts them back. WG_ENOTFOUND, WG_ESHAPE, WG_EARG: they are not such; nothing is changed. */
+WG_API WG_MUST_CHECK wg_status wg_scaler_load(wg_scaler *s, wg_params state);
 
 /** State as named tensors, for checkpoints: "<parameter>.exp_avg", ...; and "<parameter>.step" (i64) for parameters that
  * have taken fewer steps than the optimizer. The lists live as long as the innermost scope; the tensors are the optimizer's
@@ -117,7 +154,7 @@ WG_API wg_params wg_optim_state(wg_optim *o);
 /** Puts named tensors (copied) and the number of steps back; a parameter of which there is none starts anew. A name or
  * shape that does not fit raises WG_ENOTFOUND, WG_ESHAPE and changes nothing. */
 WG_API WG_MUST_CHECK wg_status wg_optim_load(wg_optim *o, wg_params state, int64_t step);
-/** Steps taken. */
+/** Steps taken; under a wg_scaler read from the device. */
 WG_API int64_t wg_optim_steps(const wg_optim *o);
 
 typedef enum { WG_CONSTANT, WG_LINEAR, WG_COSINE, WG_WSD } wg_schedule_kind;
@@ -141,5 +178,6 @@ WG_API double wg_schedule_at(const wg_schedule *s, int64_t step);
 #define wg_adam_new(...) WG_HERE(wg_adam_call(WG_ARGS(wg_adam_args, __VA_ARGS__)))
 #define wg_adamw_new(...) WG_HERE(wg_adamw_call(WG_ARGS(wg_adamw_args, __VA_ARGS__)))
 #define wg_lion_new(...) WG_HERE(wg_lion_call(WG_ARGS(wg_lion_args, __VA_ARGS__)))
+#define wg_scaler_new(...) WG_HERE(wg_scaler_call(WG_ARGS(wg_scaler_args, __VA_ARGS__)))
 #define wg_muon_new(...) WG_HERE(wg_muon_call(WG_ARGS(wg_muon_args, __VA_ARGS__)))
 #endif

@@ -63,7 +63,7 @@ static inline bool refuse_operands(call *k)
 {
     k->plain = all_plain(k->in);
     if (!k->plain && wgi_refuse_operand(k->op, k->in)) return true;
-    const bool all = k->in.n >= WG_MAX_INPUTS || !k->op->in[k->in.n];
+    const bool all = !k->op->repeat && (k->in.n >= WG_MAX_INPUTS || !k->op->in[k->in.n]);
     return !all && wgi_refuse_number(k->op, k->in.n);
 }
 
@@ -139,9 +139,17 @@ static wg_status make_contiguous(call *k, wg_tensor **to, wg_tensor **made)
     return WG_OK;
 }
 
+/* Where an op without outputs runs: its first operand may be missing. */
+static wg_device operands_device(wg_list in)
+{
+    for (int64_t i = 0; i < in.n; i++)
+        if (in.t[i]) return in.t[i]->device;
+    return wg_cpu();
+}
+
 static wg_device kernel_device(const call *k)
 {
-    if (k->infer.n_out == 0) return k->in.t[0]->device;
+    if (k->infer.n_out == 0) return operands_device(k->in);
     wg_device to = k->infer.out[0].device;
     /* from a device to the CPU: the device's kernel sends it */
     return to.kind == WG_CPU && k->in.n == 1 && k->in.t[0] && k->in.t[0]->device.kind == WG_CUDA

@@ -1,14 +1,20 @@
 /* Autocast: operands in the dtype that the row's flags and the scope's setting ask for. */
 #include "autograd/door.h"
+#include "autograd/node.h"
 #include "wengert/error.h"
 #include "wengert/ops.h"
 #include "wengert/scope.h"
+
+static unsigned version_of(const wg_tensor *t)
+{
+    return atomic_load_explicit(&t->storage->version, memory_order_relaxed);
+}
 
 /* t in dtype `to`; a parameter's copy is kept with it as long as its storage does not change. */
 static wg_tensor *cast_operand(wgi_context *c, wg_tensor *t, wg_dtype to)
 {
     if (!(t->flags & WGI_PARAMETER) || !t->storage) return wg_cast(t, to);
-    unsigned version = atomic_load_explicit(&t->storage->version, memory_order_relaxed);
+    unsigned version = version_of(t);
     wg_tensor *copy = t->cast_copy;
     bool wants_node = c->now.grad && t->node;
     if (copy && copy->dtype == to && t->cast_version == version && (copy->node || !wants_node))
@@ -19,6 +25,41 @@ static wg_tensor *cast_operand(wgi_context *c, wg_tensor *t, wg_dtype to)
     t->cast_copy = wgi_ref(fresh);
     t->cast_version = version;
     return fresh;
+}
+
+/* One reference holds t, and t alone its memory. */
+static bool held_once(const wg_tensor *t)
+{
+    return atomic_load_explicit(&t->refs, memory_order_acquire) == 1 &&
+           atomic_load_explicit(&t->storage->refs, memory_order_acquire) == 1;
+}
+
+/* Nodes that will want the copy's values hold it, or a view of it; a graph that is alive and wants them no more, as after
+ * backward, does not matter. */
+wg_tensor *wgi_cast_copy_of(wg_tensor *p)
+{
+    wg_tensor *copy = p->cast_copy;
+    if (!copy || p->dtype != WG_F32 || !wgi_is_16bit(copy->dtype) || !copy->storage) return NULL;
+    /* another tensor on p's memory might be written after p: its values would be in p, not in the copy */
+    if (p->cast_version != version_of(p) ||
+        atomic_load_explicit(&p->storage->refs, memory_order_acquire) != 1)
+        return NULL;
+    return held_once(copy) && wgi_is_contiguous(copy) && wgi_is_contiguous(p) ? copy : NULL;
+}
+
+/* The cast's node lives on with the copy; the recomputed segment in which it was recorded need not. */
+static void leave_segment(wgi_node *n)
+{
+    const bool alone = atomic_load_explicit(&n->refs, memory_order_acquire) == 1;
+    if (!n->segment || !(alone || n->flags & WGI_NODE_FREED)) return;
+    wgi_segment_unref(n->segment);
+    n->segment = NULL;
+}
+
+void wgi_cast_copy_renewed(wg_tensor *p)
+{
+    p->cast_version = version_of(p);
+    if (p->cast_copy->node) leave_segment(p->cast_copy->node);
 }
 
 /* The dtype that input t has to have under autocast; its own where nothing changes. */

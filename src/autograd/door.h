@@ -16,13 +16,20 @@ bool wgi_refuse_operand(const wg_op *op, wg_list in);
 bool wgi_refuse_number(const wg_op *op, int64_t n);
 /* All on one device, and in blocks only where the row takes them. */
 wg_status wgi_check_operands(const wg_op *op, wg_list in);
-/* The row's `updates`: may they be changed; and they were. */
+/* Whether the row says that it changes input i; may those be changed; and they were. */
+bool wgi_updates_input(const wg_op *op, int64_t i);
 wg_status wgi_check_updates(const wgi_context *c, const wg_op *op, wg_list in);
 void wgi_touch_updated(const wg_op *op, wg_list in);
 
 /* ---- autocast.c ------------------------------------------------------------------------------ */
 /* Casts in's tensors as a row with these flags wants them; space: (WGI_ON_STACK) for the new list. */
 wg_status wgi_autocast(wgi_context *c, unsigned flags, wg_list *in, wg_tensor **space);
+
+/* The 16-bit copy of parameter p, for an update that writes p's new values into it, too: current, and nobody's but p's, so
+ * that no graph that waits for backward and no view sees it change. NULL: there is none such. Afterwards wgi_cast_copy_renewed says that it holds
+ * p's values as they now are. */
+wg_tensor *wgi_cast_copy_of(wg_tensor *p);
+void wgi_cast_copy_renewed(wg_tensor *p);
 
 /* ---- scratch.c ------------------------------------------------------------------------------- */
 typedef struct {    /* a kernel that is one call of a loop on the whole of its operands' memory */

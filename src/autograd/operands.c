@@ -3,12 +3,26 @@
 #include "autograd/door.h"
 #include "wengert/error.h"
 
+static int named_inputs(const wg_op *op)
+{
+    int n = 0;
+    while (n < WG_MAX_INPUTS && op->in[n]) n++;
+    return n;
+}
+
+/* Input i's place among the row's names, where inputs come in groups. */
+static int64_t place_in_group(const wg_op *op, int64_t i)
+{
+    const int n = named_inputs(op);
+    return i < n ? i : n - op->repeat + (i - n) % op->repeat;
+}
+
 const char *wgi_input_name(const wg_op *op, int64_t i)
 {
-    int last = -1;
-    while (last + 1 < WG_MAX_INPUTS && op->in[last + 1]) last++;
-    if (last < 0) return "";
-    return op->in[i < last ? i : last];
+    const int n = named_inputs(op);
+    if (n == 0) return "";
+    if (op->repeat) return op->in[place_in_group(op, i)];
+    return op->in[i < n ? i : n - 1];
 }
 
 static bool may_be_null(const char *name)
@@ -57,6 +71,13 @@ bool wgi_refuse_operand(const wg_op *op, wg_list in)
 
 bool wgi_refuse_number(const wg_op *op, int64_t n)
 {
+    const int before = op->repeat ? named_inputs(op) - op->repeat : 0;
+    if (op->repeat && n >= before && (n - before) % op->repeat == 0) return false;
+    if (op->repeat) {
+        wg_raise(WG_EARG, "%s: takes %d inputs and groups of %d, got %lld", op->name, before,
+                 op->repeat, (long long)n);
+        return true;
+    }
     if (n >= WG_MAX_INPUTS || !op->in[n] || is_optional(op->in[n])) return false;
     wg_raise(WG_EARG, "%s: takes %d inputs, got %lld", op->name, required_inputs(op), (long long)n);
     return true;
@@ -111,9 +132,10 @@ wg_status wgi_check_operands(const wg_op *op, wg_list in)
 }
 
 /* ---- in-place ops ---------------------------------------------------------------------------- */
-/* The last bit stands for all inputs from there on. */
-static bool updates_input(const wg_op *op, int64_t i)
+/* The last bit stands for all inputs from there on, but where they come in groups. */
+bool wgi_updates_input(const wg_op *op, int64_t i)
 {
+    if (op->repeat) return op->updates & WG_IN(place_in_group(op, i));
     return op->updates & WG_IN(i < WG_MAX_INPUTS ? i : WG_MAX_INPUTS - 1);
 }
 
@@ -121,7 +143,7 @@ wg_status wgi_check_updates(const wgi_context *c, const wg_op *op, wg_list in)
 {
     for (int64_t i = 0; i < in.n; i++) {
         const wg_tensor *t = in.t[i];
-        if (!t || !updates_input(op, i)) continue;
+        if (!t || !wgi_updates_input(op, i)) continue;
         if (c->now.grad && t->node)
             return wg_raise(
                 WG_EGRAD,
@@ -138,6 +160,6 @@ wg_status wgi_check_updates(const wgi_context *c, const wg_op *op, wg_list in)
 void wgi_touch_updated(const wg_op *op, wg_list in)
 {
     for (int64_t i = 0; i < in.n; i++)
-        if (updates_input(op, i) && in.t[i] && in.t[i]->storage)
+        if (wgi_updates_input(op, i) && in.t[i] && in.t[i]->storage)
             wgi_storage_touch(in.t[i]->storage, op->name);
 }

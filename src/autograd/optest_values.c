@@ -3,6 +3,7 @@
 
 #include <stdio.h>
 
+#include "autograd/door.h"
 #include "wengert/ops.h"
 
 /* Results may be small differences of large inputs. */
@@ -198,31 +199,54 @@ void wgi_test_values(wgi_optest *t)
     t->variant = "";
 }
 
-/* An op that updates in place: its inputs afterwards, against the reference's. */
-void wgi_test_updates(wgi_optest *t)
+/* The sample's tensors in a dtype and layout, as copies that may be changed in place. */
+static wg_list own_variant(wgi_optest *t, wg_dtype as, wg_device d, int layout)
 {
-    static const wg_dtype dtypes[] = { WG_F64, WG_F32 };
+    wg_list in = wg_list_new(t->sample->in.n);
+    for (int64_t i = 0; i < in.n; i++) {
+        wg_tensor *x = t->sample->in.t[i];
+        if (!x) continue;
+        in.t[i] = wgi_is_float(x->dtype) ? wg_affine(x, 1, 0)
+                                         : wg_cast(wg_cast(x, WG_F64), (wg_dtype)x->dtype);
+    }
+    return wgi_variant(in, as, d, layout);
+}
+
+/* Floats as f64, which the reference then changes. */
+static wg_list widened(wg_list in)
+{
+    wg_list out = wg_list_new(in.n);
+    for (int64_t i = 0; i < out.n; i++)
+        out.t[i] = in.t[i] && wgi_is_float(in.t[i]->dtype) ? wg_cast(in.t[i], WG_F64) : in.t[i];
+    return out;
+}
+
+static void test_update(wgi_optest *t, wg_dtype as, int layout)
+{
+    char variant[64];
+    snprintf(variant, sizeof variant, "%s%s", wg_dtype_name(as), wgi_layout_name(layout));
+    t->variant = variant;
     wg_scope s = (wg_scope_push)();
     wg_use_grad(false);
     wg_op reference = *t->op;
     reference.cpu = t->op->reference;
-    for (int d = 0; d < 2 && t->op->reference; d++) {
-        t->variant = wg_dtype_name(dtypes[d]);
-        wg_list got = wgi_variant(t->sample->in, dtypes[d], t->device, WGI_LAYOUT_NARROWED);
-        wg_list plain = wgi_variant(t->sample->in, dtypes[d], wg_cpu(), WGI_LAYOUT_PLAIN);
-        wg_list want = wg_list_new(plain.n);
-        for (int64_t i = 0; i < want.n; i++) {
-            if (!plain.t[i]) continue;
-            want.t[i] = wgi_is_float(plain.t[i]->dtype)
-                            ? wg_affine(wg_cast(plain.t[i], WG_F64), 1, 0)
-                            : plain.t[i];
-        }
-        wg_list a = wgi_outputs(t, t->op, got), b = wgi_outputs(t, &reference, want);
-        compare_lists(t, "y", a, b, dtypes[d], wgi_length(plain));
-        for (int64_t i = 0; i < got.n && i < WG_MAX_INPUTS; i++)
-            if (t->op->updates & WG_IN(i) && got.t[i])
-                wgi_compare(t, "updated", got.t[i], want.t[i], dtypes[d], 64, 1e-3);
-    }
-    wgi_case(t, t->op->reference != NULL, "the row has no reference");
+    wg_list got = own_variant(t, as, t->device, layout);
+    wg_list plain = own_variant(t, as, wg_cpu(), WGI_LAYOUT_PLAIN), want = widened(plain);
+    wg_list a = wgi_outputs(t, t->op, got), b = wgi_outputs(t, &reference, want);
+    compare_lists(t, "y", a, b, as, wgi_length(plain));
+    for (int64_t i = 0; i < got.n; i++)
+        if (got.t[i] && wgi_updates_input(t->op, i))
+            wgi_compare(t, "updated", got.t[i], want.t[i], as, 64, 1e-3);
+    t->variant = "";
     (wg_scope_return)(s, NULL);
+}
+
+/* An op that updates in place: its inputs afterwards, against the reference's. */
+void wgi_test_updates(wgi_optest *t)
+{
+    static const wg_dtype dtypes[] = { WG_F64, WG_F32, WG_BF16, WG_F16 };
+    static const int layouts[] = { WGI_LAYOUT_PLAIN, WGI_LAYOUT_NARROWED };
+    for (int d = 0; d < 4 && t->op->reference; d++)
+        for (int l = 0; l < 2; l++) test_update(t, dtypes[d], layouts[l]);
+    wgi_case(t, t->op->reference != NULL, "the row has no reference");
 }

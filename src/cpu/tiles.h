@@ -33,4 +33,14 @@ typedef void (*wgi_tile_fn)(void *self, const wgi_tile *t);
 void wgi_tiles_make(wgi_tiles *t, wg_dims shape, int operands, wg_tensor *const *operand);
 /* Calls body for every run. `grain`: tiles per task. */
 void wgi_tiles_run(const wgi_tiles *t, int64_t grain, wgi_tile_fn body, void *self);
+
+/* One of several passes that run as one. */
+typedef struct {
+    wgi_tiles tiles;
+    int64_t first; /* tiles of the passes before it: set by wgi_tiles_run_jobs */
+    wgi_tile_fn body;
+    void *self;
+} wgi_tile_job;
+/* Runs n passes in one parallel region; tasks are cut from the row of all their tiles. */
+void wgi_tiles_run_jobs(wgi_tile_job *jobs, int64_t n, int64_t grain);
 #endif

@@ -1,29 +1,26 @@
-/* Optimizers' passes over a parameter: one read and one write of everything, in tiles, any strides and dtypes. */
+/* Optimizers' passes over parameters: one read and one write of everything, in tiles, any strides and dtypes. */
 #ifndef WGI_CPU_UPDATE_H
 #define WGI_CPU_UPDATE_H
 #include "cpu/level.h"
 #include "cpu/tiles.h"
+#include "cpu/update_rule.h"
 
-typedef struct {
-    double keep;  /* 1 - lr * decay, what decoupled decay leaves of p */
-    double decay; /* of L2 decay: added to g */
-    double beta1, beta2, eps;
-    double step_size, root_factor; /* lr / (1 - beta1^t), 1 / sqrt(1 - beta2^t) */
-} wgi_adam_numbers;
+/* Operands of an update's tiles. */
+enum { WGI_TILE_P, WGI_TILE_G, WGI_TILE_LOW, WGI_TILE_STATE };
 
+/* What a tile of an update gets. */
 typedef struct {
-    double lr, decay, momentum, undamped; /* undamped: 1 - dampening, 1 at the first step */
-    bool nesterov;
-} wgi_sgd_numbers;
+    wgi_update_rule rule;
+    wgi_update_numbers numbers;
+    double factor; /* of g; 1: none */
+} wgi_update_tile;
 
+/* Index 0: computed in f32, 1: in f64. `update`, by rule: self is a wgi_update_tile; `squares` wants double *(tiles), one
+ * sum of squares a tile; `scale` wants double *. */
 typedef struct {
-    double lr, keep, beta1, beta2;
-} wgi_lion_numbers;
-
-/* Operands of the tiles: p, g, then the state. Index 0: computed in f32, 1: in f64. self: the numbers; `squares` wants
- * double *(tiles), one sum of squares a tile; `scale` wants double *. */
-typedef struct {
-    wgi_tile_fn adam[2], sgd[2], sgd_momentum[2], lion[2], squares[2], scale[2];
+    wgi_tile_fn update[WGI_RULES][2], squares[2], scale[2];
 } wgi_update_kernels;
 WGI_DECLARE_LEVELS(wgi_update_kernels, wgi_update_kernels);
+
+enum { WGI_UPDATE_GRAIN = 16 }; /* tiles of a task */
 #endif

@@ -1,6 +1,31 @@
 /* Template (A, N, F): a tile of an optimizer's step. Operands that are contiguous A are changed where they lie, others in
  * a copy on the stack that is rounded once when it is put back. Orders of operations are PyTorch's. */
 
+/* The gradient times the factor. The product is rounded to the gradient's own dtype, so that it is what scaling in place
+ * would leave there; gradients that carry a loss scale keep f32's precision, since 16 bits may lose the small ones. */
+static inline const A *N(gradient)(const wgi_tile *t, const wgi_update_tile *u, A *space)
+{
+    const int type = t->type[WGI_TILE_G];
+    const int64_t step = t->step[WGI_TILE_G], n = t->n;
+    const A *g = N(load)(t->p[WGI_TILE_G], type, step, n, space);
+    if (u->factor == 1) return g;
+    if (type == WG_F64) {
+        const double *q = t->p[WGI_TILE_G];
+        for (int64_t i = 0; i < n; i++) space[i] = (A)(q[i * step] * u->factor);
+        return space;
+    }
+    const float factor = (float)u->factor;
+    for (int64_t i = 0; i < n; i++) space[i] = (A)((float)g[i] * factor);
+    if (u->rule.scaled || type == WG_F32) return space;
+    if (type == WG_BF16)
+        for (int64_t i = 0; i < n; i++)
+            space[i] = (A)wgi_bf16_to_f32(wgi_f32_to_bf16((float)space[i]));
+    else
+        for (int64_t i = 0; i < n; i++)
+            space[i] = (A)wgi_f16_to_f32(wgi_f32_to_f16((float)space[i]));
+    return space;
+}
+
 /* Operand k of the tile, to be changed. */
 static inline A *N(operand)(const wgi_tile *t, int k, A *space)
 {
@@ -12,70 +37,82 @@ static inline void N(put_back)(const wgi_tile *t, int k, const A *from)
     N(put)(from, t->p[k], t->type[k], t->step[k], t->n, false);
 }
 
+/* The parameter, and its 16-bit copy where there is one. */
+static inline void N(put_parameter)(const wgi_tile *t, const A *p)
+{
+    N(put_back)(t, WGI_TILE_P, p);
+    if (t->p[WGI_TILE_LOW]) N(put_back)(t, WGI_TILE_LOW, p);
+}
+
 static void N(adam)(void *self, const wgi_tile *t)
 {
-    const wgi_adam_numbers *k = self;
+    const wgi_update_tile *u = self;
+    const wgi_update_numbers *k = &u->numbers;
     A space[4][WGI_TILE];
-    A *restrict p = N(operand)(t, 0, space[0]);
-    const A *restrict g = N(operand)(t, 1, space[1]);
-    A *restrict m = N(operand)(t, 2, space[2]), *restrict v = N(operand)(t, 3, space[3]);
-    const A keep = (A)k->keep, decay = (A)k->decay, rest1 = (A)(1 - k->beta1), beta2 = (A)k->beta2;
-    const A rest2 = (A)(1 - k->beta2), eps = (A)k->eps, step = (A)k->step_size,
-            root = (A)k->root_factor;
+    A *restrict p = N(operand)(t, WGI_TILE_P, space[0]);
+    const A *restrict g = N(gradient)(t, u, space[1]);
+    A *restrict m = N(operand)(t, WGI_TILE_STATE, space[2]);
+    A *restrict v = N(operand)(t, WGI_TILE_STATE + 1, space[3]);
+    const A keep = (A)k->keep, decay = (A)k->decay, rest1 = (A)(1 - u->rule.beta1);
+    const A beta2 = (A)u->rule.beta2, rest2 = (A)(1 - u->rule.beta2), eps = (A)u->rule.eps;
+    const A rate = (A)k->rate, root = (A)k->part;
     for (int64_t i = 0; i < t->n; i++) {
         const A q = p[i] * keep, d = g[i] + decay * p[i];
         m[i] += (d - m[i]) * rest1;
         v[i] = v[i] * beta2 + rest2 * d * d;
-        p[i] = q - step * (m[i] / (F(sqrt)(v[i]) * root + eps));
+        p[i] = q - rate * (m[i] / (F(sqrt)(v[i]) * root + eps));
     }
-    N(put_back)(t, 0, p);
-    N(put_back)(t, 2, m);
-    N(put_back)(t, 3, v);
+    N(put_parameter)(t, p);
+    N(put_back)(t, WGI_TILE_STATE, m);
+    N(put_back)(t, WGI_TILE_STATE + 1, v);
 }
 
 static void N(sgd)(void *self, const wgi_tile *t)
 {
-    const wgi_sgd_numbers *k = self;
+    const wgi_update_tile *u = self;
     A space[2][WGI_TILE];
-    A *restrict p = N(operand)(t, 0, space[0]);
-    const A *restrict g = N(operand)(t, 1, space[1]);
-    const A lr = (A)k->lr, decay = (A)k->decay;
+    A *restrict p = N(operand)(t, WGI_TILE_P, space[0]);
+    const A *restrict g = N(gradient)(t, u, space[1]);
+    const A lr = (A)u->numbers.rate, decay = (A)u->numbers.decay;
     for (int64_t i = 0; i < t->n; i++) p[i] -= lr * (g[i] + decay * p[i]);
-    N(put_back)(t, 0, p);
+    N(put_parameter)(t, p);
 }
 
 static void N(sgd_momentum)(void *self, const wgi_tile *t)
 {
-    const wgi_sgd_numbers *k = self;
+    const wgi_update_tile *u = self;
     A space[3][WGI_TILE];
-    A *restrict p = N(operand)(t, 0, space[0]), *restrict m = N(operand)(t, 2, space[2]);
-    const A *restrict g = N(operand)(t, 1, space[1]);
-    const A lr = (A)k->lr, decay = (A)k->decay, momentum = (A)k->momentum,
-            undamped = (A)k->undamped;
-    const A own = k->nesterov ? 1 : 0, ahead = k->nesterov ? momentum : 1;
+    A *restrict p = N(operand)(t, WGI_TILE_P, space[0]);
+    A *restrict m = N(operand)(t, WGI_TILE_STATE, space[2]);
+    const A *restrict g = N(gradient)(t, u, space[1]);
+    const A lr = (A)u->numbers.rate, decay = (A)u->numbers.decay;
+    const A momentum = (A)u->rule.momentum, undamped = (A)u->numbers.part;
+    const A own = u->rule.nesterov ? 1 : 0, ahead = u->rule.nesterov ? momentum : 1;
     for (int64_t i = 0; i < t->n; i++) {
         const A d = g[i] + decay * p[i];
         m[i] = momentum * m[i] + undamped * d;
         p[i] -= lr * (own * d + ahead * m[i]);
     }
-    N(put_back)(t, 0, p);
-    N(put_back)(t, 2, m);
+    N(put_parameter)(t, p);
+    N(put_back)(t, WGI_TILE_STATE, m);
 }
 
 static void N(lion)(void *self, const wgi_tile *t)
 {
-    const wgi_lion_numbers *k = self;
+    const wgi_update_tile *u = self;
     A space[3][WGI_TILE];
-    A *restrict p = N(operand)(t, 0, space[0]), *restrict m = N(operand)(t, 2, space[2]);
-    const A *restrict g = N(operand)(t, 1, space[1]);
-    const A lr = (A)k->lr, keep = (A)k->keep, beta1 = (A)k->beta1, rest1 = (A)(1 - k->beta1);
-    const A beta2 = (A)k->beta2, rest2 = (A)(1 - k->beta2);
+    A *restrict p = N(operand)(t, WGI_TILE_P, space[0]);
+    A *restrict m = N(operand)(t, WGI_TILE_STATE, space[2]);
+    const A *restrict g = N(gradient)(t, u, space[1]);
+    const A lr = (A)u->numbers.rate, keep = (A)u->numbers.keep;
+    const A beta1 = (A)u->rule.beta1, rest1 = (A)(1 - u->rule.beta1);
+    const A beta2 = (A)u->rule.beta2, rest2 = (A)(1 - u->rule.beta2);
     for (int64_t i = 0; i < t->n; i++) {
         p[i] = p[i] * keep - lr * F(sign)(beta1 * m[i] + rest1 * g[i]);
         m[i] = beta2 * m[i] + rest2 * g[i];
     }
-    N(put_back)(t, 0, p);
-    N(put_back)(t, 2, m);
+    N(put_parameter)(t, p);
+    N(put_back)(t, WGI_TILE_STATE, m);
 }
 
 /* Adds to the tile's sum; a tile may come in several runs, in order. */

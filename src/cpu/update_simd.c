@@ -24,10 +24,10 @@ static inline wgi_vd widened_f64(const double *p)
 #include "cpu/as_end.h"
 
 const wgi_update_kernels WGI_AT_LEVEL(wgi_update_kernels) = {
-    .adam = { adam_f32, adam_f64 },
-    .sgd = { sgd_f32, sgd_f64 },
-    .sgd_momentum = { sgd_momentum_f32, sgd_momentum_f64 },
-    .lion = { lion_f32, lion_f64 },
+    .update = { [WGI_RULE_ADAM] = { adam_f32, adam_f64 },
+                [WGI_RULE_SGD] = { sgd_f32, sgd_f64 },
+                [WGI_RULE_SGD_MOMENTUM] = { sgd_momentum_f32, sgd_momentum_f64 },
+                [WGI_RULE_LION] = { lion_f32, lion_f64 } },
     .squares = { squares_f32, squares_f64 },
     .scale = { scale_f32, scale_f64 },
 };

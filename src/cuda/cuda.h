@@ -52,11 +52,14 @@ WGI_CUDA_FUNCTION wg_status wgi_cuda_loss(const wg_run *r, wgi_loss_kind kind, d
 WGI_CUDA_FUNCTION wg_status wgi_cuda_loss_backward(const wg_run *r, wgi_loss_kind kind,
                                                    double delta, wg_reduction reduction,
                                                    bool of_target, bool f64);
-WGI_CUDA_FUNCTION wg_status wgi_cuda_adam(const wg_run *r, const wgi_adam_numbers *k);
-WGI_CUDA_FUNCTION wg_status wgi_cuda_sgd(const wg_run *r, const wgi_sgd_numbers *k);
-WGI_CUDA_FUNCTION wg_status wgi_cuda_lion(const wg_run *r, const wgi_lion_numbers *k);
 WGI_CUDA_FUNCTION wg_status wgi_cuda_clip_scale(const wg_run *r, double max_norm);
+
+/* ---- optimizers: update.c ---- */
+/* Operands and attribute as src/ops/update.h has them. */
+WGI_CUDA_FUNCTION wg_status wgi_cuda_update(const wg_run *r, const wg_op *op, wgi_rule_kind kind);
 WGI_CUDA_FUNCTION wg_status wgi_cuda_grad_norm(const wg_run *r);
+WGI_CUDA_FUNCTION wg_status wgi_cuda_clip_factor(const wg_run *r, double max_norm, bool scaled);
+WGI_CUDA_FUNCTION wg_status wgi_cuda_loss_scale(const wg_run *r, const wgi_loss_scale_rule *rule);
 
 /* ---- made from their number: make.c ---- */
 WGI_CUDA_FUNCTION wg_status wgi_cuda_full(const wg_run *r, double value);

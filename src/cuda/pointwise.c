@@ -79,7 +79,7 @@ wg_status wgi_cuda_loss(const wg_run *r, wgi_loss_kind kind, double delta, wg_re
     const int64_t n = wgi_pass_partials(&l.pass);
     double *partial = partials_of(r, n);
     if (!partial) return WG_EMEM;
-    wgi_launch_partials(&l, WGI_SUM_LOSS, partial, r->stream);
+    wgi_launch_partials(&l, partial, r->stream);
     wgi_launch_total(partial, n, reduction == WG_MEAN ? (double)l.pass.numel : 1, false,
                      wgi_data(y), y->dtype, r->stream);
     return WG_OK;
@@ -103,40 +103,7 @@ wg_status wgi_cuda_loss_backward(const wg_run *r, wgi_loss_kind kind, double del
     return launch(r, &l);
 }
 
-/* ---- optimizers ---- */
-
-static wg_status update(const wg_run *r, wgi_point kind, const double *k, int numbers)
-{
-    const wg_tensor *operand[4];
-    int n = 0;
-    while (n < 4 && n < r->in.n && r->in.t[n]) {
-        operand[n] = r->in.t[n];
-        n++;
-    }
-    wgi_pointwise_launch l = prepare(kind, operand[0]->dtype == WG_F64, operand[0], n, operand);
-    for (int i = 0; i < numbers; i++) l.k[i] = k[i];
-    return launch(r, &l);
-}
-
-wg_status wgi_cuda_adam(const wg_run *r, const wgi_adam_numbers *k)
-{
-    const double numbers[] = { k->keep, k->decay,     k->beta1,      k->beta2,
-                               k->eps,  k->step_size, k->root_factor };
-    return update(r, WGI_POINT_ADAM, numbers, 7);
-}
-
-wg_status wgi_cuda_sgd(const wg_run *r, const wgi_sgd_numbers *k)
-{
-    const double numbers[] = { k->lr, k->decay, k->momentum, k->undamped, k->nesterov };
-    const bool momentum = input(r, 2) != NULL;
-    return update(r, momentum ? WGI_POINT_SGD_MOMENTUM : WGI_POINT_SGD, numbers, 5);
-}
-
-wg_status wgi_cuda_lion(const wg_run *r, const wgi_lion_numbers *k)
-{
-    const double numbers[] = { k->lr, k->keep, k->beta1, k->beta2 };
-    return update(r, WGI_POINT_LION, numbers, 4);
-}
+/* ---- clipping ---- */
 
 wg_status wgi_cuda_clip_scale(const wg_run *r, double max_norm)
 {
@@ -146,25 +113,4 @@ wg_status wgi_cuda_clip_scale(const wg_run *r, double max_norm)
     l.scalar = wgi_data(norm);
     l.scalar_type = norm->dtype;
     return launch(r, &l);
-}
-
-/* All tensors' partial sums stand in one row, which is added in order. */
-wg_status wgi_cuda_grad_norm(const wg_run *r)
-{
-    wg_tensor *y = r->out.t[0];
-    int64_t n = 0;
-    for (int64_t i = 0; i < r->in.n; i++)
-        if (r->in.t[i]) n += r->in.t[i]->numel / 4096 + 1; /* at least as many as there are */
-    double *partial = partials_of(r, n);
-    if (!partial) return WG_EMEM;
-    int64_t at = 0;
-    for (int64_t i = 0; i < r->in.n; i++) {
-        const wg_tensor *g = r->in.t[i];
-        if (!g) continue;
-        const wgi_pointwise_launch l = prepare(WGI_POINT_SCALE, g->dtype == WG_F64, g, 1, &g);
-        wgi_launch_partials(&l, WGI_SUM_SQUARES, partial + at, r->stream);
-        at += wgi_pass_partials(&l.pass);
-    }
-    wgi_launch_total(partial, at, 1, true, wgi_data(y), y->dtype, r->stream);
-    return WG_OK;
 }

@@ -74,8 +74,6 @@ LOSS(loss_of, double, _f64)
     }
 FORMULA(sigmoid)
 FORMULA(silu)
-FORMULA(sign)
-FORMULA(sqrt)
 #undef FORMULA
 
 /* Operand k of the group, `otherwise` where it is absent. */
@@ -187,71 +185,6 @@ __device__ void loss_backward(const wgi_pointwise_launch &l, const wgi_group &g)
     write<T, V>(l.pass, 5, g, x, l.accumulate);
 }
 
-/* keep, decay, beta1, beta2, eps, step size, root factor. The order of operations is the CPU's
- * (src/cpu/update.inc.h), which is PyTorch's. */
-template <class T, int V> __device__ void adam(const wgi_pointwise_launch &l, const wgi_group &g)
-{
-    T p[V], d[V], m[V], v[V];
-    read<T, V>(l.pass, 0, g, p);
-    read<T, V>(l.pass, 1, g, d);
-    read<T, V>(l.pass, 2, g, m);
-    read<T, V>(l.pass, 3, g, v);
-    const T keep = T(l.k[0]), decay = T(l.k[1]), rest1 = T(1 - l.k[2]), beta2 = T(l.k[3]),
-            rest2 = T(1 - l.k[3]), eps = T(l.k[4]), step = T(l.k[5]), root = T(l.k[6]);
-#pragma unroll
-    for (int k = 0; k < V; k++) {
-        const T q = p[k] * keep, e = d[k] + decay * p[k];
-        m[k] += (e - m[k]) * rest1;
-        v[k] = v[k] * beta2 + rest2 * e * e;
-        p[k] = q - step * (m[k] / (sqrt_of(v[k]) * root + eps));
-    }
-    write<T, V>(l.pass, 0, g, p, false);
-    write<T, V>(l.pass, 2, g, m, false);
-    write<T, V>(l.pass, 3, g, v, false);
-}
-
-/* lr, decay, momentum, undamped, nesterov. */
-template <class T, int V> __device__ void sgd(const wgi_pointwise_launch &l, const wgi_group &g)
-{
-    T p[V], d[V], m[V];
-    const bool momentum = l.kind == WGI_POINT_SGD_MOMENTUM;
-    read<T, V>(l.pass, 0, g, p);
-    read<T, V>(l.pass, 1, g, d);
-    if (momentum) read<T, V>(l.pass, 2, g, m);
-    const T lr = T(l.k[0]), decay = T(l.k[1]), mu = T(l.k[2]), undamped = T(l.k[3]),
-            own = l.k[4] != 0 ? T(1) : T(0), ahead = l.k[4] != 0 ? mu : T(1);
-#pragma unroll
-    for (int k = 0; k < V; k++) {
-        const T e = d[k] + decay * p[k];
-        if (momentum) {
-            m[k] = mu * m[k] + undamped * e;
-            p[k] -= lr * (own * e + ahead * m[k]);
-        } else {
-            p[k] -= lr * e;
-        }
-    }
-    write<T, V>(l.pass, 0, g, p, false);
-    if (momentum) write<T, V>(l.pass, 2, g, m, false);
-}
-
-/* lr, keep, beta1, beta2. */
-template <class T, int V> __device__ void lion(const wgi_pointwise_launch &l, const wgi_group &g)
-{
-    T p[V], d[V], m[V];
-    read<T, V>(l.pass, 0, g, p);
-    read<T, V>(l.pass, 1, g, d);
-    read<T, V>(l.pass, 2, g, m);
-    const T lr = T(l.k[0]), keep = T(l.k[1]), beta1 = T(l.k[2]), rest1 = T(1 - l.k[2]),
-            beta2 = T(l.k[3]), rest2 = T(1 - l.k[3]);
-#pragma unroll
-    for (int k = 0; k < V; k++) {
-        p[k] = p[k] * keep - lr * sign_of(beta1 * m[k] + rest1 * d[k]);
-        m[k] = beta2 * m[k] + rest2 * d[k];
-    }
-    write<T, V>(l.pass, 0, g, p, false);
-    write<T, V>(l.pass, 2, g, m, false);
-}
-
 template <class T, int V> __device__ void scale(const wgi_pointwise_launch &l, const wgi_group &g)
 {
     const double f = l.k[0] / (wgi::load<double>(l.scalar, 0, l.scalar_type) + 1e-6);
@@ -282,9 +215,6 @@ __global__ void __launch_bounds__(THREADS, 4)
             write<T, V>(l.pass, 4, g, y, false);
         }
         if constexpr (KIND == WGI_POINT_LOSS_BACKWARD) loss_backward<T, V>(l, g);
-        if constexpr (KIND == WGI_POINT_ADAM) adam<T, V>(l, g);
-        if constexpr (KIND == WGI_POINT_SGD) sgd<T, V>(l, g);
-        if constexpr (KIND == WGI_POINT_LION) lion<T, V>(l, g);
         if constexpr (KIND == WGI_POINT_SCALE) scale<T, V>(l, g);
     }
 }
@@ -303,10 +233,7 @@ template <class T> void dispatch(const wgi_pointwise_launch *l, cudaStream_t s)
     case WGI_POINT_SWIGLU_BACKWARD: run<T, WGI_POINT_SWIGLU_BACKWARD>(l, s); break;
     case WGI_POINT_LOSS: run<T, WGI_POINT_LOSS>(l, s); break;
     case WGI_POINT_LOSS_BACKWARD: run<T, WGI_POINT_LOSS_BACKWARD>(l, s); break;
-    case WGI_POINT_ADAM: run<T, WGI_POINT_ADAM>(l, s); break;
-    case WGI_POINT_LION: run<T, WGI_POINT_LION>(l, s); break;
-    case WGI_POINT_SCALE: run<T, WGI_POINT_SCALE>(l, s); break;
-    default: run<T, WGI_POINT_SGD>(l, s); break; /* with and without momentum */
+    default: run<T, WGI_POINT_SCALE>(l, s); break;
     }
 }
 
@@ -325,7 +252,7 @@ __device__ double block_sum(double v)
     return s[0];
 }
 
-template <class T, int WHAT>
+template <class T>
 __global__ void __launch_bounds__(THREADS)
     partials(const __grid_constant__ wgi_pointwise_launch l, int64_t groups, int64_t per_piece,
              int64_t pieces, double *partial)
@@ -339,14 +266,10 @@ __global__ void __launch_bounds__(THREADS)
             wgi_group g;
             T x[V];
             wgi_pass_locate(&l.pass, V, i, &g);
-            if constexpr (WHAT == WGI_SUM_LOSS)
-                losses<T, V>(l, g, x);
-            else
-                read<T, V>(l.pass, 0, g, x);
+            losses<T, V>(l, g, x);
 #pragma unroll
             for (int k = 0; k < V; k++)
-                if (k < g.count)
-                    sum += WHAT == WGI_SUM_LOSS ? double(x[k]) : double(x[k]) * double(x[k]);
+                if (k < g.count) sum += double(x[k]);
         }
         sum = block_sum(sum);
         if (threadIdx.x == 0) partial[b] = sum;
@@ -365,18 +288,12 @@ __global__ void __launch_bounds__(THREADS)
     wgi::store<double>(out, 0, type, root ? wgi_sqrt_f64(sum) : sum);
 }
 
-template <class T>
-void run_partials(const wgi_pointwise_launch *l, wgi_pass_sum what, double *partial, cudaStream_t s)
+template <class T> void run_partials(const wgi_pointwise_launch *l, double *partial, cudaStream_t s)
 {
     const int64_t groups = wgi_pass_groups(&l->pass, group<T>),
                   pieces = wgi_pass_partials(&l->pass), per_piece = (groups + pieces - 1) / pieces;
-    const unsigned blocks = wgi::blocks_for(pieces, 1);
-    if (what == WGI_SUM_LOSS)
-        partials<T, WGI_SUM_LOSS>
-            <<<blocks, THREADS, 0, s>>>(*l, groups, per_piece, pieces, partial);
-    else
-        partials<T, WGI_SUM_SQUARES>
-            <<<blocks, THREADS, 0, s>>>(*l, groups, per_piece, pieces, partial);
+    partials<T>
+        <<<wgi::blocks_for(pieces, 1), THREADS, 0, s>>>(*l, groups, per_piece, pieces, partial);
 }
 
 } // namespace
@@ -394,13 +311,12 @@ extern "C" int64_t wgi_pass_partials(const wgi_pass *p)
     return p->numel > PIECE ? (p->numel + PIECE - 1) / PIECE : 1;
 }
 
-extern "C" void wgi_launch_partials(const wgi_pointwise_launch *l, wgi_pass_sum what,
-                                    double *partial, void *stream)
+extern "C" void wgi_launch_partials(const wgi_pointwise_launch *l, double *partial, void *stream)
 {
     if (l->f64)
-        run_partials<double>(l, what, partial, static_cast<cudaStream_t>(stream));
+        run_partials<double>(l, partial, static_cast<cudaStream_t>(stream));
     else
-        run_partials<float>(l, what, partial, static_cast<cudaStream_t>(stream));
+        run_partials<float>(l, partial, static_cast<cudaStream_t>(stream));
 }
 
 extern "C" void wgi_launch_total(const double *partial, int64_t n, double divisor, bool root,

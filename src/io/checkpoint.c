@@ -1,10 +1,13 @@
 /* A checkpoint is one safetensors file, FOLDER/checkpoint.safetensors, replaced atomically.
- * Everything in it is a tensor, so that every number comes back to the last bit: NAME.PATH       a
- * module's parameters and buffers NAME.STATE      an optimizer's state, and NAME.steps () i64 NAME
- * an int () i64, a double () f64, a loader's position (4) i64 random          the thread's
- * generator: seed and offset (2) i64 */
+ * Everything in it is a tensor, so that every number comes back to the last bit:
+ *   NAME.PATH               a module's parameters and buffers
+ *   NAME.STATE              an optimizer's state, and NAME.steps () i64
+ *   NAME.scale, NAME.good   a loss scale: () f32, () i64
+ *   NAME                    an int () i64, a double () f64, a loader's position (4) i64
+ *   random                  the thread's generator: seed and offset (2) i64 */
 #include "wengert/io.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -17,7 +20,7 @@
 static const char FILE_NAME[] = "checkpoint.safetensors", FORMAT[] = "wengert checkpoint 1",
                   RANDOM[] = "random";
 
-typedef enum { MODULE, OPTIM, INT, DOUBLE, LOADER } binding_kind;
+typedef enum { MODULE, OPTIM, SCALER, INT, DOUBLE, LOADER } binding_kind;
 typedef struct {
     binding_kind kind;
     char *name;
@@ -86,6 +89,10 @@ void wg_checkpoint_optim(wg_checkpoint *c, const char *name, wg_optim *o)
 {
     bind(c, OPTIM, name, o);
 }
+void wg_checkpoint_scaler(wg_checkpoint *c, const char *name, wg_scaler *s)
+{
+    bind(c, SCALER, name, s);
+}
 void wg_checkpoint_int(wg_checkpoint *c, const char *name, int64_t *v)
 {
     bind(c, INT, name, v);
@@ -149,6 +156,7 @@ static void add_binding(items *l, const binding *b)
         at[0] = wg_optim_steps(b->what);
         add(l, joined(b->name, '.', "steps"), wg_from(at, sizeof at[0], WG_I64, WG_DIMS()));
         break;
+    case SCALER: add_all(l, b->name, wg_scaler_state(b->what)); break;
     case INT: add(l, b->name, wg_from(b->what, sizeof(int64_t), WG_I64, WG_DIMS())); break;
     case DOUBLE: add(l, b->name, wg_from(b->what, sizeof(double), WG_F64, WG_DIMS())); break;
     case LOADER:
@@ -189,7 +197,7 @@ typedef struct {
     int64_t used;       /* tensors of the file that something claims */
     int64_t (*ints)[4]; /* (n) a binding's numbers: int, steps, position */
     double *doubles;    /* (n) */
-    wg_params *states;  /* (n) an optimizer's new state */
+    wg_params *states;  /* (n) an optimizer's or a scaler's new state */
     wg_generator random;
 } loading;
 
@@ -260,6 +268,22 @@ static wg_status check_optim(loading *l, const binding *b, int64_t i)
     return p ? st : wg_error_code();
 }
 
+static wg_status check_scaler(loading *l, const binding *b, int64_t i)
+{
+    wg_param_ref *p = wg_scope_alloc(2 * sizeof *p);
+    if (!p) return wg_error_code();
+    p[0] = (wg_param_ref) { .name = "scale",
+                            .tensor = claim(l, joined(b->name, '.', "scale"), WG_F32, WG_DIMS()) };
+    p[1] = (wg_param_ref) { .name = "good",
+                            .tensor = claim(l, joined(b->name, '.', "good"), WG_I64, WG_DIMS()) };
+    l->states[i] = (wg_params) { 2, p };
+    if (wg_error_code()) return wg_error_code();
+    const double scale = wg_item(p[0].tensor);
+    if (!(scale >= 0 && scale < (double)INFINITY) || wg_item_int(p[1].tensor) < 0)
+        return wg_raise(WG_EFORMAT, "%s: \"%s\" is no loss scale: %g", l->path, b->name, scale);
+    return wg_error_code();
+}
+
 static wg_status check_binding(loading *l, int64_t i)
 {
     const binding *b = &l->c->b[i];
@@ -268,6 +292,7 @@ static wg_status check_binding(loading *l, int64_t i)
     switch (b->kind) {
     case MODULE: return check_module(l, b);
     case OPTIM: return check_optim(l, b, i);
+    case SCALER: return check_scaler(l, b, i);
     case INT: return claim_ints(l, b->name, WG_DIMS(), l->ints[i]);
     case LOADER:
         st = claim_ints(l, b->name, WG_DIMS(4), l->ints[i]);
@@ -357,6 +382,8 @@ static wg_status put_all(const loading *l)
         const binding *b = &l->c->b[i];
         if (b->kind == MODULE)
             st = put_module(l, b);
+        else if (b->kind == SCALER)
+            st = wg_scaler_load(b->what, l->states[i]);
         else if (b->kind == LOADER)
             st = wg_loader_seek(b->what, l->ints[i]);
         else if (b->kind == INT)

@@ -20,9 +20,8 @@ static wg_status clip_scale_infer(wg_infer *c)
 static double factor(const wg_run *r)
 {
     const wgi_clip_attr *a = r->attr;
-    const double f =
-        a->max_norm / (wgi_load(wgi_data(r->in.t[NORM]), (wg_dtype)r->in.t[NORM]->dtype) + 1e-6);
-    return f > 1 ? 1 : f;
+    const double norm = wgi_load(wgi_data(r->in.t[NORM]), (wg_dtype)r->in.t[NORM]->dtype);
+    return wgi_clip_factor(norm, a->max_norm, 1, false);
 }
 
 static wg_status clip_scale_cpu(const wg_run *r)

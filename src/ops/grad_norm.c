@@ -13,7 +13,6 @@ static wg_status grad_norm_infer(wg_infer *c)
     c->out[0] = (wg_spec) { .dtype = WG_F32, .device = wg_current_device(), .shape = WG_DIMS() };
     for (int64_t i = 0; i < c->in.n; i++) {
         const wg_tensor *g = c->in.t[i];
-        if (!g) continue;
         if (!wgi_is_float(g->dtype)) return wg_raise(WG_EDTYPE, "operands should be floating");
         if (g->dtype == WG_F64) c->out[0].dtype = WG_F64;
         c->out[0].device = g->device;
@@ -21,23 +20,34 @@ static wg_status grad_norm_infer(wg_infer *c)
     return WG_OK;
 }
 
+/* A job for each tensor, whose tiles' sums go to its own part of sums. Returns the number of tiles. */
+static int64_t plan(const wg_run *r, wgi_tile_job *jobs)
+{
+    int64_t tiles = 0;
+    for (int64_t i = 0; i < r->in.n; i++) {
+        wgi_tiles *t = &jobs[i].tiles;
+        wgi_tiles_make(t, wgi_shape(r->in.t[i]), 1, &r->in.t[i]);
+        jobs[i].body = WGI_PICK(wgi_update_kernels)->squares[t->type[0] == WG_F64];
+        tiles += t->tiles;
+    }
+    return tiles;
+}
+
 static wg_status grad_norm_cpu(const wg_run *r)
 {
-    int64_t most = 1;
-    for (int64_t i = 0; i < r->in.n; i++)
-        if (r->in.t[i] && r->in.t[i]->numel / WGI_TILE + 1 > most)
-            most = r->in.t[i]->numel / WGI_TILE + 1;
-    double *sums = wg_scratch(r, (size_t)most * sizeof *sums), total = 0;
+    const int64_t n = r->in.n;
+    wgi_tile_job *jobs = wg_scratch(r, (size_t)(n + 1) * sizeof *jobs);
+    if (!jobs) return WG_EMEM;
+    const int64_t tiles = plan(r, jobs);
+    double *sums = wg_scratch(r, (size_t)(tiles + 1) * sizeof *sums), *to = sums, total = 0;
     if (!sums) return WG_EMEM;
-    for (int64_t i = 0; i < r->in.n; i++) {
-        if (!r->in.t[i]) continue;
-        wgi_tiles t;
-        wgi_tiles_make(&t, wgi_shape(r->in.t[i]), 1, &r->in.t[i]);
-        memset(sums, 0, (size_t)t.tiles * sizeof *sums);
-        wgi_tiles_run(&t, WGI_UPDATE_GRAIN,
-                      WGI_PICK(wgi_update_kernels)->squares[t.type[0] == WG_F64], sums);
-        for (int64_t k = 0; k < t.tiles; k++) total += sums[k];
+    memset(sums, 0, (size_t)tiles * sizeof *sums);
+    for (int64_t i = 0; i < n; i++) {
+        jobs[i].self = to;
+        to += jobs[i].tiles.tiles;
     }
+    wgi_tiles_run_jobs(jobs, n, WGI_UPDATE_GRAIN);
+    for (int64_t k = 0; k < tiles; k++) total += sums[k];
     wgi_store(wgi_data(r->out.t[0]), (wg_dtype)r->out.t[0]->dtype, sqrt(total));
     return WG_OK;
 }
@@ -75,7 +85,7 @@ const wg_op wgi_op_grad_norm = {
     .name = "grad_norm",
     .in = { "g*" },
     .out = { "norm" },
-    .flags = WG_OP_GRAD_NONE,
+    .flags = WG_OP_GRAD_NONE | WG_OP_CONTIGUOUS,
     .infer = grad_norm_infer,
     .cpu = grad_norm_cpu,
     .cuda = wgi_cuda_grad_norm,

@@ -1,7 +1,6 @@
 /* Adam and AdamW: see src/ops/adam_step.c for the formula. */
-#include "ops/update.h"
+#include "ops/registry.h"
 #include "optim/optim.h"
-#include "wengert/op.h"
 
 static int adam_states(const wg_optim *o, const wgi_slot *s, const char *names[WGI_OPTIM_STATES])
 {
@@ -12,17 +11,12 @@ static int adam_states(const wg_optim *o, const wgi_slot *s, const char *names[W
     return 2;
 }
 
-static wg_status adam_step(const wg_optim *o, const wgi_slot *s, wg_tensor *p, wg_tensor *g)
+static wg_status adam_step(const wg_optim *o, wgi_items items, wgi_multiplier by)
 {
-    const wgi_adam_attr a = { .lr = o->lr * o->adamw_lr * s->group.lr_scale,
-                              .beta1 = o->beta1,
-                              .beta2 = o->beta2,
-                              .eps = o->eps,
-                              .weight_decay = s->group.weight_decay,
-                              .step = s->steps,
-                              .decoupled = o->decoupled };
-    wg_apply(&wgi_op_adam_step, WG_LIST(p, g, s->state[0], s->state[1]), &a, NULL);
-    return wg_error_code();
+    const wgi_update_rule rule = {
+        .beta1 = o->beta1, .beta2 = o->beta2, .eps = o->eps, .decoupled = o->decoupled
+    };
+    return wgi_optim_update(&wgi_op_adam_step, items, by, o->lr * o->adamw_lr, rule);
 }
 
 const wgi_optim_rule wgi_adam_rule = { adam_states, adam_step };

@@ -5,8 +5,7 @@
 #include "wengert/error.h"
 #include "wengert/ops.h"
 
-/* The gradients of all parameters that the optimizer moves. */
-static wg_list gradients(wg_optim *o)
+wg_list wgi_optim_gradients(wg_optim *o)
 {
     const wgi_pendings all = wgi_optim_params(o, true);
     wg_list out = wg_list_new(all.n > 0 ? all.n : 0);
@@ -27,7 +26,7 @@ static wg_list gradients(wg_optim *o)
 
 static wg_tensor *clip_norm(wg_optim *o, double max_norm)
 {
-    const wg_list g = gradients(o);
+    const wg_list g = wgi_optim_gradients(o);
     if (wg_error_code()) return wg_fail(wg_error_code(), "clip_grad_norm: failed");
     wg_tensor *norm = wg_apply(&wgi_op_grad_norm, g, NULL, NULL);
     const wgi_clip_attr a = { max_norm };
@@ -46,6 +45,29 @@ wg_tensor *wg_clip_grad_norm(wg_optim *o, double max_norm)
     return wg_scope_return(s, clip_norm(o, max_norm));
 }
 
+/* The norm, whose gradients the step then multiplies. */
+static wg_tensor *clipped_step(wg_optim *o, double max_norm)
+{
+    const wg_list g = wgi_optim_gradients(o);
+    const wgi_clip_factor_attr a = { .max_norm = max_norm };
+    wg_tensor *norm = wg_apply(&wgi_op_grad_norm, g, NULL, NULL);
+    const wgi_multiplier by = { wg_apply(&wgi_op_clip_factor, WG_LIST(norm), &a, NULL), false };
+    if (wg_error_code() || wgi_optim_step_by(o, by) != WG_OK)
+        return wg_fail(wg_error_code(), "optim_step_clipped: failed");
+    return norm;
+}
+
+wg_tensor *wg_optim_step_clipped(wg_optim *o, double max_norm)
+{
+    if (!o) return wg_fail(WG_EARG, "optim_step_clipped: the optimizer is NULL");
+    if (wg_error_code()) return wg_fail(wg_error_code(), "optim_step_clipped: an error is pending");
+    if (!(max_norm >= 0))
+        return wg_fail(WG_EARG, "optim_step_clipped: max_norm %g is negative", max_norm);
+    const wg_scope s = wg_scope_push();
+    wg_use_grad(false);
+    return wg_scope_return(s, clipped_step(o, max_norm));
+}
+
 wg_status wg_clip_grad_value(wg_optim *o, double limit)
 {
     if (!o) return wg_raise(WG_EARG, "clip_grad_value: the optimizer is NULL");
@@ -53,7 +75,7 @@ wg_status wg_clip_grad_value(wg_optim *o, double limit)
     if (!(limit >= 0)) return wg_raise(WG_EARG, "clip_grad_value: limit %g is negative", limit);
     const wg_scope s = wg_scope_push();
     wg_use_grad(false);
-    const wg_list g = gradients(o);
+    const wg_list g = wgi_optim_gradients(o);
     for (int64_t i = 0; i < g.n && !wg_error_code(); i++)
         if (wg_assign(g.t[i], wg_clamp(g.t[i], -limit, limit)) != WG_OK) break;
     wg_scope_return(s, NULL);

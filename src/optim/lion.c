@@ -1,7 +1,6 @@
 /* Lion: see src/ops/lion_step.c for the formula. */
-#include "ops/update.h"
+#include "ops/registry.h"
 #include "optim/optim.h"
-#include "wengert/op.h"
 
 static int lion_states(const wg_optim *o, const wgi_slot *s, const char *names[WGI_OPTIM_STATES])
 {
@@ -11,14 +10,10 @@ static int lion_states(const wg_optim *o, const wgi_slot *s, const char *names[W
     return 1;
 }
 
-static wg_status lion_step(const wg_optim *o, const wgi_slot *s, wg_tensor *p, wg_tensor *g)
+static wg_status lion_step(const wg_optim *o, wgi_items items, wgi_multiplier by)
 {
-    const wgi_lion_attr a = { .lr = o->lr * s->group.lr_scale,
-                              .beta1 = o->beta1,
-                              .beta2 = o->beta2,
-                              .weight_decay = s->group.weight_decay };
-    wg_apply(&wgi_op_lion_step, WG_LIST(p, g, s->state[0]), &a, NULL);
-    return wg_error_code();
+    const wgi_update_rule rule = { .beta1 = o->beta1, .beta2 = o->beta2, .decoupled = true };
+    return wgi_optim_update(&wgi_op_lion_step, items, by, o->lr, rule);
 }
 
 static const wgi_optim_rule lion_rule = { lion_states, lion_step };

@@ -39,26 +39,51 @@ static wg_tensor *mix(wg_tensor *x, wg_tensor *y, double w)
     return wg_add(x, wg_affine(wg_sub(y, x), w, 0));
 }
 
-static wg_status muon_matrix_step(const wg_optim *o, const wgi_slot *s, wg_tensor *p, wg_tensor *g)
+/* The multiplied gradient in the state's dtype: first rounded to its own, as clipping in place rounds it, but where it
+ * carries a loss scale. */
+static wg_tensor *multiplied(wg_tensor *g, wg_dtype wide, wgi_multiplier by)
 {
+    if (!by.factor) return wg_cast(g, wide);
+    return by.scaled ? wg_mul(wg_cast(g, wide), by.factor) : wg_cast(wg_mul(g, by.factor), wide);
+}
+
+static wg_status muon_matrix_step(const wg_optim *o, const wgi_item *i, wgi_multiplier by)
+{
+    wgi_slot *s = i->slot;
+    wg_tensor *p = i->p;
     const double rows = (double)wg_size(p, 0), columns = (double)wg_size(p, 1);
     const double lr = o->lr * s->group.lr_scale, factor = sqrt(fmax(1, rows / columns));
     const wg_scope scope = wg_scope_push(); /* a matrix's intermediates at a time */
-    g = wg_cast(g, wgi_state_dtype(p));
+    wg_tensor *g = multiplied(i->g, wgi_state_dtype(p), by);
     wg_tensor *m = mix(s->state[0], g, 1 - o->momentum);
     wg_tensor *x = wg_numel(p) ? orthogonal(mix(g, m, o->momentum), o->newton_steps) : g;
     wg_tensor *wide = wg_cast(p, wgi_state_dtype(p));
     wg_tensor *next =
         wg_sub(wg_affine(wide, 1 - lr * s->group.weight_decay, 0), wg_affine(x, lr * factor, 0));
-    wg_status status = wg_error_code() ? wg_error_code() : wg_assign(s->state[0], m);
+    wg_status status = WG_OK;
+    if (by.scaled) { /* NaN: no step */
+        wg_tensor *taken = wg_isfinite(by.factor);
+        m = wg_where(taken, m, s->state[0]);
+        next = wg_where(taken, next, wide);
+        status = wg_assign(s->taken, wg_add(s->taken, wg_cast(taken, WG_I64)));
+    }
+    if (status == WG_OK) status = wg_error_code() ? wg_error_code() : wg_assign(s->state[0], m);
     if (status == WG_OK) status = wg_assign(p, next);
+    if (status == WG_OK) s->steps++;
     wg_scope_return(scope, NULL);
     return status;
 }
 
-static wg_status muon_step(const wg_optim *o, const wgi_slot *s, wg_tensor *p, wg_tensor *g)
+static wg_status muon_step(const wg_optim *o, wgi_items items, wgi_multiplier by)
 {
-    return s->group.matrix ? muon_matrix_step(o, s, p, g) : wgi_adam_rule.step(o, s, p, g);
+    wgi_items rest = { 0, wg_scope_alloc((size_t)items.n * sizeof *rest.item) };
+    wg_status status = rest.item ? WG_OK : wg_error_code();
+    for (int64_t i = 0; i < items.n && status == WG_OK; i++)
+        if (items.item[i].slot->group.matrix)
+            status = muon_matrix_step(o, &items.item[i], by);
+        else
+            rest.item[rest.n++] = items.item[i];
+    return status == WG_OK && rest.n > 0 ? wgi_adam_rule.step(o, rest, by) : status;
 }
 
 static const wgi_optim_rule muon_rule = { muon_states, muon_step };

@@ -43,6 +43,7 @@ wg_optim *wgi_optim_new(const char *name, const wg_optim *what)
 static void drop_slot(wgi_slot *s)
 {
     for (int i = 0; i < WGI_OPTIM_STATES; i++) wg_set(&s->state[i], NULL);
+    wg_set(&s->taken, NULL);
     wg_set(&s->param, NULL);
 }
 
@@ -50,6 +51,7 @@ void wg_optim_free(wg_optim *o)
 {
     if (!o) return;
     for (int64_t i = 0; i < o->n_slots; i++) drop_slot(&o->slots[i]);
+    wg_set(&o->skipped, NULL);
     free(o->slots);
     free(o);
 }
@@ -152,68 +154,86 @@ static bool same_device(wg_device a, wg_device b)
     return a.kind == b.kind && a.index == b.index;
 }
 
+/* State tensor i of the slot as it should be; the error tensor on failure. */
+static wg_tensor *fitting_state(wgi_slot *s, int i)
+{
+    const wg_dtype type = wgi_state_dtype(s->param);
+    const wg_device device = wg_device_of(s->param);
+    wg_tensor *t = s->state[i];
+    if (!t) return wg_zeros_like(wg_cast(wg_detach(s->param), type));
+    if (wg_dtype_of(t) == type && same_device(wg_device_of(t), device)) return t;
+    return wg_to(wg_cast(t, type), device);
+}
+
+/* In a scope of its own: no view of the parameter is left when it is stepped. */
 wg_status wgi_slot_state(const wg_optim *o, wgi_slot *s)
 {
     const char *names[WGI_OPTIM_STATES];
     const int n = o->rule->states(o, s, names);
-    const wg_dtype type = wgi_state_dtype(s->param);
-    const wg_device device = wg_device_of(s->param);
-    for (int i = 0; i < n; i++) {
-        wg_tensor *t = s->state[i];
-        if (!t)
-            t = wg_zeros_like(wg_cast(wg_detach(s->param), type));
-        else if (wg_dtype_of(t) != type || !same_device(wg_device_of(t), device))
-            t = wg_to(wg_cast(t, type), device);
-        else
-            continue;
-        if (wg_is_error(t)) return wg_error_code();
-        wg_set(&s->state[i], wg_contiguous(t));
+    const wg_scope scope = wg_scope_push();
+    for (int i = 0; i < n && !wg_error_code(); i++) {
+        wg_tensor *t = fitting_state(s, i);
+        if (t != s->state[i] && !wg_is_error(t)) wg_set(&s->state[i], wg_contiguous(t));
     }
+    wg_scope_return(scope, NULL);
     return wg_error_code();
 }
 
 /* ---- the step -------------------------------------------------------------------------------------------------------- */
-/* Kernels take contiguous memory of a parameter and its gradient; other layouts are copied there and back. */
-static wg_status step_one(const wg_optim *o, wgi_slot *s, wg_tensor *p, wg_tensor *g)
+/* Kernels take contiguous memory of a parameter and its gradient: other layouts are copied, parameters there and back. */
+static wgi_items items_of(wg_optim *o, wgi_pendings all)
 {
-    if (!wg_is_contiguous(g)) g = wg_contiguous(g);
-    if (wg_is_contiguous(p)) return o->rule->step(o, s, p, g);
-    wg_tensor *copy = wg_contiguous(p);
-    const wg_status status = o->rule->step(o, s, copy, g);
-    return status == WG_OK ? wg_assign(p, copy) : status;
+    wgi_items out = { 0, wg_scope_alloc((size_t)(all.n + 1) * sizeof *out.item) };
+    for (int64_t i = 0; i < all.n && out.item && !wg_error_code(); i++) {
+        wgi_slot *s = &o->slots[all.p[i].slot];
+        if (s->group.skip || wgi_slot_state(o, s) != WG_OK) continue;
+        wg_tensor *p = s->param, *g = all.p[i].grad;
+        out.item[out.n++] = (wgi_item) { s, wg_is_contiguous(p) ? p : wg_contiguous(p),
+                                         wg_is_contiguous(g) ? g : wg_contiguous(g) };
+    }
+    return out;
+}
+
+static wg_status put_copies_back(wgi_items items)
+{
+    wg_status status = WG_OK;
+    for (int64_t i = 0; i < items.n && status == WG_OK; i++)
+        if (items.item[i].p != items.item[i].slot->param)
+            status = wg_assign(items.item[i].slot->param, items.item[i].p);
+    return status;
 }
 
 /* First whatever can fail for want of memory, then the changes. */
-static wg_status step_all(wg_optim *o)
+static wg_status step_all(wg_optim *o, wgi_multiplier by)
 {
     const wgi_pendings all = wgi_optim_params(o, true);
     if (all.n < 0) return wg_error_code();
-    for (int64_t i = 0; i < all.n; i++) {
-        wgi_slot *s = &o->slots[all.p[i].slot];
-        if (!s->group.skip && wgi_slot_state(o, s) != WG_OK) return wg_error_code();
-    }
+    const wgi_items items = items_of(o, all);
+    if (wg_error_code()) return wg_error_code();
+    if ((by.scaled ? wgi_optim_count_there(o, items) : wgi_optim_count_here(o)) != WG_OK)
+        return wg_error_code();
+    if (items.n > 0 && o->rule->step(o, items, by) != WG_OK) return wg_error_code();
+    if (put_copies_back(items) != WG_OK) return wg_error_code();
     o->steps++;
-    for (int64_t i = 0; i < all.n; i++) {
-        wgi_slot *s = &o->slots[all.p[i].slot];
-        if (!s->group.skip) {
-            s->steps++;
-            if (step_one(o, s, s->param, all.p[i].grad) != WG_OK) return wg_error_code();
-        }
-        wg_drop_grad(s->param);
-    }
+    for (int64_t i = 0; i < all.n; i++) wg_drop_grad(o->slots[all.p[i].slot].param);
     return wg_error_code();
+}
+
+wg_status wgi_optim_step_by(wg_optim *o, wgi_multiplier by)
+{
+    const wg_scope s = wg_scope_push();
+    wg_use_grad(false);
+    wg_use_autocast((wg_dtype)0);
+    const wg_status status = step_all(o, by);
+    wg_scope_return(s, NULL);
+    return status;
 }
 
 wg_status wg_optim_step(wg_optim *o)
 {
     if (wg_error_code()) return wg_error_code();
     if (!o) return wg_raise(WG_EARG, "optim_step: the optimizer is NULL");
-    const wg_scope s = wg_scope_push();
-    wg_use_grad(false);
-    wg_use_autocast((wg_dtype)0);
-    const wg_status status = step_all(o);
-    wg_scope_return(s, NULL);
-    return status;
+    return wgi_optim_step_by(o, (wgi_multiplier) { NULL, false });
 }
 
 void wg_optim_drop_grads(wg_optim *o)
@@ -241,5 +261,6 @@ double wg_optim_lr(const wg_optim *o)
 
 int64_t wg_optim_steps(const wg_optim *o)
 {
-    return o ? o->steps : 0;
+    if (!o) return 0;
+    return o->skipped ? o->steps - wg_item_int(o->skipped) : o->steps;
 }

@@ -1,7 +1,6 @@
 /* Stochastic gradient descent: see src/ops/sgd_step.c for the formula. */
-#include "ops/update.h"
+#include "ops/registry.h"
 #include "optim/optim.h"
-#include "wengert/op.h"
 
 static int sgd_states(const wg_optim *o, const wgi_slot *s, const char *names[WGI_OPTIM_STATES])
 {
@@ -10,16 +9,12 @@ static int sgd_states(const wg_optim *o, const wgi_slot *s, const char *names[WG
     return o->momentum > 0 ? 1 : 0;
 }
 
-static wg_status sgd_step(const wg_optim *o, const wgi_slot *s, wg_tensor *p, wg_tensor *g)
+static wg_status sgd_step(const wg_optim *o, wgi_items items, wgi_multiplier by)
 {
-    const wgi_sgd_attr a = { .lr = o->lr * s->group.lr_scale,
-                             .momentum = o->momentum,
-                             .dampening = o->dampening,
-                             .weight_decay = s->group.weight_decay,
-                             .nesterov = o->nesterov,
-                             .first = s->steps == 1 };
-    wg_apply(&wgi_op_sgd_step, WG_LIST(p, g, s->state[0]), &a, NULL);
-    return wg_error_code();
+    const wgi_update_rule rule = { .momentum = o->momentum,
+                                   .dampening = o->dampening,
+                                   .nesterov = o->nesterov };
+    return wgi_optim_update(&wgi_op_sgd_step, items, by, o->lr, rule);
 }
 
 static const wgi_optim_rule sgd_rule = { sgd_states, sgd_step };

@@ -45,7 +45,7 @@ wg_params wg_optim_state(wg_optim *o)
         return none;
     }
     const wgi_pendings all = wgi_optim_params(o, false);
-    if (all.n < 0) return none;
+    if (all.n < 0 || wgi_optim_read_counts(o) != WG_OK) return none;
     wg_param_ref *out = wg_scope_alloc((size_t)(all.n * (WGI_OPTIM_STATES + 1) + 1) * sizeof *out);
     if (!out) return none;
     int64_t n = 0;
@@ -153,6 +153,7 @@ static wg_status load(wg_optim *o, wg_params state, int64_t step)
         for (int k = 0; k < WGI_OPTIM_STATES; k++) wg_set(&s->state[k], in[i].state[k]);
         s->steps = in[i].any ? in[i].steps : 0;
     }
+    wgi_optim_drop_counts(o);
     o->steps = step;
     return WG_OK;
 }

@@ -55,6 +55,16 @@ static void put(text *t, const char *fmt, ...)
     va_end(args);
 }
 
+/* The name of operand i of a row whose inputs come in groups; the list may be one group alone. */
+static const char *name_in_group(const wg_op *op, wg_list in, int64_t i)
+{
+    int64_t names = 0;
+    while (names < WG_MAX_INPUTS && op->in[names]) names++;
+    const int64_t before = names - op->repeat;
+    if (in.n == op->repeat) return op->in[before + i];
+    return op->in[i < before ? i : before + (i - before) % op->repeat];
+}
+
 /* ": x (4, 64, 768) f32 cpu, w (2304, 769) f32 cpu"; names come from the row: "bias?" and "more*"
  * lose their mark. */
 static void put_operands(text *t, const wg_op *op, wg_list in)
@@ -62,7 +72,10 @@ static void put_operands(text *t, const wg_op *op, wg_list in)
     const char *name = "x", *before = ": ";
     int64_t variadic = -1;
     for (int64_t i = 0; i < in.n; i++) {
-        if (variadic < 0 && i < WG_MAX_INPUTS && op->in[i]) name = op->in[i];
+        if (op->repeat)
+            name = name_in_group(op, in, i);
+        else if (variadic < 0 && i < WG_MAX_INPUTS && op->in[i])
+            name = op->in[i];
         size_t length = strlen(name);
         char mark = length ? name[length - 1] : 0;
         if (mark == '?' || mark == '*') length--;

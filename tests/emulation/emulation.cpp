@@ -13,7 +13,7 @@ const bool backwards = std::getenv("WG_EMULATED_BACKWARDS") != nullptr;
 namespace
 {
 
-enum { MOST_THREADS = 1024, STACK = 1 << 16 };
+enum { MOST_THREADS = 1024, STACK = 1 << 17 }; /* a kernel has up to 32 KB of arguments */
 enum waiting { RUNS, WAITS_FOR_BLOCK, WAITS_FOR_WARP, DONE };
 
 struct fiber {
