@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "cuda/device.h"
+#include "cuda/record.h"
 
 enum { STAGES = 4, STAGE_BYTES = 4 << 20 };
 
@@ -67,8 +68,20 @@ static wg_status send_piece(wgi_cuda_device *d, wgi_cuda_stage *s, char *to, con
     return wgi_cuda_check(cudaEventRecord(s->done[i], d->stream), "cudaEventRecord");
 }
 
+/* Into the graph that is being captured: the copy is read when the graph runs. */
+static wg_status send_later(wgi_cuda_device *d, char *to, const char *from, size_t bytes)
+{
+    void *kept = wgi_recorder_keep(from, bytes);
+    if (!kept) return wg_error_code();
+    return wgi_cuda_check(
+        cudaMemcpyAsync(to, kept, bytes, cudaMemcpyHostToDevice, wgi_cuda_stream(d)),
+        "copy to the device");
+}
+
 static wg_status send(wgi_cuda_device *d, char *to, const char *from, size_t bytes)
 {
+    if (wgi_cuda_recording(d)) return send_later(d, to, from, bytes);
+    if (wgi_cuda_may_wait("copy to another device") != WG_OK) return wg_error_code();
     wgi_cuda_stage *s = stage_of(d);
     if (!s) return wg_error_code();
     wg_status e = WG_OK;
@@ -82,9 +95,10 @@ static wg_status send(wgi_cuda_device *d, char *to, const char *from, size_t byt
 
 static wg_status fetch(wgi_cuda_device *d, void *to, const void *from, size_t bytes)
 {
-    wg_status e =
-        wgi_cuda_check(cudaMemcpyAsync(to, from, bytes, cudaMemcpyDeviceToHost, d->stream),
-                       "copy from the device");
+    wg_status e = wgi_cuda_may_wait("copy from the device");
+    if (e == WG_OK)
+        e = wgi_cuda_check(cudaMemcpyAsync(to, from, bytes, cudaMemcpyDeviceToHost, d->stream),
+                           "copy from the device");
     return e == WG_OK ? wgi_cuda_wait(d, "copy from the device") : e;
 }
 
@@ -94,7 +108,7 @@ static wg_status across(wgi_cuda_device *to_device, void *to, wgi_cuda_device *f
 {
     if (to_device == from_device)
         return wgi_cuda_check(
-            cudaMemcpyAsync(to, from, bytes, cudaMemcpyDeviceToDevice, to_device->stream),
+            cudaMemcpyAsync(to, from, bytes, cudaMemcpyDeviceToDevice, wgi_cuda_stream(to_device)),
             "copy within the device");
     wg_status e = wgi_cuda_wait(to_device, "copy between devices"); /* `to` may still be in use */
     if (e == WG_OK)
@@ -123,5 +137,5 @@ wg_status wgi_cuda_zero(int index, void *p, size_t bytes)
 {
     wgi_cuda_device *d = wgi_cuda_open(index);
     if (!d) return wg_error_code();
-    return wgi_cuda_check(cudaMemsetAsync(p, 0, bytes, d->stream), "cudaMemsetAsync");
+    return wgi_cuda_check(cudaMemsetAsync(p, 0, bytes, wgi_cuda_stream(d)), "cudaMemsetAsync");
 }
