@@ -477,6 +477,31 @@ START_TEST(data_goes_to_the_device_and_comes_back)
 }
 END_TEST
 
+/* Many small ones and some large, 40 MB in all, before anything on the device asks for them. */
+START_TEST(data_that_waits_in_pinned_memory_is_not_overwritten)
+{
+    enum { SENDS = 120 };
+    if (no_device()) return;
+    wg_scope s = wg_scope_push();
+    wg_use_device(wg_cuda(0));
+    wg_tensor *sent[SENDS];
+    for (int i = 0; i < SENDS; i++) {
+        const int64_t n = i % 30 == 7 ? 1700000 : 50000 + i;
+        float *host = wg_scope_alloc((size_t)n * sizeof *host);
+        ck_assert_ptr_nonnull(host);
+        for (int64_t k = 0; k < n; k++) host[k] = (float)(i + k % 5);
+        sent[i] = wg_from(host, (size_t)n * sizeof *host, WG_F32, WG_DIMS(n));
+    }
+    for (int i = 0; i < SENDS; i++) {
+        const int64_t n = wg_numel(sent[i]);
+        ck_assert(wg_item(wg_select(sent[i], 0, 0)) == i);
+        ck_assert(wg_item(wg_select(sent[i], 0, n - 1)) == (double)(i + (n - 1) % 5));
+        ck_assert(wg_item(wg_max(sent[i], WG_ALL, false)) == i + 4);
+    }
+    pop(s);
+}
+END_TEST
+
 START_TEST(an_index_out_of_range_is_told_with_its_op_and_place)
 {
     if (no_device()) return;
@@ -558,6 +583,7 @@ int main(void)
         only_the_ops_named_here_lack_a_kernel,
         without_a_device_errors_say_why,
         data_goes_to_the_device_and_comes_back,
+        data_that_waits_in_pinned_memory_is_not_overwritten,
         an_index_out_of_range_is_told_with_its_op_and_place,
         memory_that_is_not_there_is_an_error_that_counts,
         products_are_those_of_the_cpu,

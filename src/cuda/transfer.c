@@ -12,8 +12,9 @@ enum { STAGES = 4, STAGE_BYTES = 4 << 20 };
 struct wgi_cuda_stage {
     pthread_mutex_t lock;
     char *buffer[STAGES];     /* pinned, STAGE_BYTES each */
-    cudaEvent_t done[STAGES]; /* the copy out of the buffer has run */
-    int next;
+    cudaEvent_t done[STAGES]; /* all copies out of the buffer have run */
+    int now;                  /* the buffer that is being filled, */
+    size_t used;              /* up to here */
 };
 
 static wg_status stage_fill(wgi_cuda_stage *s)
@@ -54,18 +55,34 @@ static wgi_cuda_stage *stage_of(wgi_cuda_device *d)
     return s;
 }
 
+/* Where `bytes` more fit: behind what was sent before, or in the next buffer, which is waited for. Small
+ * ones share a buffer, so that a step may send many before the host has to wait for the device. */
+static char *stage_room(wgi_cuda_stage *s, size_t bytes)
+{
+    enum { ALIGNMENT = 64 };
+    if (s->used + bytes > STAGE_BYTES) {
+        const int next = (s->now + 1) % STAGES;
+        if (wgi_cuda_check(cudaEventSynchronize(s->done[next]), "cudaEventSynchronize") != WG_OK)
+            return NULL;
+        s->now = next;
+        s->used = 0;
+    }
+    char *at = s->buffer[s->now] + s->used;
+    s->used += (bytes + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
+    return at;
+}
+
 static wg_status send_piece(wgi_cuda_device *d, wgi_cuda_stage *s, char *to, const char *from,
                             size_t bytes)
 {
-    const int i = s->next;
-    s->next = (i + 1) % STAGES;
-    wg_status e = wgi_cuda_check(cudaEventSynchronize(s->done[i]), "cudaEventSynchronize");
-    if (e != WG_OK) return e;
-    memcpy(s->buffer[i], from, bytes);
-    e = wgi_cuda_check(cudaMemcpyAsync(to, s->buffer[i], bytes, cudaMemcpyHostToDevice, d->stream),
+    char *staged = stage_room(s, bytes);
+    if (!staged) return wg_error_code();
+    memcpy(staged, from, bytes);
+    const wg_status e =
+        wgi_cuda_check(cudaMemcpyAsync(to, staged, bytes, cudaMemcpyHostToDevice, d->stream),
                        "copy to the device");
     if (e != WG_OK) return e;
-    return wgi_cuda_check(cudaEventRecord(s->done[i], d->stream), "cudaEventRecord");
+    return wgi_cuda_check(cudaEventRecord(s->done[s->now], d->stream), "cudaEventRecord");
 }
 
 /* Into the graph that is being captured: the copy is read when the graph runs. */

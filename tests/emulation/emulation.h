@@ -49,7 +49,7 @@ template <class T> T exchanged(T value, unsigned from)
 }
 
 /* Work for a stream: at once, behind what the stream still holds; into the graph where it is being captured. */
-enum node_kind { KERNEL, COPY, FILL };
+enum node_kind { KERNEL, COPY, FILL, SEND /* from pinned memory: as late as it may be */ };
 cudaError_t enqueue(cudaStream_t s, node_kind kind, const std::function<void()> &work);
 
 template <class F> void run_grid(dim3 grid, dim3 block, F kernel)

@@ -69,9 +69,11 @@ cudaError_t cudaMemGetInfo(size_t *left, size_t *all)
 {
     return *left = *all = device_bytes, cudaSuccess;
 }
-cudaError_t cudaMemcpyAsync(void *to, const void *from, size_t n, cudaMemcpyKind, cudaStream_t s)
+cudaError_t cudaMemcpyAsync(void *to, const void *from, size_t n, cudaMemcpyKind kind,
+                            cudaStream_t s)
 {
-    return emulation::enqueue(s, emulation::COPY, [=] { std::memmove(to, from, n); });
+    return emulation::enqueue(s, kind == cudaMemcpyHostToDevice ? emulation::SEND : emulation::COPY,
+                              [=] { std::memmove(to, from, n); });
 }
 cudaError_t cudaMemcpyPeerAsync(void *to, int, const void *from, int, size_t n, cudaStream_t s)
 {

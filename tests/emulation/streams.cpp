@@ -17,7 +17,7 @@ struct CUgraphExec_st {
     std::vector<node> nodes;
 };
 struct CUstream_st {
-    std::vector<node> launched; /* graphs that have not run yet */
+    std::vector<node> launched; /* what has not run yet */
     CUgraph_st *graph;          /* being captured; NULL: not */
     bool spoilt;
     std::thread::id owner; /* of the capture */
@@ -75,6 +75,7 @@ cudaError_t enqueue(cudaStream_t s, node_kind kind, const std::function<void()> 
         s->graph->nodes.push_back({ kind, work });
         return cudaSuccess;
     }
+    if (s && kind == SEND) return s->launched.push_back({ kind, work }), cudaSuccess;
     if (s) finish(s);
     work();
     return cudaSuccess;

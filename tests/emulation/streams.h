@@ -1,5 +1,5 @@
-/* What the emulated runtime knows of streams: a launched graph runs as late as it may, when something waits for its stream
- * or comes behind it; a capture is spoilt by whatever CUDA forbids, and stays so until it ends. */
+/* What the emulated runtime knows of streams: a launched graph, or a copy out of pinned memory, runs as late as it may, when
+ * something waits for its stream or comes behind it; a capture is spoilt by whatever CUDA forbids, and stays so until it ends. */
 #ifndef WENGERT_TESTS_EMULATION_STREAMS_H
 #define WENGERT_TESTS_EMULATION_STREAMS_H
 #include "emulation.h"
