@@ -113,6 +113,8 @@ START_TEST(mistakes_get_one_line_and_a_status)
     expect_mistake(RUN("--data", text, "--device", "tpu"), 1, "--device: 'tpu' is none of");
     expect_mistake(RUN("--data", text, "--graph"), 1,
                    "--graph: cpu has no graphs, only CUDA devices do");
+    if (wg_cuda_device_count() == 0)
+        expect_mistake(RUN("--data", text, "--device", "cuda", "--graph"), 1, "");
     expect_mistake(
         RUN("--data", text, "--heads", "3", TINY, "--heads", "3", "--out", in_folder("o")), 1, "");
     expect_mistake(RUN("--data", text, "--vocab-size", "3"), 1,

@@ -517,6 +517,35 @@ START_TEST(other_threads_go_on_and_their_memory_is_their_own)
 }
 END_TEST
 
+static void *run_own_graph(void *self)
+{
+    enum { RUNS = 25 };
+    double *sum = self;
+    wg_scope s = begin();
+    wg_graph *g = graph(1);
+    work w = { .n = 1000, .value = (float)*sum, .older = wg_zeros(WG_DIMS(1000)) };
+    for (int i = 0; i < RUNS; i++) ck_assert_int_eq(wg_graph_run(g, add_sent, &w), WG_OK);
+    *sum = wg_item(wg_sum(w.kept, WG_ALL, false)) / RUNS / 1000;
+    wg_unref(&w.kept);
+    wg_graph_free(g);
+    pop(s);
+    return NULL;
+}
+
+START_TEST(graphs_of_two_threads_take_turns)
+{
+    enum { THREADS = 3 };
+    pthread_t thread[THREADS];
+    double value[THREADS];
+    for (int i = 0; i < THREADS; i++) {
+        value[i] = i + 1;
+        ck_assert_int_eq(pthread_create(&thread[i], NULL, run_own_graph, &value[i]), 0);
+    }
+    for (int i = 0; i < THREADS; i++) ck_assert_int_eq(pthread_join(thread[i], NULL), 0);
+    for (int i = 0; i < THREADS; i++) ck_assert(value[i] == i + 1);
+}
+END_TEST
+
 int main(void)
 {
     const TTest *const tests[] = {
@@ -532,6 +561,7 @@ int main(void)
         any_failed_allocation_leaves_a_graph_that_works,
         a_freed_graph_gives_everything_back,
         other_threads_go_on_and_their_memory_is_their_own,
+        graphs_of_two_threads_take_turns,
         NULL,
     };
     return suite_run("graph", tests);

@@ -223,6 +223,7 @@ static bool use_graph(trainer *t)
     const bool gpu = wg_current_device().kind == WG_CUDA;
     t->unread.every = t->s->log_every > 0 ? t->s->log_every : gpu ? 10 : 1;
     if (!t->s->graph) return true;
+    if (wg_error_code()) return failed(); /* there is no such device */
     if (!gpu) return complain("--graph: %s has no graphs, only CUDA devices do", t->s->device);
     t->graph = wg_graph_new(wg_current_device());
     return t->graph || failed();
