@@ -113,6 +113,7 @@ void wgi_recorder_free(void *recorder_)
 
 /* ---- one run --------------------------------------------------------------------------------- */
 
+/* Memory is parked before the capture begins: no thread sees one without the other. */
 wg_status wgi_recorder_begin(void *recorder_)
 {
     recorder *r = recorder_;
@@ -125,8 +126,7 @@ wg_status wgi_recorder_begin(void *recorder_)
     if (s == WG_OK) {
         retire(&t->retired);
         wgi_pinned_reset(&t->kept);
-        wgi_pool_park(
-            d->pool); /* before the capture begins: no thread sees one without the other */
+        wgi_pool_park(d->pool);
         s = wgi_cuda_check(cudaStreamBeginCapture(r->stream, cudaStreamCaptureModeThreadLocal),
                            "cudaStreamBeginCapture");
         if (s == WG_OK)
