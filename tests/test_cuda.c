@@ -31,7 +31,7 @@ static void *map(void *self, size_t bytes)
     s->mapped += (int64_t)bytes;
     s->maps++;
     void *p;
-    return posix_memalign(&p, 512, bytes) == 0 ? p : NULL;
+    return posix_memalign(&p, 512, bytes) == 0 ? memset(p, 0, bytes) : NULL;
 }
 
 static void unmap(void *self, void *p, size_t bytes)
@@ -169,6 +169,85 @@ START_TEST(pool_survives_any_failed_allocation_of_its_own)
         wgi_pool_destroy(p);
         ck_assert_int_eq(s.mapped, 0);
     }
+}
+END_TEST
+
+/* Who captures passes blocks on as ever; nobody else gets one that the graph is still to write. */
+START_TEST(pool_parks_what_is_freed_during_a_capture)
+{
+    source s = { .most = INT64_MAX };
+    wgi_pool *p = pool_of(&s);
+    void *before = wgi_pool_alloc(p, 5 << 20), *left = wgi_pool_alloc(p, 5 << 20);
+    ck_assert(wgi_pool_free(p, before)); /* free before the capture: for all */
+    wgi_pool_park(p);
+    void *a = wgi_pool_alloc_captured(p, 4 << 20);
+    ck_assert_ptr_eq(a, before);
+    ck_assert(wgi_pool_free(p, a)); /* with the rest behind it one block again, parked as a whole */
+    void *other = wgi_pool_alloc(p, 5 << 20);
+    ck_assert_ptr_ne(other, before);
+    ck_assert_ptr_eq(wgi_pool_alloc_captured(p, 5 << 20), before);
+    ck_assert(wgi_pool_free(p, left)); /* whoever freed it: the graph may be using it */
+    void *next = wgi_pool_alloc(p, 5 << 20);
+    ck_assert_ptr_ne(next, left);
+    ck_assert_int_eq(wgi_pool_trim(p), 0);
+    wgi_pool_unpark(p);
+    ck_assert_ptr_eq(wgi_pool_alloc(p, 5 << 20), left);
+    wgi_pool_destroy(p);
+    ck_assert_int_eq(s.mapped, 0);
+}
+END_TEST
+
+START_TEST(pool_gives_nothing_back_during_a_capture)
+{
+    source s = { .most = 64 << 20 };
+    wgi_pool *p = pool_of(&s);
+    void *a = wgi_pool_alloc(p, 40 << 20);
+    ck_assert(wgi_pool_free(p, a));
+    wgi_pool_park(p);
+    ck_assert_ptr_null(wgi_pool_alloc_captured(p, 50 << 20)); /* the 40 cached stay */
+    ck_assert_ptr_eq(wgi_pool_alloc_captured(p, 40 << 20), a);
+    ck_assert(wgi_pool_free(p, a));
+    ck_assert_int_eq(wgi_pool_trim(p), 0);
+    ck_assert_int_eq(s.mapped, 40 << 20);
+    wgi_pool_unpark(p);
+    ck_assert_int_eq(wgi_pool_trim(p), 40 << 20);
+    wgi_pool_destroy(p);
+}
+END_TEST
+
+/* A thread that captures and one that does not, in any order; what is freed during a capture is filled with its number. */
+START_TEST(pool_under_a_capture_keeps_threads_apart)
+{
+    enum { BLOCKS = 60, STEPS = 3000, PERIOD = 300 };
+    source s = { .most = INT64_MAX };
+    wgi_pool *p = pool_of(&s);
+    held_block held[BLOCKS] = { { 0 } };
+    state = 9;
+    for (int step = 0; step < STEPS; step++) {
+        const bool on = step / PERIOD % 2 == 1;
+        const unsigned char mark = (unsigned char)(0xe0 + step / PERIOD);
+        if (step % PERIOD == 0) (on ? wgi_pool_park : wgi_pool_unpark)(p);
+        held_block *b = &held[below(BLOCKS)];
+        if (b->p) {
+            memset(b->p, on ? mark : 0, b->bytes);
+            ck_assert(wgi_pool_free(p, b->p));
+            b->p = NULL;
+            continue;
+        }
+        static const int64_t scales[] = { 300, 20000, 900000, 3 << 20 };
+        const bool captured = on && below(2);
+        b->bytes = (size_t)below(scales[below(4)]) + 1;
+        b->p = captured ? wgi_pool_alloc_captured(p, b->bytes) : wgi_pool_alloc(p, b->bytes);
+        ck_assert_ptr_nonnull(b->p);
+        if (on && !captured) ck_assert_ptr_null(memchr(b->p, mark, b->bytes));
+        memset(b->p, 0, b->bytes);
+    }
+    for (int i = 0; i < BLOCKS; i++)
+        if (held[i].p) ck_assert(wgi_pool_free(p, held[i].p));
+    ck_assert_int_eq(wgi_pool_state(p).used, 0);
+    ck_assert_int_eq(wgi_pool_state(p).blocks, wgi_pool_state(p).segments);
+    wgi_pool_destroy(p);
+    ck_assert_int_eq(s.mapped, 0);
 }
 END_TEST
 
@@ -398,6 +477,31 @@ START_TEST(data_goes_to_the_device_and_comes_back)
 }
 END_TEST
 
+/* Many small ones and some large, 40 MB in all, before anything on the device asks for them. */
+START_TEST(data_that_waits_in_pinned_memory_is_not_overwritten)
+{
+    enum { SENDS = 120 };
+    if (no_device()) return;
+    wg_scope s = wg_scope_push();
+    wg_use_device(wg_cuda(0));
+    wg_tensor *sent[SENDS];
+    for (int i = 0; i < SENDS; i++) {
+        const int64_t n = i % 30 == 7 ? 1700000 : 50000 + i;
+        float *host = wg_scope_alloc((size_t)n * sizeof *host);
+        ck_assert_ptr_nonnull(host);
+        for (int64_t k = 0; k < n; k++) host[k] = (float)(i + k % 5);
+        sent[i] = wg_from(host, (size_t)n * sizeof *host, WG_F32, WG_DIMS(n));
+    }
+    for (int i = 0; i < SENDS; i++) {
+        const int64_t n = wg_numel(sent[i]);
+        ck_assert(wg_item(wg_select(sent[i], 0, 0)) == i);
+        ck_assert(wg_item(wg_select(sent[i], 0, n - 1)) == (double)(i + (n - 1) % 5));
+        ck_assert(wg_item(wg_max(sent[i], WG_ALL, false)) == i + 4);
+    }
+    pop(s);
+}
+END_TEST
+
 START_TEST(an_index_out_of_range_is_told_with_its_op_and_place)
 {
     if (no_device()) return;
@@ -467,6 +571,9 @@ int main(void)
         pool_gives_a_step_the_addresses_of_the_step_before,
         pool_empties_its_cache_before_it_gives_up,
         pool_survives_any_failed_allocation_of_its_own,
+        pool_parks_what_is_freed_during_a_capture,
+        pool_gives_nothing_back_during_a_capture,
+        pool_under_a_capture_keeps_threads_apart,
         coalesced_passes_reach_every_element_once_and_where_it_lies,
         passes_beyond_32_bits_are_located_in_64,
         chunks_of_a_reduction_hold_every_element_once,
@@ -476,6 +583,7 @@ int main(void)
         only_the_ops_named_here_lack_a_kernel,
         without_a_device_errors_say_why,
         data_goes_to_the_device_and_comes_back,
+        data_that_waits_in_pinned_memory_is_not_overwritten,
         an_index_out_of_range_is_told_with_its_op_and_place,
         memory_that_is_not_there_is_an_error_that_counts,
         products_are_those_of_the_cpu,

@@ -111,6 +111,10 @@ START_TEST(mistakes_get_one_line_and_a_status)
     expect_mistake(RUN("--preset", "gpt5"), 2, "no preset 'gpt5'");
     expect_mistake(RUN("--config", "/nowhere"), 2, "/nowhere: No such file");
     expect_mistake(RUN("--data", text, "--device", "tpu"), 1, "--device: 'tpu' is none of");
+    expect_mistake(RUN("--data", text, "--graph"), 1,
+                   "--graph: cpu has no graphs, only CUDA devices do");
+    if (wg_cuda_device_count() == 0)
+        expect_mistake(RUN("--data", text, "--device", "cuda", "--graph"), 1, "");
     expect_mistake(
         RUN("--data", text, "--heads", "3", TINY, "--heads", "3", "--out", in_folder("o")), 1, "");
     expect_mistake(RUN("--data", text, "--vocab-size", "3"), 1,
@@ -184,6 +188,46 @@ START_TEST(every_step_is_logged_and_the_last_one_is_evaluated)
     ck_assert_ptr_nonnull(strstr(text, "--- sample at step 25 ---"));
     ck_assert_ptr_nonnull(strstr(text, "step 25/25  loss "));
     ck_assert_ptr_null(strchr(text, '\r'));
+}
+END_TEST
+
+static void same_log(const char *a, const char *b)
+{
+    const log_lines x = read_log(a), y = read_log(b);
+    ck_assert_int_eq(x.n, y.n);
+    for (int i = 0; i < x.n; i++) {
+        ck_assert_int_eq(x.step[i], y.step[i]);
+        ck_assert_msg(x.loss[i] == y.loss[i], "step %d: %.17g and %.17g", i + 1, x.loss[i],
+                      y.loss[i]);
+        ck_assert(x.val_loss[i] == y.val_loss[i] || (isnan(x.val_loss[i]) && isnan(y.val_loss[i])));
+    }
+}
+
+/* Read one by one, and in groups that evaluations, checkpoints and the end cut short. */
+START_TEST(losses_read_together_are_the_same)
+{
+#define LOGGED                                                                                     \
+    "--data", text_file(), TINY, "--steps", "23", "--accumulate", "3", "--eval-every", "10",       \
+        "--checkpoint-every", "4", "--sample-every", "-1"
+    expect_success(RUN(LOGGED, "--out", in_folder("each"), "--log", in_folder("each.jsonl")));
+    expect_success(RUN(LOGGED, "--out", in_folder("some"), "--log", in_folder("some.jsonl"),
+                       "--log-every", "7"));
+    same_log(in_folder("each.jsonl"), in_folder("some.jsonl"));
+}
+END_TEST
+
+/* GPT2_TRAIN_DEVICE: a CUDA device that the program has; a resumed run has a new graph. */
+START_TEST(graphs_change_no_bit)
+{
+#define ON_DEVICE                                                                                  \
+    "--data", text_file(), TINY, "--device", getenv("GPT2_TRAIN_DEVICE"), "--dropout", "0.1",      \
+        "--accumulate", "2", "--eval-every", "4", "--checkpoint-every", "4", "--sample-every",     \
+        "-1", "--dtype", "bf16"
+    expect_success(RUN(ON_DEVICE, "--steps", "12", "--out", in_folder("eager")));
+    expect_success(RUN(ON_DEVICE, "--steps", "8", "--out", in_folder("graph"), "--graph"));
+    expect_success(
+        RUN(ON_DEVICE, "--steps", "12", "--out", in_folder("graph"), "--graph", "--resume"));
+    same_log(in_folder("eager/log.jsonl"), in_folder("graph/log.jsonl"));
 }
 END_TEST
 
@@ -321,12 +365,18 @@ int main(void)
 {
     folder_make();
     program_variable = "GPT2_TRAIN";
+    if (getenv("GPT2_TRAIN_DEVICE")) {
+        const int wrong = suite_run("gpt2_train", (const TTest *[]) { graphs_change_no_bit, NULL });
+        folder_remove();
+        return wrong;
+    }
     const int failed =
         suite_run("gpt2_train", (const TTest *[]) {
                                     help_lists_the_options_with_their_defaults,
                                     mistakes_get_one_line_and_a_status,
                                     files_that_cannot_be_trained_on_get_one_line_and_a_status,
                                     a_config_file_says_what_flags_say_and_flags_go_over_it,
+                                    losses_read_together_are_the_same,
                                     every_step_is_logged_and_the_last_one_is_evaluated,
                                     stopping_and_resuming_gives_the_same_bits,
                                     resuming_in_f16_gives_the_same_bits,

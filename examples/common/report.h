@@ -9,7 +9,7 @@ typedef struct {
     int64_t step;    /* steps done, this one included */
     double loss;     /* of this step's training batch, before its update */
     double val_loss; /* NaN: not evaluated */
-    double seconds;  /* of the step alone */
+    double seconds;  /* of the step alone, or the mean of some whose losses are read together */
     double tokens_per_second;
     int64_t peak_bytes;
 } step_report;

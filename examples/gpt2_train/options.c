@@ -71,10 +71,12 @@ const option options[] = {
     { "dtype", OPTION_CHOICE, AT(dtype), "f32", "of products and attention; parameters stay f32; f16 scales the loss", ANY, dtypes },
     { "recompute", OPTION_FLAG, AT(recompute), "false", "compute blocks again in backward: less memory", ANY, NULL },
     { "device", OPTION_TEXT, AT(device), "cpu", "cpu, cuda or cuda:N", ANY, NULL },
+    { "graph", OPTION_FLAG, AT(graph), "false", "CUDA: every step is one launch of a graph; the results are the same", ANY, NULL },
     { "threads", OPTION_INT, AT(threads), "0", "0: all; the results are the same", 0, 4096, NULL },
     { "eval-every", OPTION_INT, AT(eval_every), "250", "steps between evaluations over all validation data; 0: only at the end, -1: never", -1, 1e12, NULL },
     { "checkpoint-every", OPTION_INT, AT(checkpoint_every), "250", "steps between checkpoints; 0: only at the end, -1: never", -1, 1e12, NULL },
     { "print-every", OPTION_INT, AT(print_every), "10", "steps between lines where the output is no terminal", 1, 1e12, NULL },
+    { "log-every", OPTION_INT, AT(log_every), "0", "steps whose losses are read together, and logged then: a GPU waits for the host each time; 0: 10 there, 1 on a CPU", 0, 1000, NULL },
 
     { "Sample", .type = OPTION_SECTION },
     { "sample-every", OPTION_INT, AT(sample_every), "0", "steps between samples; 0: only at the end, -1: never", -1, 1e12, NULL },

@@ -34,9 +34,9 @@ typedef struct {
     /* run */
     int64_t steps, batch, accumulate, seed, threads;
     int order, dtype;
-    bool recompute;
+    bool recompute, graph;
     char device[TEXT_SIZE];
-    int64_t eval_every, checkpoint_every, print_every;
+    int64_t eval_every, checkpoint_every, print_every, log_every;
     /* sample */
     int64_t sample_every, sample_length, top_k;
     double temperature;

@@ -8,6 +8,7 @@
 #include "op.h"
 #include "ops.h"
 #include "autograd.h"
+#include "graph.h"
 #include "profile.h"
 #include "module.h"
 #include "nn.h"

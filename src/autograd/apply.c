@@ -212,6 +212,9 @@ static inline wg_status run_kernel(call *k)
     if (d.kind == WG_META) return k->c->program ? note(k) : WG_OK;
     wg_kernel kernel = wgi_kernel_for(op, d);
     if (!kernel) return wg_raise(WG_EDEVICE, "no %s kernel", d.kind == WG_CPU ? "cpu" : "cuda");
+    if (d.kind == WG_CUDA && (wgi_refuse_lost("", k->in) != WG_OK ||
+                              wgi_refuse_lost("", (wg_list) { k->infer.n_out, k->y }) != WG_OK))
+        return wg_error_code();
     if ((op->flags & WG_OP_CONTIGUOUS) && !all_contiguous(k->in))
         return launch_contiguous(k, d, kernel);
     return launch(k, d, kernel, k->in);

@@ -17,7 +17,8 @@ static wg_tensor *cast_operand(wgi_context *c, wg_tensor *t, wg_dtype to)
     unsigned version = version_of(t);
     wg_tensor *copy = t->cast_copy;
     bool wants_node = c->now.grad && t->node;
-    if (copy && copy->dtype == to && t->cast_version == version && (copy->node || !wants_node))
+    if (copy && copy->dtype == to && t->cast_version == version && (copy->node || !wants_node) &&
+        !wgi_lost(copy))
         return copy;
     wg_tensor *fresh = wg_cast(t, to);
     if (wgi_bad(fresh)) return fresh;

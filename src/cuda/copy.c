@@ -79,7 +79,7 @@ wg_status wgi_cuda_copy_elements(wg_tensor *dst, const wg_tensor *src)
     wgi_pass p;
     wgi_pass_of_two(&p, dst->ndim, dst->shape, wgi_data(dst), dst->dtype, dst->strides,
                     wgi_data(src), src->dtype, src->strides);
-    return copy_pass(&p, d->stream);
+    return copy_pass(&p, wgi_cuda_stream(d));
 }
 
 wg_status wgi_cuda_add_strided(const wg_run *r, void *dst, wg_dtype dst_type,

@@ -1,10 +1,10 @@
 /* Devices: opened on first use, one stream each, errors, and what kernels report. */
 #include "cuda/device.h"
 
-#include <pthread.h>
 #include <stdlib.h>
 
 #include "autograd/node.h"
+#include "cuda/record.h"
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static wgi_cuda_device *_Atomic opened[WGI_CUDA_DEVICES];
@@ -86,7 +86,8 @@ wg_status wgi_cuda_poll(wgi_cuda_device *d)
 
 wg_status wgi_cuda_wait(wgi_cuda_device *d, const char *what)
 {
-    const wg_status s = wgi_cuda_check(cudaStreamSynchronize(d->stream), what);
+    wg_status s = wgi_cuda_may_wait(what);
+    if (s == WG_OK) s = wgi_cuda_check(cudaStreamSynchronize(d->stream), what);
     return s == WG_OK ? wgi_cuda_poll(d) : s;
 }
 
@@ -139,6 +140,7 @@ static wg_status describe(wgi_cuda_device *d)
 
 static void close_device(wgi_cuda_device *d)
 {
+    pthread_mutex_destroy(&d->capturing);
     if (d->fault) (void)cudaFreeHost(d->fault);
     if (d->stream) (void)cudaStreamDestroy(d->stream);
     wgi_pool_destroy(d->pool);
@@ -153,6 +155,7 @@ static wgi_cuda_device *open_device(int index)
         return NULL;
     }
     d->index = index;
+    pthread_mutex_init(&d->capturing, NULL);
     wg_status s = wgi_cuda_check(cudaSetDevice(index), "cudaSetDevice");
     if (s == WG_OK) s = describe(d);
     if (s == WG_OK)
@@ -186,6 +189,7 @@ static wgi_cuda_device *open_first(int index)
         wg_raise(WG_EDEVICE, "cuda:%d: there are %d CUDA devices", index, count());
         return NULL;
     }
+    if (wgi_cuda_may_wait("opening a device") != WG_OK) return NULL;
     pthread_mutex_lock(&lock);
     wgi_cuda_device *d = atomic_load(&opened[index]);
     if (!d && (d = open_device(index))) atomic_store(&opened[index], d);
@@ -223,12 +227,11 @@ static wg_status begin(int index, void **stream)
 {
     wgi_cuda_device *d = wgi_cuda_open(index);
     if (!d) return wg_error_code();
-    *stream = d->stream;
+    *stream = wgi_cuda_stream(d);
     return wgi_cuda_poll(d);
 }
 
-/* WG_CUDA_SYNC=1: every kernel is waited for, so that a failure is told by the op that made it. */
-static bool waits(void)
+bool wgi_cuda_waits(void)
 {
     static atomic_int known = -1;
     int on = atomic_load_explicit(&known, memory_order_relaxed);
@@ -243,7 +246,7 @@ static wg_status end(int index)
 {
     wgi_cuda_device *d = wgi_cuda_opened(index);
     const wg_status s = wgi_cuda_check(cudaGetLastError(), "launch");
-    return s == WG_OK && waits() ? wgi_cuda_wait(d, "kernel") : s;
+    return s == WG_OK && wgi_cuda_waits() ? wgi_cuda_wait(d, "kernel") : s;
 }
 
 static wg_status synchronize(int index)
@@ -265,6 +268,11 @@ static const wgi_backend backend = {
     .begin = begin,
     .end = end,
     .synchronize = synchronize,
+    .records = wgi_cuda_records,
+    .recorder_new = wgi_recorder_new,
+    .record = wgi_recorder_begin,
+    .launch = wgi_recorder_launch,
+    .recorder_free = wgi_recorder_free,
 };
 
 __attribute__((constructor)) static void install(void)

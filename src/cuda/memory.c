@@ -1,8 +1,9 @@
 /* Memory of the devices: a pool over cudaMalloc. With WG_NO_CACHE=1 every block is the driver's own,
  * so that compute-sanitizer sees its ends. */
 #include "cuda/device.h"
+#include "cuda/record.h"
 
-static bool caching(void)
+bool wgi_cuda_caches(void)
 {
     static atomic_int known = -1;
     int on = atomic_load_explicit(&known, memory_order_relaxed);
@@ -19,7 +20,9 @@ static void *map(void *self, size_t bytes)
 {
     void *p = NULL;
     cudaError_t e = cudaSetDevice((int)(intptr_t)self);
+    const enum cudaStreamCaptureMode before = wgi_cuda_relax(cudaStreamCaptureModeRelaxed);
     if (e == cudaSuccess) e = cudaMalloc(&p, bytes);
+    wgi_cuda_relax(before);
     if (e == cudaSuccess) return p;
     if (e == cudaErrorMemoryAllocation)
         (void)cudaGetLastError();
@@ -45,12 +48,15 @@ static void *out_of_memory(const wgi_cuda_device *d, size_t bytes)
 {
     const wgi_pool_stats s = wgi_pool_state(d->pool);
     size_t left = 0, all = 0;
+    const enum cudaStreamCaptureMode before = wgi_cuda_relax(cudaStreamCaptureModeRelaxed);
     if (cudaMemGetInfo(&left, &all) != cudaSuccess) (void)cudaGetLastError();
+    wgi_cuda_relax(before);
     wg_raise(
         WG_EMEM,
         "out of memory on cuda:%d: %zu bytes wanted, %lld used, %lld cached in pieces that are "
-        "too small, %zu of %zu free on the device",
-        d->index, bytes, (long long)s.used, (long long)(s.mapped - s.used), left, all);
+        "too small%s, %zu of %zu free on the device",
+        d->index, bytes, (long long)s.used, (long long)(s.mapped - s.used),
+        wgi_cuda_recording(d) ? " or kept while a graph is captured" : "", left, all);
     return NULL;
 }
 
@@ -59,8 +65,9 @@ void *wgi_cuda_alloc(int index, size_t bytes)
     wgi_cuda_device *d = wgi_cuda_open(index);
     if (!d) return NULL;
     void *p = NULL;
-    if (caching())
-        p = wgi_pool_alloc(d->pool, bytes);
+    if (wgi_cuda_caches())
+        p = wgi_cuda_recording(d) ? wgi_pool_alloc_captured(d->pool, bytes)
+                                  : wgi_pool_alloc(d->pool, bytes);
     else
         p = map((void *)(intptr_t)index, bytes ? bytes : 1);
     return p ? p : out_of_memory(d, bytes);
@@ -70,7 +77,7 @@ void wgi_cuda_free(int index, void *p, size_t bytes)
 {
     const wgi_cuda_device *d = wgi_cuda_opened(index);
     if (!d || !p) return;
-    if (!caching() || !wgi_pool_free(d->pool, p)) unmap((void *)(intptr_t)index, p, bytes);
+    if (!wgi_cuda_caches() || !wgi_pool_free(d->pool, p)) unmap((void *)(intptr_t)index, p, bytes);
 }
 
 void wgi_cuda_trim(void)

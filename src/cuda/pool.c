@@ -19,6 +19,7 @@ typedef struct block {
     char *at;
     size_t size;
     bool used, small;             /* small: of a segment for small requests */
+    bool parked;                  /* free, a part of it freed during the capture */
     struct block *before, *after; /* neighbours in the segment */
     struct block *next;           /* used blocks: of the same hash */
 } block;
@@ -36,6 +37,7 @@ struct wgi_pool {
     block **used;  /* (buckets) */
     int64_t buckets;
     wgi_pool_stats stats;
+    bool parking; /* a graph is captured */
 };
 
 size_t wgi_pool_rounded(size_t bytes)
@@ -179,6 +181,7 @@ static void split(wgi_pool *p, block *b, size_t size)
     if (b->small ? rest < UNIT : rest <= SMALL_REQUEST) return;
     block *tail = block_new(p, b->at + size, rest, b->small);
     if (!tail) return; /* the block stays larger than it need be */
+    tail->parked = b->parked;
     tail->before = b;
     tail->after = b->after;
     if (b->after) b->after->before = tail;
@@ -191,6 +194,7 @@ static void split(wgi_pool *p, block *b, size_t size)
 static void swallow(wgi_pool *p, block *b)
 {
     block *gone = b->after;
+    b->parked |= gone->parked;
     b->size += gone->size;
     b->after = gone->after;
     if (gone->after) gone->after->before = b;
@@ -200,6 +204,7 @@ static void swallow(wgi_pool *p, block *b)
 static int64_t unmap_free(wgi_pool *p)
 {
     int64_t bytes = 0;
+    if (p->parking) return 0;
     for (int i = 0; i < 2; i++) {
         shelf *s = &p->free[i];
         int64_t kept = 0;
@@ -236,10 +241,11 @@ static block *map_segment(wgi_pool *p, size_t size)
     return b;
 }
 
-static block *best_fit(wgi_pool *p, size_t size)
+static block *best_fit(wgi_pool *p, size_t size, bool captured)
 {
     shelf *s = &p->free[size <= SMALL_REQUEST];
-    const int64_t i = shelf_find(s, size, NULL);
+    int64_t i = shelf_find(s, size, NULL);
+    while (i < s->n && s->b[i]->parked && !captured) i++;
     if (i == s->n) return NULL;
     block *b = s->b[i];
     shelf_take(p, b);
@@ -264,19 +270,46 @@ wgi_pool *wgi_pool_new(wgi_pool_source source)
     return p;
 }
 
-void *wgi_pool_alloc(wgi_pool *p, size_t bytes)
+static void *take(wgi_pool *p, size_t bytes, bool captured)
 {
     const size_t size = wgi_pool_rounded(bytes);
     if (size > SIZE_MAX / 2) return NULL;
     pthread_mutex_lock(&p->lock);
-    block *b = best_fit(p, size);
+    block *b = best_fit(p, size, captured);
     if (!b) b = map_segment(p, size);
     if (b) {
         split(p, b, size);
+        b->parked = false;
         used_put(p, b);
     }
     pthread_mutex_unlock(&p->lock);
     return b ? b->at : NULL;
+}
+
+void *wgi_pool_alloc(wgi_pool *p, size_t bytes)
+{
+    return take(p, bytes, false);
+}
+
+void *wgi_pool_alloc_captured(wgi_pool *p, size_t bytes)
+{
+    return take(p, bytes, true);
+}
+
+void wgi_pool_park(wgi_pool *p)
+{
+    pthread_mutex_lock(&p->lock);
+    p->parking = true;
+    pthread_mutex_unlock(&p->lock);
+}
+
+void wgi_pool_unpark(wgi_pool *p)
+{
+    pthread_mutex_lock(&p->lock);
+    p->parking = false;
+    for (int i = 0; i < 2; i++)
+        for (int64_t k = 0; k < p->free[i].n; k++) p->free[i].b[k]->parked = false;
+    pthread_mutex_unlock(&p->lock);
 }
 
 bool wgi_pool_free(wgi_pool *p, void *at)
@@ -285,6 +318,7 @@ bool wgi_pool_free(wgi_pool *p, void *at)
     block *b = used_take(p, at);
     if (b) {
         b->used = false;
+        b->parked = p->parking;
         if (b->after && !b->after->used) {
             shelf_take(p, b->after);
             swallow(p, b);
@@ -321,6 +355,7 @@ void wgi_pool_destroy(wgi_pool *p)
     if (!p) return;
     for (int64_t i = 0; i < p->buckets; i++) /* what is still used is merged away as if freed */
         while (p->used[i]) wgi_pool_free(p, p->used[i]->at);
+    wgi_pool_unpark(p);
     wgi_pool_trim(p);
     free(p->free[0].b);
     free(p->free[1].b);

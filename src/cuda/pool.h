@@ -3,7 +3,10 @@
  * multiples of 512; up to 1 MiB comes from segments of 2 MiB, up to 10 MiB from segments of 20 MiB,
  * more has a segment of its own, rounded to 2 MiB; best fit, split, and merged with free
  * neighbours. Freeing is immediate: all work of a device runs in one stream, so that a block's next
- * owner comes after its last. Knows no CUDA; any thread may call. */
+ * owner comes after its last. Except while a graph is captured: its kernels run after those that other
+ * threads launch meanwhile, whenever the host made them. What is freed then is parked: only the capture
+ * takes it again, in the order of its kernels, until they have been launched. No segment is given back
+ * in that time either. Knows no CUDA; any thread may call. */
 #ifndef WGI_CUDA_POOL_H
 #define WGI_CUDA_POOL_H
 #include <stdbool.h>
@@ -31,9 +34,14 @@ void wgi_pool_destroy(wgi_pool *p);
 /* At least `bytes` (0 counts as 1), aligned to 512; NULL if the source has no more even after what
  * is cached was given back to it. */
 void *wgi_pool_alloc(wgi_pool *p, size_t bytes);
+/* The same for the thread that captures: parked blocks too. */
+void *wgi_pool_alloc_captured(wgi_pool *p, size_t bytes);
+/* A capture begins, and what it made has been launched, or is given up. One at a time. */
+void wgi_pool_park(wgi_pool *p);
+void wgi_pool_unpark(wgi_pool *p);
 /* false: p is no block of this pool. */
 bool wgi_pool_free(wgi_pool *p, void *block);
-/* Gives segments without a used block back to the source; returns their bytes. */
+/* Gives segments without a used block back to the source; returns their bytes. 0 during a capture. */
 int64_t wgi_pool_trim(wgi_pool *p);
 wgi_pool_stats wgi_pool_state(wgi_pool *p);
 

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "cuda/blaslt.h"
+#include "cuda/record.h"
 
 enum { WORKSPACE = 32 << 20, ALGORITHMS = 1024 };
 
@@ -42,10 +43,12 @@ wgi_cuda_product *wgi_product_open(wgi_cuda_device *d)
             p->lt = lt;
             pthread_mutex_init(&p->lock, NULL);
             p->workspace = wgi_cuda_alloc(d->index, WORKSPACE);
+            const enum cudaStreamCaptureMode before = wgi_cuda_relax(cudaStreamCaptureModeRelaxed);
             if (p->workspace && check(lt->create(&p->handle), "cublasLtCreate") == WG_OK)
                 d->product = p;
             else
                 free(p);
+            wgi_cuda_relax(before);
         }
     }
     wgi_cuda_product *p = d->product;
@@ -220,7 +223,7 @@ wg_status wgi_product_multiply(wgi_cuda_device *d, wgi_cuda_product *c,
     *declined = s == CUBLAS_STATUS_NOT_SUPPORTED || s == CUBLAS_STATUS_INVALID_VALUE;
     if (s == CUBLAS_STATUS_SUCCESS)
         s = c->lt->matmul(c->handle, e.what, alpha, v->a, e.a, v->b, e.b, beta, v->c, e.c, v->c,
-                          e.c, &algorithm, c->workspace, WORKSPACE, d->stream);
+                          e.c, &algorithm, c->workspace, WORKSPACE, wgi_cuda_stream(d));
     forget(&e);
     return *declined ? WG_OK : check(s, "cublasLtMatmul");
 }

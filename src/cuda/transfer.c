@@ -5,14 +5,16 @@
 #include <stdlib.h>
 
 #include "cuda/device.h"
+#include "cuda/record.h"
 
 enum { STAGES = 4, STAGE_BYTES = 4 << 20 };
 
 struct wgi_cuda_stage {
     pthread_mutex_t lock;
     char *buffer[STAGES];     /* pinned, STAGE_BYTES each */
-    cudaEvent_t done[STAGES]; /* the copy out of the buffer has run */
-    int next;
+    cudaEvent_t done[STAGES]; /* all copies out of the buffer have run */
+    int now;                  /* the buffer that is being filled, */
+    size_t used;              /* up to here */
 };
 
 static wg_status stage_fill(wgi_cuda_stage *s)
@@ -53,22 +55,50 @@ static wgi_cuda_stage *stage_of(wgi_cuda_device *d)
     return s;
 }
 
+/* Where `bytes` more fit: behind what was sent before, or in the next buffer, which is waited for. Small
+ * ones share a buffer, so that a step may send many before the host has to wait for the device. */
+static char *stage_room(wgi_cuda_stage *s, size_t bytes)
+{
+    enum { ALIGNMENT = 64 };
+    if (s->used + bytes > STAGE_BYTES) {
+        const int next = (s->now + 1) % STAGES;
+        if (wgi_cuda_check(cudaEventSynchronize(s->done[next]), "cudaEventSynchronize") != WG_OK)
+            return NULL;
+        s->now = next;
+        s->used = 0;
+    }
+    char *at = s->buffer[s->now] + s->used;
+    s->used += (bytes + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
+    return at;
+}
+
 static wg_status send_piece(wgi_cuda_device *d, wgi_cuda_stage *s, char *to, const char *from,
                             size_t bytes)
 {
-    const int i = s->next;
-    s->next = (i + 1) % STAGES;
-    wg_status e = wgi_cuda_check(cudaEventSynchronize(s->done[i]), "cudaEventSynchronize");
-    if (e != WG_OK) return e;
-    memcpy(s->buffer[i], from, bytes);
-    e = wgi_cuda_check(cudaMemcpyAsync(to, s->buffer[i], bytes, cudaMemcpyHostToDevice, d->stream),
+    char *staged = stage_room(s, bytes);
+    if (!staged) return wg_error_code();
+    memcpy(staged, from, bytes);
+    const wg_status e =
+        wgi_cuda_check(cudaMemcpyAsync(to, staged, bytes, cudaMemcpyHostToDevice, d->stream),
                        "copy to the device");
     if (e != WG_OK) return e;
-    return wgi_cuda_check(cudaEventRecord(s->done[i], d->stream), "cudaEventRecord");
+    return wgi_cuda_check(cudaEventRecord(s->done[s->now], d->stream), "cudaEventRecord");
+}
+
+/* Into the graph that is being captured: the copy is read when the graph runs. */
+static wg_status send_later(wgi_cuda_device *d, char *to, const char *from, size_t bytes)
+{
+    void *kept = wgi_recorder_keep(from, bytes);
+    if (!kept) return wg_error_code();
+    return wgi_cuda_check(
+        cudaMemcpyAsync(to, kept, bytes, cudaMemcpyHostToDevice, wgi_cuda_stream(d)),
+        "copy to the device");
 }
 
 static wg_status send(wgi_cuda_device *d, char *to, const char *from, size_t bytes)
 {
+    if (wgi_cuda_recording(d)) return send_later(d, to, from, bytes);
+    if (wgi_cuda_may_wait("copy to another device") != WG_OK) return wg_error_code();
     wgi_cuda_stage *s = stage_of(d);
     if (!s) return wg_error_code();
     wg_status e = WG_OK;
@@ -82,9 +112,10 @@ static wg_status send(wgi_cuda_device *d, char *to, const char *from, size_t byt
 
 static wg_status fetch(wgi_cuda_device *d, void *to, const void *from, size_t bytes)
 {
-    wg_status e =
-        wgi_cuda_check(cudaMemcpyAsync(to, from, bytes, cudaMemcpyDeviceToHost, d->stream),
-                       "copy from the device");
+    wg_status e = wgi_cuda_may_wait("copy from the device");
+    if (e == WG_OK)
+        e = wgi_cuda_check(cudaMemcpyAsync(to, from, bytes, cudaMemcpyDeviceToHost, d->stream),
+                           "copy from the device");
     return e == WG_OK ? wgi_cuda_wait(d, "copy from the device") : e;
 }
 
@@ -94,7 +125,7 @@ static wg_status across(wgi_cuda_device *to_device, void *to, wgi_cuda_device *f
 {
     if (to_device == from_device)
         return wgi_cuda_check(
-            cudaMemcpyAsync(to, from, bytes, cudaMemcpyDeviceToDevice, to_device->stream),
+            cudaMemcpyAsync(to, from, bytes, cudaMemcpyDeviceToDevice, wgi_cuda_stream(to_device)),
             "copy within the device");
     wg_status e = wgi_cuda_wait(to_device, "copy between devices"); /* `to` may still be in use */
     if (e == WG_OK)
@@ -123,5 +154,5 @@ wg_status wgi_cuda_zero(int index, void *p, size_t bytes)
 {
     wgi_cuda_device *d = wgi_cuda_open(index);
     if (!d) return wg_error_code();
-    return wgi_cuda_check(cudaMemsetAsync(p, 0, bytes, d->stream), "cudaMemsetAsync");
+    return wgi_cuda_check(cudaMemsetAsync(p, 0, bytes, wgi_cuda_stream(d)), "cudaMemsetAsync");
 }

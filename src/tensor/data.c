@@ -139,6 +139,13 @@ static wg_tensor *on_cpu(wgi_context *c, wg_tensor *t)
 static wg_tensor *readable(wgi_context *c, wg_tensor *t, const char *function)
 {
     if (has_data(t, function) != WG_OK) return NULL;
+    if (t->device.kind == WG_CUDA && c->recording) {
+        wg_raise(WG_EDEVICE,
+                 "%s: a graph is being captured: nothing has a value before wg_graph_run returns",
+                 function);
+        return NULL;
+    }
+    if (wgi_refuse_lost(function, (wg_list) { 1, &t }) != WG_OK) return NULL;
     return t->device.kind == WG_CPU || t->numel == 0 ? wgi_ref(t) : on_cpu(c, t);
 }
 
@@ -234,6 +241,7 @@ static wg_status assign_device(wgi_context *c, wg_tensor *into, wg_tensor *from)
 {
     int64_t strides[WG_MAX_DIMS];
     wg_dims shape = wgi_shape(into);
+    if (wgi_refuse_lost("assign", (wg_list) { 1, &from }) != WG_OK) return c->error.code;
     broadcast_strides(from, into, strides);
     wg_tensor *seen =
         wgi_tensor_make_view(c, from, shape, wgi_dims(shape.n, strides), from->offset);

@@ -15,6 +15,13 @@ typedef struct wgi_segment wgi_segment; /* src/autograd: a recomputed segment */
 
 enum { WGI_STORAGE_READONLY = 1, WGI_STORAGE_BORROWED = 2 };
 
+/* A run of a graph that is or was captured (src/tensor/graph.c), held by the storages that were made meanwhile: if the
+ * graph was never launched, they have no values. */
+typedef struct {
+    atomic_int refs;
+    atomic_bool lost;
+} wgi_recording;
+
 typedef struct wgi_storage {
     atomic_int refs;
     unsigned flags;
@@ -27,6 +34,7 @@ typedef struct wgi_storage {
     const char *writer; /* name of the function that wrote */
     void (*release)(void *owner);
     void *owner;
+    wgi_recording *recording; /* CUDA: made while this run was captured; NULL otherwise */
 } wgi_storage;
 
 enum { WGI_ALIVE = 0x57454e47, WGI_DEAD = 0x44454144 };
@@ -101,6 +109,7 @@ typedef struct wgi_context {
     const wgi_fusion *fusion;    /* the fused function that runs; NULL: none */
     struct wgi_program *program; /* notes what runs on meta; NULL: nobody does */
     struct wgi_profile *profile; /* src/autograd/profile.c; one block of malloc; NULL: none open */
+    wgi_recording *recording;    /* the graph's run that is being captured; NULL: none */
     void *path; /* innermost module path (struct wgi_path *), see src/tensor/context.c */
 } wgi_context;
 
@@ -142,6 +151,8 @@ static inline void wgi_storage_ref(wgi_storage *s)
 void wgi_storage_unref(wgi_storage *s);
 /* Notes a write in place. */
 void wgi_storage_touch(wgi_storage *s, const char *writer);
+wgi_recording *wgi_recording_ref(wgi_recording *r); /* NULL is fine; returns r */
+void wgi_recording_unref(wgi_recording *r);         /* NULL is fine */
 /* The caching CPU allocator underneath, also for scratch: 64-byte aligned; NULL on failure (not raised). */
 void *wgi_cpu_alloc(size_t bytes);
 void wgi_cpu_free(void *p, size_t bytes);
@@ -174,6 +185,13 @@ typedef struct {
     wg_status (*begin)(int index, void **stream);
     wg_status (*end)(int index);
     wg_status (*synchronize)(int index); /* waits for all work, and raises what it reported */
+    /* Graphs. A recorder captures what this thread asks of the device between record and launch, and launches that; both
+     * end the capture if they fail (raised). nodes, anew: of what was launched, and whether it needed a new graph. */
+    bool (*records)(void); /* false: a switch of the environment is against it */
+    void *(*recorder_new)(int index);
+    wg_status (*record)(void *recorder);
+    wg_status (*launch)(void *recorder, int64_t *nodes, bool *anew);
+    void (*recorder_free)(void *recorder);
 } wgi_backend;
 extern const wgi_backend *wgi_cuda;
 
@@ -221,6 +239,14 @@ static inline bool wgi_bad(const wg_tensor *t)
 {
     return !t || (t->flags & WGI_ERROR) || t->magic != WGI_ALIVE;
 }
+/* t was to be computed in a run of a graph that was never launched. */
+static inline bool wgi_lost(const wg_tensor *t)
+{
+    const wgi_recording *r = t->storage ? t->storage->recording : NULL;
+    return r && atomic_load_explicit(&r->lost, memory_order_relaxed);
+}
+/* Raises if one of them is; NULL entries are fine. function: "" within an op, which is named anyway. */
+wg_status wgi_refuse_lost(const char *function, wg_list l);
 /* NULL, error or dead argument of a public function: raises if nothing is pending and returns true. */
 bool wgi_refuse(const wg_tensor *t, const char *function);
 /* Takes the pending error off the thread, or puts one there: errors of other threads reach their caller so. */

@@ -102,6 +102,7 @@ static inline void storage_init(wgi_storage *s, wg_device d, size_t bytes, void 
     atomic_init(&s->version, 0);
     s->writer = NULL;
     s->release = NULL;
+    s->recording = NULL;
 }
 
 static wgi_storage *out_of_memory(wg_device d, size_t bytes)
@@ -140,6 +141,7 @@ wgi_storage *wgi_storage_new(wg_device d, size_t bytes)
         return out_of_memory(d, bytes);
     }
     storage_init(s, d, bytes, data);
+    if (d.kind == WG_CUDA) s->recording = wgi_recording_ref(wgi_ctx()->recording);
     count(d, (int64_t)bytes, 1);
     return s;
 }
@@ -174,6 +176,7 @@ static void storage_free(wgi_storage *s)
     } else if (s->data) {
         wgi_cuda->free(d.index, s->data, bytes);
     }
+    wgi_recording_unref(s->recording);
     wgi_cpu_free(s, sizeof *s);
 }
 

@@ -41,20 +41,34 @@ static void one(const wgi_product_problem *p, const wgi_product_values *v, int64
     wgi_store(to, (wg_dtype)p->type_c, sum);
 }
 
+typedef struct {
+    wgi_product_problem p;
+    wgi_product_values v;
+} product;
+
+static void multiply(const void *self)
+{
+    const product *m = self;
+    for (int64_t e = 0; e < m->p.batch; e++)
+        for (int64_t j = 0; j < m->p.n; j++)
+            for (int64_t i = 0; i < m->p.m; i++) one(&m->p, &m->v, e, i, j);
+}
+
+cudaError_t emulation_enqueue(cudaStream_t s, void (*fn)(const void *), const void *self,
+                              size_t bytes);
+
 wg_status wgi_product_multiply(wgi_cuda_device *d, wgi_cuda_product *c,
                                const wgi_product_problem *p, const wgi_product_values *v,
                                bool *declined)
 {
     const bool narrow = wgi_is_16bit(p->type) && p->type_c == WG_F32;
-    (void)d, (void)c;
+    (void)c;
     *declined = wgi_flag("WG_EMULATED_DECLINES");
     if (*declined) return WG_OK;
     if (p->lda < (p->trans_a ? p->k : p->m) || p->ldb < (p->trans_b ? p->n : p->k) || p->ldc < p->m)
         return wg_raise(WG_EDEVICE, "emulation: a leading dimension is too small");
     if (p->type_c != p->type && !narrow) return wg_raise(WG_EDEVICE, "emulation: types");
     if (p->epilogue && p->type == WG_F64) return wg_raise(WG_EDEVICE, "emulation: bias in f64");
-    for (int64_t e = 0; e < p->batch; e++)
-        for (int64_t j = 0; j < p->n; j++)
-            for (int64_t i = 0; i < p->m; i++) one(p, v, e, i, j);
-    return WG_OK;
+    const product m = { *p, *v };
+    return wgi_cuda_check(emulation_enqueue(wgi_cuda_stream(d), multiply, &m, sizeof m), "product");
 }

@@ -48,9 +48,12 @@ def emulated(s):
     while (at := s.find('<<<', done)) >= 0:
         begin, close = start_of_callee(s, at), s.index('>>>', at)
         end = end_of_call(s, s.index('(', close))
-        grid, block = parts_of(s[at + 3:close])[:2]
-        call = s[begin:at].strip() + s[s.index('(', close):end]
-        out += s[done:begin] + f'emulation::launch({grid}, {block}, [&] {{ {call}; }})'
+        parts = parts_of(s[at + 3:close])
+        grid, block, shared, stream = parts + ['0', 'nullptr'][len(parts) - 2:]
+        kernel, arguments = s[begin:at].strip(), s[s.index('(', close) + 1:end - 1]
+        call = f'[=](const auto &...a) {{ {kernel}(a...); }}'
+        out += s[done:begin] + f'emulation::launch({grid}, {block}, {shared}, {stream}, {call}' + (
+            f', {arguments})' if arguments.strip() else ')')
         done = end
     return out + s[done:]
 

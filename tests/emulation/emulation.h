@@ -8,6 +8,7 @@
 #include <cmath>
 #include <cstdint>
 #include <cstring>
+#include <functional>
 #include <numeric>
 #include <vector>
 
@@ -47,7 +48,11 @@ template <class T> T exchanged(T value, unsigned from)
     return value;
 }
 
-template <class F> void launch(dim3 grid, dim3 block, F kernel)
+/* Work for a stream: at once, behind what the stream still holds; into the graph where it is being captured. */
+enum node_kind { KERNEL, COPY, FILL, SEND /* from pinned memory: as late as it may be */ };
+cudaError_t enqueue(cudaStream_t s, node_kind kind, const std::function<void()> &work);
+
+template <class F> void run_grid(dim3 grid, dim3 block, F kernel)
 {
     grid_size = grid;
     block_size = block;
@@ -58,6 +63,13 @@ template <class F> void launch(dim3 grid, dim3 block, F kernel)
             run_block(
                 block.x * block.y, [](void *self) { (*static_cast<F *>(self))(); }, &kernel);
         }
+}
+
+/* As CUDA does it: the kernel's arguments are what they are now, whenever it runs. */
+template <class F, class... A>
+void launch(dim3 grid, dim3 block, size_t, cudaStream_t stream, F kernel, A... arguments)
+{
+    enqueue(stream, KERNEL, [=] { run_grid(grid, block, [&] { kernel(arguments...); }); });
 }
 
 inline long long bits_of(double v)

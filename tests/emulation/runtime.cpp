@@ -1,11 +1,11 @@
-/* The CUDA runtime's functions that the library calls, for one device that is the CPU. Fresh memory is NaN everywhere. */
-#include <cuda_runtime_api.h>
+/* The CUDA runtime's functions that the library calls, for one device that is the CPU. Fresh memory is NaN everywhere.
+ * Streams, events and graphs: streams.cpp. */
+#include "streams.h"
 
 #include <cstdlib>
 #include <cstring>
 
 static const size_t device_bytes = size_t(4) << 30;
-static char something; /* what handles point to */
 
 extern "C" {
 
@@ -29,43 +29,11 @@ cudaError_t wgi_cuda_probe()
 {
     return cudaSuccess;
 }
-cudaError_t cudaStreamCreateWithFlags(cudaStream_t *s, unsigned)
+const char *cudaGetErrorString(cudaError_t e)
 {
-    *s = reinterpret_cast<cudaStream_t>(&something);
-    return cudaSuccess;
-}
-cudaError_t cudaStreamDestroy(cudaStream_t)
-{
-    return cudaSuccess;
-}
-cudaError_t cudaStreamSynchronize(cudaStream_t)
-{
-    return cudaSuccess;
-}
-cudaError_t cudaEventCreateWithFlags(cudaEvent_t *e, unsigned)
-{
-    *e = reinterpret_cast<cudaEvent_t>(&something);
-    return cudaSuccess;
-}
-cudaError_t cudaEventDestroy(cudaEvent_t)
-{
-    return cudaSuccess;
-}
-cudaError_t cudaEventSynchronize(cudaEvent_t)
-{
-    return cudaSuccess;
-}
-cudaError_t cudaEventRecord(cudaEvent_t, cudaStream_t)
-{
-    return cudaSuccess;
-}
-cudaError_t cudaGetLastError()
-{
-    return cudaSuccess;
-}
-const char *cudaGetErrorString(cudaError_t)
-{
-    return "emulated";
+    return e == cudaErrorStreamCaptureUnsupported   ? "not while a stream is captured"
+           : e == cudaErrorStreamCaptureInvalidated ? "something has spoiled the capture"
+                                                    : "emulated";
 }
 const char *cudaGetErrorName(cudaError_t)
 {
@@ -74,37 +42,45 @@ const char *cudaGetErrorName(cudaError_t)
 
 cudaError_t cudaHostAlloc(void **p, size_t bytes, unsigned)
 {
-    return (*p = std::malloc(bytes)) ? cudaSuccess : cudaErrorMemoryAllocation;
+    if (emulation::unsafe()) return emulation::fail(cudaErrorStreamCaptureUnsupported);
+    if (!(*p = std::malloc(bytes))) return emulation::fail(cudaErrorMemoryAllocation);
+    return emulation::alive++, cudaSuccess;
 }
 cudaError_t cudaFreeHost(void *p)
 {
-    return std::free(p), cudaSuccess;
+    if (emulation::unsafe()) return emulation::fail(cudaErrorStreamCaptureUnsupported);
+    return std::free(p), emulation::alive--, cudaSuccess;
 }
 cudaError_t cudaMalloc(void **p, size_t bytes)
 {
+    if (emulation::unsafe()) return emulation::fail(cudaErrorStreamCaptureUnsupported);
     if (bytes > device_bytes || posix_memalign(p, 512, bytes) != 0)
-        return cudaErrorMemoryAllocation;
+        return emulation::fail(cudaErrorMemoryAllocation);
     std::memset(*p, 0xff, bytes);
-    return cudaSuccess;
+    return emulation::alive++, cudaSuccess;
 }
 cudaError_t cudaFree(void *p)
 {
-    return std::free(p), cudaSuccess;
+    if (emulation::unsafe()) return emulation::fail(cudaErrorStreamCaptureUnsupported);
+    emulation::finish_all();
+    return std::free(p), emulation::alive--, cudaSuccess;
 }
 cudaError_t cudaMemGetInfo(size_t *left, size_t *all)
 {
     return *left = *all = device_bytes, cudaSuccess;
 }
-cudaError_t cudaMemcpyAsync(void *to, const void *from, size_t n, cudaMemcpyKind, cudaStream_t)
+cudaError_t cudaMemcpyAsync(void *to, const void *from, size_t n, cudaMemcpyKind kind,
+                            cudaStream_t s)
 {
-    return std::memmove(to, from, n), cudaSuccess;
+    return emulation::enqueue(s, kind == cudaMemcpyHostToDevice ? emulation::SEND : emulation::COPY,
+                              [=] { std::memmove(to, from, n); });
 }
-cudaError_t cudaMemcpyPeerAsync(void *to, int, const void *from, int, size_t n, cudaStream_t)
+cudaError_t cudaMemcpyPeerAsync(void *to, int, const void *from, int, size_t n, cudaStream_t s)
 {
-    return std::memmove(to, from, n), cudaSuccess;
+    return emulation::enqueue(s, emulation::COPY, [=] { std::memmove(to, from, n); });
 }
-cudaError_t cudaMemsetAsync(void *p, int v, size_t n, cudaStream_t)
+cudaError_t cudaMemsetAsync(void *p, int v, size_t n, cudaStream_t s)
 {
-    return std::memset(p, v, n), cudaSuccess;
+    return emulation::enqueue(s, emulation::FILL, [=] { std::memset(p, v, n); });
 }
 }

@@ -127,9 +127,10 @@ struct f16 {
 using attention_kernel = void (*)(wgi_attention_pass);
 
 static inline void launch_blocks(attention_kernel kernel, const wgi_attention_pass &p,
-                                 int64_t blocks, int threads, int, void *)
+                                 int64_t blocks, int threads, int bytes, void *stream)
 {
-    emulation::launch(unsigned(blocks), unsigned(threads), [&] { kernel(p); });
+    emulation::launch(unsigned(blocks), unsigned(threads), bytes,
+                      static_cast<cudaStream_t>(stream), kernel, p);
 }
 
 } // namespace wgi

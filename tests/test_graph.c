@@ -1,0 +1,568 @@
+/* Graphs: the same bits as without one, what is refused while one is captured, what is left after errors. On a CUDA device
+ * where there is one, on the emulated one (tests/emulation), and on the CPU, where runs only call the function. */
+#include <math.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "suite.h"
+#include "tensor/internal.h"
+
+/* Of the emulation: what the driver has given and not got back; the runtime's own call. NULL elsewhere. */
+__attribute__((weak)) int64_t emulation_alive(void);
+__attribute__((weak)) int cudaStreamSynchronize(void *stream);
+
+static wg_device device(void)
+{
+    return wg_cuda_device_count() > 0 ? wg_cuda(0) : wg_cpu();
+}
+
+/* Runs are captured here. */
+static bool captures(void)
+{
+    if (wg_cuda_device_count() > 0 && !wgi_flag("WG_CUDA_SYNC") && !wgi_flag("WG_NO_CACHE"))
+        return true;
+    printf("skipped: nothing is captured here\n");
+    return false;
+}
+
+static wg_graph *graph(int64_t warm)
+{
+    wg_graph *g = wg_graph_new(device());
+    ck_assert_ptr_nonnull(g);
+    ck_assert_int_eq(wg_graph_warm(g, warm), WG_OK);
+    return g;
+}
+
+static wg_scope begin(void)
+{
+    wg_scope s = wg_scope_push();
+    wg_use_device(device());
+    return s;
+}
+
+/* ---- training -------------------------------------------------------------------------------------------------- */
+enum { STEPS = 10, VOCAB = 19, MOST = 4096 };
+
+typedef struct {
+    wg_module *model;
+    wg_optim *optimizer;
+    int64_t step;
+    wg_dtype low;
+    wg_tensor *losses[STEPS];
+} training;
+
+/* B x T ids that depend on the step alone. */
+static wg_tensor *ids_of(int64_t step, int64_t B, int64_t T)
+{
+    int64_t ids[64];
+    for (int64_t i = 0; i < B * T; i++) ids[i] = (step * 31 + i * i * 7 + i) % VOCAB;
+    return wg_from(ids, (size_t)(B * T) * sizeof *ids, WG_I64, WG_DIMS(B, T));
+}
+
+/* Steps 4 to 6 have another shape. */
+static void train_step(void *self)
+{
+    training *t = self;
+    const bool other = t->step >= 4 && t->step < 7;
+    const int64_t B = other ? 3 : 2, T = other ? 5 : 8;
+    wg_scope s = wg_scope_push();
+    if (t->low) wg_use_autocast(t->low);
+    wg_tensor *x = ids_of(t->step, B, T), *y = ids_of(t->step + 100, B, T);
+    wg_tensor *loss = wg_transformer_loss(t->model, x, y);
+    wg_backward(loss);
+    wg_optim_set_lr(t->optimizer, 1e-2 / (double)(t->step + 1));
+    wg_clip_grad_norm(t->optimizer, 0.5);
+    wg_optim_step(t->optimizer);
+    wg_set(&t->losses[t->step++], loss);
+    wg_scope_return(s, NULL);
+}
+
+/* All parameters after STEPS steps, one behind the other; nothing is read before. */
+static int64_t train(wg_graph *g, wg_dtype low, float *losses, float *out)
+{
+    wg_scope s = begin();
+    wg_seed(5);
+    wg_transformer_config c = wg_gpt2_config(2, 2, 16, VOCAB, 8);
+    c.dropout = 0.1;
+    training t = { .model = wg_transformer_new(&c), .low = low };
+    t.optimizer = wg_adamw_new(t.model, .lr = 1e-2);
+    wg_module_train(t.model, true);
+    for (int i = 0; i < STEPS; i++) {
+        if (g)
+            ck_assert_int_eq(wg_graph_run(g, train_step, &t), WG_OK);
+        else
+            train_step(&t);
+    }
+    expect_no_error();
+    for (int i = 0; i < STEPS; i++) {
+        losses[i] = (float)wg_item(t.losses[i]);
+        wg_unref(&t.losses[i]);
+    }
+    wg_params p = wg_module_params(t.model);
+    int64_t n = 0;
+    for (int64_t i = 0; i < p.n; i++) {
+        const int64_t count = wg_numel(p.p[i].tensor);
+        ck_assert_int_lt(n + count, 16 * MOST);
+        ck_assert_int_eq(wg_read(p.p[i].tensor, out + n, (size_t)count * sizeof *out, WG_F32),
+                         WG_OK);
+        n += count;
+    }
+    wg_optim_free(t.optimizer);
+    wg_module_free(t.model);
+    pop(s);
+    return n;
+}
+
+static void same_training(wg_dtype low)
+{
+    static float plain[16 * MOST], graphed[16 * MOST];
+    float losses[STEPS], with[STEPS];
+    const int64_t n = train(NULL, low, losses, plain);
+    wg_graph *g = graph(1);
+    ck_assert_int_eq(train(g, low, with, graphed), n);
+    const wg_graph_counts k = wg_graph_stats(g);
+    printf("%s: loss %.9g, then %.9g; %lld runs called, %lld launched, %lld graphs of %lld nodes\n",
+           low ? wg_dtype_name(low) : "f32", losses[0], losses[STEPS - 1], (long long)k.plain,
+           (long long)k.launched, (long long)k.instantiated, (long long)k.nodes);
+    ck_assert_int_eq(memcmp(losses, with, sizeof losses), 0);
+    ck_assert_int_eq(memcmp(plain, graphed, (size_t)n * sizeof *plain), 0);
+    ck_assert(isfinite(losses[STEPS - 1]) && losses[0] != losses[STEPS - 1]);
+    ck_assert_int_eq(k.plain + k.launched, STEPS);
+    if (k.launched > 0) { /* the shape changes twice at most */
+        ck_assert_int_eq(k.plain, 1);
+        ck_assert_int_ge(k.instantiated, 1);
+        ck_assert_int_le(k.instantiated, 3);
+        ck_assert_int_gt(k.nodes, 50);
+    }
+    wg_graph_free(g);
+}
+
+START_TEST(training_has_the_bits_of_a_run_without_a_graph)
+{
+    same_training((wg_dtype)0);
+}
+END_TEST
+
+START_TEST(training_in_bf16_has_them_too)
+{
+    same_training(WG_BF16);
+}
+END_TEST
+
+/* ---- what goes in and what comes out ----------------------------------------------------------------------------- */
+typedef struct {
+    int64_t n; /* elements sent */
+    float value;
+    wg_tensor *older, *kept; /* written in place; made by the run */
+} work;
+
+/* kept = older = older + value, value sent n times from the host's stack. */
+static void add_sent(void *self)
+{
+    work *w = self;
+    wg_scope s = wg_scope_push();
+    float *host = wg_scope_alloc((size_t)w->n * sizeof *host);
+    for (int64_t i = 0; host && i < w->n; i++) host[i] = w->value;
+    wg_tensor *x = wg_from(host, (size_t)w->n * sizeof *host, WG_F32, WG_DIMS(w->n));
+    wg_tensor *sum = wg_add(w->older, x);
+    (void)!wg_assign(w->older, sum);
+    wg_set(&w->kept, sum);
+    wg_scope_return(s, NULL);
+}
+
+/* Two runs may be under way while the host prepares a third: their copies must not be overwritten. */
+START_TEST(what_is_sent_arrives_and_what_is_kept_is_valid)
+{
+    enum { RUNS = 7, N = 300000 }; /* more than one piece of pinned memory */
+    wg_scope s = begin();
+    wg_graph *g = graph(0);
+    work w = { .n = N, .older = wg_zeros(WG_DIMS(N)) };
+    wg_tensor *kept[RUNS] = { NULL };
+    for (int i = 0; i < RUNS; i++) {
+        w.value = (float)(1 << i);
+        ck_assert_int_eq(wg_graph_run(g, add_sent, &w), WG_OK);
+        wg_set(&kept[i], w.kept);
+    }
+    for (int i = 0; i < RUNS; i++) {
+        ck_assert(wg_item(wg_select(kept[i], 0, 0)) == (2 << i) - 1);
+        ck_assert(wg_item(wg_select(kept[i], 0, N - 1)) == (2 << i) - 1);
+        wg_unref(&kept[i]);
+    }
+    wg_unref(&w.kept);
+    wg_graph_free(g);
+    pop(s);
+}
+END_TEST
+
+static void grow(void *self)
+{
+    work *w = self;
+    wg_scope s = wg_scope_push();
+    wg_set(&w->kept, wg_sum(wg_ones(WG_DIMS(w->n)), WG_ALL, false));
+    wg_scope_return(s, NULL);
+}
+
+START_TEST(memory_may_grow_inside_a_run)
+{
+    wg_scope s = begin();
+    wg_graph *g = graph(0);
+    work w = { 0 };
+    for (int64_t n = 1000; n < 20000000; n *= 24) {
+        w.n = n;
+        wg_memory_trim(); /* nothing cached: every block is new */
+        ck_assert_int_eq(wg_graph_run(g, grow, &w), WG_OK);
+        ck_assert(wg_item(w.kept) == (double)n);
+    }
+    wg_unref(&w.kept);
+    wg_graph_free(g);
+    pop(s);
+}
+END_TEST
+
+static void nothing(void *self)
+{
+    (*(int *)self)++;
+}
+
+START_TEST(a_run_may_do_nothing_and_may_be_kept_plain)
+{
+    wg_scope s = begin();
+    wg_graph *g = wg_graph_new(device());
+    int calls = 0;
+    for (int i = 0; i < 3; i++) ck_assert_int_eq(wg_graph_run(g, nothing, &calls), WG_OK);
+    ck_assert_int_eq(wg_graph_warm(g, 2), WG_OK);
+    for (int i = 0; i < 3; i++) ck_assert_int_eq(wg_graph_run(g, nothing, &calls), WG_OK);
+    ck_assert_int_eq(calls, 6);
+    if (captures()) ck_assert_int_eq(wg_graph_stats(g).plain, 3);
+    ck_assert_int_eq(wg_graph_stats(g).instantiated, 0);
+    wg_profile_start(0);
+    const int64_t plain = wg_graph_stats(g).plain;
+    ck_assert_int_eq(wg_graph_run(g, nothing, &calls), WG_OK);
+    ck_assert_int_eq(wg_graph_stats(g).plain, plain + 1);
+    wg_profile_stop();
+    wg_graph_free(g);
+    pop(s);
+}
+END_TEST
+
+/* ---- errors ------------------------------------------------------------------------------------------------------- */
+static wg_graph *current;
+static int wrong;
+
+/* older += 1, then something that is not allowed. */
+static void wait_inside(void *self)
+{
+    work *w = self;
+    float f[2];
+    wg_scope s = wg_scope_push();
+    (void)!wg_assign(w->older, wg_add(w->older, wg_scalar(1)));
+    switch (wrong) {
+    case 0: wg_item(wg_sum(w->older, WG_ALL, false)); break;
+    case 1: (void)!wg_read(w->older, f, sizeof f, WG_F32); break;
+    case 2: wg_to(w->older, wg_cpu()); break;
+    case 3: wg_synchronize(device()); break;
+    case 4: (void)!wg_graph_run(current, wait_inside, w); break;
+    case 5: wg_graph_free(current); break;
+    case 6: wg_item_int(wg_sum(w->older, WG_ALL, false)); break;
+    default: wg_matmul(w->older, wg_ones(WG_DIMS(3, 3))); break;
+    }
+    wg_add(w->older, wg_scalar(1)); /* passes the error on */
+    wg_scope_return(s, NULL);
+}
+
+/* The error is told; what came before it took place; the next run is as good as any. */
+START_TEST(what_waits_is_refused_by_name_and_the_rest_of_the_run_stands)
+{
+    static const char *const says[] = {
+        "item: a graph is being captured: nothing has a value before wg_graph_run returns",
+        "read: a graph is being captured",
+        "to: copy from the device: cuda:0 is being captured",
+        "synchronize: cuda:0 is being captured: nothing is computed before wg_graph_run returns",
+        "graph_run: a graph is being captured already",
+        "graph_free: a graph is running",
+        "item_int: a graph is being captured",
+        "matmul: ",
+    };
+    if (!captures()) return;
+    wg_scope s = begin();
+    current = graph(0);
+    work w = { .n = 2, .value = 1, .older = wg_zeros(WG_DIMS(2)) };
+    for (wrong = 0; wrong < 8; wrong++) {
+        const wg_status code = wrong == 7                 ? WG_ESHAPE
+                               : wrong == 4 || wrong == 5 ? WG_EARG
+                                                          : WG_EDEVICE;
+        ck_assert_int_eq(wg_graph_run(current, wait_inside, &w), code);
+        expect_error(code, says[wrong]);
+        ck_assert(wg_item(wg_select(w.older, 0, 0)) == 2 * wrong + 1);
+        ck_assert_int_eq(wg_graph_run(current, add_sent, &w), WG_OK);
+        ck_assert(wg_item(wg_select(w.kept, 0, 1)) == 2 * wrong + 2);
+    }
+    wg_unref(&w.kept);
+    wg_graph_free(current);
+    pop(s);
+}
+END_TEST
+
+START_TEST(wrong_arguments_are_errors)
+{
+    int calls = 0;
+    wg_graph *g = wg_graph_new(wg_meta());
+    ck_assert_ptr_nonnull(g);
+    ck_assert_int_eq(wg_graph_run(NULL, nothing, &calls), WG_EARG);
+    expect_error(WG_EARG, "graph_run: the graph is NULL");
+    ck_assert_int_eq(wg_graph_run(g, NULL, &calls), WG_EARG);
+    expect_error(WG_EARG, "graph_run: the function is NULL");
+    ck_assert_int_eq(wg_graph_warm(NULL, 1), WG_EARG);
+    expect_error(WG_EARG, "graph_warm: the graph is NULL");
+    ck_assert_int_eq(wg_graph_warm(g, -1), WG_EARG);
+    expect_error(WG_EARG, "graph_warm: -1 runs");
+    wg_raise(WG_ENUMERIC, "something else");
+    ck_assert_int_eq(wg_graph_run(g, nothing, &calls), WG_ENUMERIC);
+    ck_assert_ptr_null(wg_graph_new(wg_cpu()));
+    expect_error(WG_ENUMERIC, "something else");
+    ck_assert_int_eq(calls, 0);
+    ck_assert_ptr_null(wg_graph_new((wg_device) { (wg_device_kind)9, 0 }));
+    expect_error(WG_EDEVICE, "graph_new: 9 is no kind of device");
+    ck_assert_ptr_null(wg_graph_new(wg_cuda(99)));
+    expect_error(WG_EDEVICE, wg_cuda_device_count() ? "cuda:99: there are" : "");
+    ck_assert_int_eq(wg_graph_stats(NULL).plain, 0);
+    wg_graph_free(NULL);
+    wg_graph_free(g);
+    expect_no_error();
+}
+END_TEST
+
+static void run_itself(void *self)
+{
+    (void)!wg_graph_run(self, run_itself, self);
+}
+
+START_TEST(a_graph_does_not_run_itself)
+{
+    wg_graph *g = wg_graph_new(wg_cpu());
+    ck_assert_int_eq(wg_graph_run(g, run_itself, g), WG_EARG);
+    expect_error(WG_EARG, "graph_run: the graph is running already");
+    wg_graph_free(g);
+    expect_no_error();
+}
+END_TEST
+
+/* ---- a run that CUDA gives up ---------------------------------------------------------------------------------------- */
+static wg_status never_cpu(const wg_run *r)
+{
+    (void)r;
+    return WG_OK;
+}
+static wg_status waits_cuda(const wg_run *r)
+{
+    cudaStreamSynchronize(r->stream); /* not allowed in a capture */
+    return WG_OK;
+}
+static wg_status same(wg_infer *c)
+{
+    c->n_out = 1;
+    c->out[0] = (wg_spec) { .dtype = wg_dtype_of(c->in.t[0]),
+                            .device = wg_device_of(c->in.t[0]),
+                            .shape = wg_shape(c->in.t[0]) };
+    return WG_OK;
+}
+static const wg_op op_waits = { .name = "waits",
+                                .in = { "x" },
+                                .out = { "y" },
+                                .infer = same,
+                                .cpu = never_cpu,
+                                .cuda = waits_cuda };
+
+static void spoil(void *self)
+{
+    work *w = self;
+    wg_scope s = wg_scope_push();
+    wg_use_grad(false);
+    wg_tensor *sum = wg_add(w->older, wg_scalar(1));
+    wg_set(&w->kept, sum);
+    (void)!wg_assign(w->older, sum);
+    wg_apply(&op_waits, WG_LIST(sum), NULL, NULL);
+    wg_scope_return(s, NULL);
+}
+
+static void refused(work *w)
+{
+    float f[2];
+    ck_assert_int_eq(wg_read(w->kept, f, sizeof f, WG_F32), WG_EDEVICE);
+    expect_error(WG_EDEVICE, "read: a tensor has no value: the run of a graph");
+    wg_add(w->kept, w->kept);
+    expect_error(WG_EDEVICE, "add: a tensor has no value");
+    wg_sum(wg_transpose(wg_reshape(w->kept, WG_DIMS(1, 2)), 0, 1), WG_ALL, false);
+    expect_error(WG_EDEVICE, "sum: a tensor has no value");
+    ck_assert_int_eq(wg_assign(w->older, w->kept), WG_EDEVICE);
+    expect_error(WG_EDEVICE, "assign: a tensor has no value");
+    ck_assert(wg_item(wg_select(w->older, 0, 0)) == 3); /* as before the run */
+}
+
+START_TEST(a_lost_run_is_an_error_and_so_is_reading_what_it_made)
+{
+    if (!captures() || !emulation_alive) return;
+    wg_scope s = begin();
+    wg_graph *g = graph(0);
+    work w = { .n = 2, .value = 1, .older = wg_full(WG_DIMS(2), 3) };
+    ck_assert(wg_graph_run(g, spoil, &w) != WG_OK);
+    expect_error(WG_EDEVICE, "waits: launch: ");
+    refused(&w);
+    setenv("WG_EMULATED_NO_GRAPH", "1", 1);
+    ck_assert_int_eq(wg_graph_run(g, add_sent, &w), WG_EMEM);
+    expect_error(WG_EMEM, "cudaGraphInstantiate: ");
+    unsetenv("WG_EMULATED_NO_GRAPH");
+    refused(&w);
+    for (int i = 0; i < 2; i++) { /* plainly and again captured */
+        ck_assert_int_eq(i ? wg_graph_run(g, add_sent, &w) : (add_sent(&w), WG_OK), WG_OK);
+        ck_assert(wg_item(wg_select(w.kept, 0, 0)) == 4 + i);
+    }
+    wg_unref(&w.kept);
+    wg_graph_free(g);
+    pop(s);
+}
+END_TEST
+
+/* The n-th allocation of a run fails, for every n: nothing is lost for good, and the next run is right. */
+START_TEST(any_failed_allocation_leaves_a_graph_that_works)
+{
+    wg_scope s = begin();
+    wg_graph *g = graph(0);
+    work w = { .n = 5, .value = 1, .older = wg_zeros(WG_DIMS(5)) };
+    add_sent(&w);
+    int failed = 0;
+    for (int64_t n = 1; n < 40; n++) {
+        wgi_fail_alloc_after(n);
+        failed += wg_graph_run(g, add_sent, &w) != WG_OK;
+        wgi_fail_alloc_after(0);
+        wg_error_clear();
+        const double before = wg_item(wg_select(w.older, 0, 4));
+        expect_no_error();
+        ck_assert_int_eq(wg_graph_run(g, add_sent, &w), WG_OK);
+        ck_assert(wg_item(wg_select(w.kept, 0, 4)) == before + 1);
+    }
+    ck_assert_int_gt(failed, 3);
+    wg_unref(&w.kept);
+    wg_graph_free(g);
+    pop(s);
+}
+END_TEST
+
+/* ---- memory and threads ------------------------------------------------------------------------------------------------- */
+START_TEST(a_freed_graph_gives_everything_back)
+{
+    if (!emulation_alive) return;
+    int64_t alive[2];
+    const int64_t current_before = wg_memory_stats(device()).current;
+    for (int round = 0; round < 2; round++) { /* the first opens what lasts */
+        wg_memory_trim();
+        alive[0] = emulation_alive();
+        wg_scope s = begin();
+        wg_graph *g = graph(1);
+        for (int64_t n = 1; n < 800000; n = n * 9 + 1) {
+            work w = { .n = n, .value = 1, .older = wg_zeros(WG_DIMS(n)) };
+            ck_assert_int_eq(wg_graph_run(g, add_sent, &w), WG_OK);
+            ck_assert_int_eq(wg_graph_run(g, grow, &w), WG_OK);
+            wg_unref(&w.kept);
+        }
+        pop(s);
+        wg_graph_free(g); /* with work under way */
+        wg_memory_trim();
+        alive[1] = emulation_alive();
+    }
+    ck_assert_int_eq(alive[0], alive[1]);
+    ck_assert_int_eq(wg_memory_stats(device()).current, current_before);
+}
+END_TEST
+
+enum { SHARED = 3 << 20 }; /* a segment of its own */
+
+static void *another_thread(void *self)
+{
+    wg_scope s = begin();
+    wg_tensor *t = wg_full(WG_DIMS(SHARED), 7);
+    ck_assert(wg_item(wg_select(t, 0, 5)) == 7); /* it may wait */
+    wg_set(self, t);
+    pop(s);
+    return NULL;
+}
+
+/* Memory that the run has freed is still to be written by it: another thread must not get it. */
+static void with_another_thread(void *self)
+{
+    pthread_t other;
+    for (int i = 0; i < 2; i++) {
+        wg_scope s = wg_scope_push();
+        wg_add(wg_full(WG_DIMS(SHARED), 1), wg_scalar(1));
+        wg_scope_return(s, NULL);
+    }
+    ck_assert_int_eq(pthread_create(&other, NULL, another_thread, self), 0);
+    ck_assert_int_eq(pthread_join(other, NULL), 0);
+}
+
+START_TEST(other_threads_go_on_and_their_memory_is_their_own)
+{
+    wg_scope s = begin();
+    wg_graph *g = graph(1);
+    for (int i = 0; i < 3; i++) {
+        wg_tensor *theirs = NULL;
+        ck_assert_int_eq(wg_graph_run(g, with_another_thread, &theirs), WG_OK);
+        ck_assert(wg_item(wg_max(theirs, WG_ALL, false)) == 7);
+        ck_assert(wg_item(wg_min(theirs, WG_ALL, false)) == 7);
+        wg_unref(&theirs);
+    }
+    wg_graph_free(g);
+    pop(s);
+}
+END_TEST
+
+static void *run_own_graph(void *self)
+{
+    enum { RUNS = 25 };
+    double *sum = self;
+    wg_scope s = begin();
+    wg_graph *g = graph(1);
+    work w = { .n = 1000, .value = (float)*sum, .older = wg_zeros(WG_DIMS(1000)) };
+    for (int i = 0; i < RUNS; i++) ck_assert_int_eq(wg_graph_run(g, add_sent, &w), WG_OK);
+    *sum = wg_item(wg_sum(w.kept, WG_ALL, false)) / RUNS / 1000;
+    wg_unref(&w.kept);
+    wg_graph_free(g);
+    pop(s);
+    return NULL;
+}
+
+START_TEST(graphs_of_two_threads_take_turns)
+{
+    enum { THREADS = 3 };
+    pthread_t thread[THREADS];
+    double value[THREADS];
+    for (int i = 0; i < THREADS; i++) {
+        value[i] = i + 1;
+        ck_assert_int_eq(pthread_create(&thread[i], NULL, run_own_graph, &value[i]), 0);
+    }
+    for (int i = 0; i < THREADS; i++) ck_assert_int_eq(pthread_join(thread[i], NULL), 0);
+    for (int i = 0; i < THREADS; i++) ck_assert(value[i] == i + 1);
+}
+END_TEST
+
+int main(void)
+{
+    const TTest *const tests[] = {
+        training_has_the_bits_of_a_run_without_a_graph,
+        training_in_bf16_has_them_too,
+        what_is_sent_arrives_and_what_is_kept_is_valid,
+        memory_may_grow_inside_a_run,
+        a_run_may_do_nothing_and_may_be_kept_plain,
+        what_waits_is_refused_by_name_and_the_rest_of_the_run_stands,
+        wrong_arguments_are_errors,
+        a_graph_does_not_run_itself,
+        a_lost_run_is_an_error_and_so_is_reading_what_it_made,
+        any_failed_allocation_leaves_a_graph_that_works,
+        a_freed_graph_gives_everything_back,
+        other_threads_go_on_and_their_memory_is_their_own,
+        graphs_of_two_threads_take_turns,
+        NULL,
+    };
+    return suite_run("graph", tests);
+}
