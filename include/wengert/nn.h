@@ -37,6 +37,10 @@ WG_API wg_module *wg_layer_norm_module_call(wg_layer_norm_module_args a);
     WG_HERE(wg_layer_norm_module_call(WG_ARGS(wg_layer_norm_module_args, __VA_ARGS__)))
 /** RMSNorm over the last axis: `weight` (width) ones. eps 0: 1e-5. */
 WG_API wg_module *wg_rms_norm_new(int64_t width, double eps);
+/** y = norm(x + r), *sum = x + r (NULL: not wanted): a residual sum on its way into the next norm. In one pass over memory
+ * where norm is a LayerNorm or RMSNorm (wg_add_layer_norm, wg_add_rms_norm) that is neither recomputed nor hooked and x and
+ * r have one shape; else by wg_add and wg_forward. The bits are the same. */
+WG_API wg_tensor *wg_norm_add(wg_module *norm, wg_tensor *x, wg_tensor *r, wg_tensor **sum);
 /** GroupNorm of (B, channels, ...): `weight`, `bias` (channels). eps 0: 1e-5. */
 WG_API wg_module *wg_group_norm_new(int64_t groups, int64_t channels, double eps);
 /** While training, zeroes elements with probability p in [0, 1] and scales the others by 1/(1 - p).

@@ -122,6 +122,8 @@ WGI_CUDA_FUNCTION wg_status wgi_cuda_gemm(const wg_run *r, const wgi_gemm_args *
 WGI_CUDA_FUNCTION wg_status wgi_cuda_softmax(const wg_run *r, int axis, bool log);
 WGI_CUDA_FUNCTION wg_status wgi_cuda_softmax_backward(const wg_run *r, int axis, bool log);
 WGI_CUDA_FUNCTION wg_status wgi_cuda_row_norm(const wg_run *r, double eps, bool centered);
+/* x, r, weight?[, bias?] -> y, x + r[, mean], rstd. */
+WGI_CUDA_FUNCTION wg_status wgi_cuda_add_row_norm(const wg_run *r, double eps, bool centered);
 WGI_CUDA_FUNCTION wg_status wgi_cuda_row_norm_backward(const wg_run *r, bool centered);
 WGI_CUDA_FUNCTION wg_status wgi_cuda_group_norm(const wg_run *r, double eps, int64_t groups);
 WGI_CUDA_FUNCTION wg_status wgi_cuda_group_norm_backward(const wg_run *r, int64_t groups);

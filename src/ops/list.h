@@ -129,6 +129,8 @@ OP(linear)
 OP(linear_backward)
 OP(matmul)
 /* network */
+OP(add_layer_norm)
+OP(add_rms_norm)
 OP(bce_with_logits)
 OP(cross_entropy)
 OP(cross_entropy_backward)

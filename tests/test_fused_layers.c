@@ -1,0 +1,156 @@
+/* Layers that run several ops as one: losses and gradients of whole models have the bits of the separate ops, which every
+ * module with a hook runs; and what such layers refuse. */
+#include "transformer_check.h"
+
+static void look(void *self, wg_module *m, wg_tensor *x, wg_tensor *y)
+{
+    (void)m, (void)x, (void)y;
+    ++*(int64_t *)self;
+}
+
+static void hook(void *seen, wg_module *m)
+{
+    wg_module_hook(m, look, seen);
+}
+
+typedef struct {
+    wg_transformer_config config;
+    wg_dtype weights, autocast; /* 0: f32; none */
+    int64_t B, T;
+    const char *what;
+} model_case;
+
+/* The loss, then every gradient, of two backward passes that add up. */
+static wg_list results(const model_case *k, bool apart)
+{
+    int64_t seen = 0;
+    wg_seed(7);
+    wg_module *m = wg_transformer_new(&k->config);
+    if (k->weights) wg_module_cast(m, k->weights);
+    if (apart) wg_module_apply(m, hook, &seen);
+    wg_tensor *loss = NULL;
+    for (int pass = 0; pass < 2; pass++) {
+        wg_scope s = wg_scope_push();
+        wg_tensor *x = wg_randint(0, k->config.vocab, WG_DIMS(k->B, k->T)),
+                  *y = wg_randint(0, k->config.vocab, WG_DIMS(k->B, k->T));
+        wg_scope autocast = wg_scope_push();
+        if (k->autocast) wg_use_autocast(k->autocast);
+        loss = wg_scope_return(autocast, wg_transformer_loss(m, x, y));
+        wg_backward(loss);
+        loss = wg_scope_return(s, wg_detach(loss));
+    }
+    expect_no_error();
+    ck_assert_int_eq(seen > 0, apart);
+    wg_list g = gradients(m), all = wg_list_new(g.n + 1);
+    for (int64_t i = 0; i < g.n; i++) all.t[i + 1] = g.t[i];
+    all.t[0] = loss;
+    wg_module_free(m);
+    return all;
+}
+
+static void compare(const model_case *k)
+{
+    wg_scope s = wg_scope_push();
+    wg_list fused = results(k, false), apart = results(k, true);
+    ck_assert_int_eq(fused.n, apart.n);
+    for (int64_t i = 0; i < fused.n; i++)
+        ck_assert_msg(same_bits(fused.t[i], apart.t[i]), "%s: result %lld differs, by %g", k->what,
+                      (long long)i, distance(fused.t[i], apart.t[i]));
+    pop(s);
+}
+
+/* Wide enough for products in tiles, several blocks of rows in the norms' gradients, and rows that end in no vector. */
+static wg_transformer_config gpt2(wg_activation activation, bool no_bias)
+{
+    wg_transformer_config c = wg_gpt2_config(2, 3, 84, 61, 80);
+    c.activation = activation;
+    c.no_bias = no_bias;
+    return c;
+}
+
+START_TEST(models_give_the_bits_of_the_separate_ops)
+{
+    const wg_transformer_config llama = wg_llama_config(2, 4, 2, 72, 200, 61, 80);
+    const model_case cases[] = {
+        { gpt2(WG_ACT_GELU_TANH, false), 0, 0, 2, 80, "GPT-2" },
+        { gpt2(WG_ACT_GELU, true), 0, 0, 2, 80, "GPT-2, erf" },
+        { gpt2(WG_ACT_RELU, false), 0, 0, 1, 1, "GPT-2, relu, one token" },
+        { gpt2(WG_ACT_SILU, false), WG_F64, 0, 1, 40, "GPT-2, silu, f64" },
+        { gpt2(WG_ACT_GELU_TANH, false), WG_BF16, 0, 2, 80, "GPT-2, bf16" },
+        { gpt2(WG_ACT_GELU_TANH, false), WG_F16, 0, 2, 40, "GPT-2, f16" },
+        { gpt2(WG_ACT_GELU_TANH, false), 0, WG_BF16, 2, 80, "GPT-2, autocast" },
+        { llama, 0, 0, 2, 80, "Llama" },
+        { llama, WG_BF16, 0, 2, 40, "Llama, bf16" },
+        { llama, 0, WG_BF16, 2, 80, "Llama, autocast" },
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) compare(&cases[i]);
+}
+END_TEST
+
+START_TEST(norm_add_is_the_sum_and_its_norm)
+{
+    wg_scope s = begin();
+    wg_module *modules[] = { wg_layer_norm_new(6), wg_layer_norm_new(6, .no_affine = true),
+                             wg_rms_norm_new(6, 1e-3), wg_linear_new(6, 4) };
+    wg_tensor *x = wg_randn(WG_DIMS(5, 6)), *r = wg_randn(WG_DIMS(5, 6)),
+              *row = wg_randn(WG_DIMS(6));
+    for (int i = 0; i < 4; i++) {
+        wg_tensor *sum = NULL, *y = wg_norm_add(modules[i], x, r, &sum);
+        ck_assert(same_bits(sum, wg_add(x, r)));
+        ck_assert(same_bits(y, wg_forward(modules[i], sum)));
+        ck_assert(same_bits(wg_norm_add(modules[i], x, r, NULL), y));
+        y = wg_norm_add(modules[i], x, row, &sum); /* broadcast: apart */
+        ck_assert(same_bits(sum, wg_add(x, row)) && same_bits(y, wg_forward(modules[i], sum)));
+        wg_module_recompute(modules[i], true);
+        ck_assert(
+            same_bits(wg_norm_add(modules[i], x, r, NULL), wg_forward(modules[i], wg_add(x, r))));
+    }
+    expect_no_error();
+    wg_tensor *sum = NULL;
+    ck_assert(wg_is_error(wg_norm_add(NULL, x, r, &sum)));
+    fails(WG_EARG, "the module is NULL");
+    ck_assert(wg_is_error(wg_norm_add(modules[0], x, NULL, &sum)) && wg_is_error(sum));
+    fails(WG_EARG, "");
+    ck_assert(wg_is_error(wg_norm_add(modules[0], x, wg_randn(WG_DIMS(4)), &sum)));
+    fails(WG_ESHAPE, "");
+    for (int i = 0; i < 4; i++) wg_module_free(modules[i]);
+    pop(s);
+}
+END_TEST
+
+/* Cotangents that something else holds are not written: the sum's, given by the user, and one tensor added to itself. */
+START_TEST(the_residual_cotangent_is_added_to_only_where_nobody_sees_it)
+{
+    wg_scope s = begin();
+    wg_tensor *x = wg_require_grad(wg_randn(WG_DIMS(40, 6))),
+              *w = wg_require_grad(wg_randn(WG_DIMS(6))), *sum = NULL;
+    wg_tensor *dy = wg_randn(WG_DIMS(40, 6)), *ds = wg_randn(WG_DIMS(40, 6)),
+              *kept = wg_affine(ds, 1, 0);
+    wg_tensor *y = wg_add_rms_norm(x, x, w, &sum);
+    wg_list dx = WG_LIST(NULL, NULL), want = WG_LIST(NULL, NULL), both = WG_LIST(NULL, NULL, NULL);
+    ck_assert_int_eq(wg_grad(WG_LIST(y, sum), WG_LIST(x, w), WG_LIST(dy, ds), 0, dx), WG_OK);
+    ck_assert(same_bits(ds, kept));
+    wg_tensor *twice = wg_add(x, x), *apart = wg_rms_norm(twice, w);
+    ck_assert_int_eq(wg_grad(WG_LIST(apart, twice), WG_LIST(x, w), WG_LIST(dy, ds), 0, want),
+                     WG_OK);
+    ck_assert(same_bits(dx.t[0], want.t[0]) && same_bits(dx.t[1], want.t[1]));
+    y = wg_add_rms_norm(x, x, w, &sum); /* the sum's own gradient is wanted, too */
+    wg_tensor *loss = wg_sum(wg_mul(wg_mul(y, dy), wg_square(sum)), WG_ALL, false);
+    ck_assert_int_eq(wg_grad(WG_LIST(loss), WG_LIST(sum, x, w), WG_NO_LIST, 0, both), WG_OK);
+    wg_tensor *part = wg_mul(wg_mul(wg_mul(y, dy), sum), wg_full(WG_DIMS(), 2));
+    ck_assert(distance(both.t[0], part) < 1e-5); /* not what y adds to it */
+    expect_no_error();
+    pop(s);
+}
+END_TEST
+
+int main(void)
+{
+    const TTest *const tests[] = {
+        models_give_the_bits_of_the_separate_ops,
+        norm_add_is_the_sum_and_its_norm,
+        the_residual_cotangent_is_added_to_only_where_nobody_sees_it,
+        NULL,
+    };
+    return suite_run("fused layers", tests);
+}
