@@ -71,9 +71,14 @@ static wg_transformer_config gpt2(wg_activation activation, bool no_bias)
 START_TEST(models_give_the_bits_of_the_separate_ops)
 {
     const wg_transformer_config llama = wg_llama_config(2, 4, 2, 72, 200, 61, 80);
+    wg_transformer_config odd = gpt2(WG_ACT_GELU_TANH, false), geglu = llama;
+    odd.hidden = 333;
+    geglu.activation = WG_ACT_GELU;
     const model_case cases[] = {
         { gpt2(WG_ACT_GELU_TANH, false), 0, 0, 2, 80, "GPT-2" },
         { gpt2(WG_ACT_GELU, true), 0, 0, 2, 80, "GPT-2, erf" },
+        { odd, 0, 0, 2, 40, "GPT-2, odd widths" },
+        { geglu, 0, 0, 2, 40, "GEGLU" },
         { gpt2(WG_ACT_RELU, false), 0, 0, 1, 1, "GPT-2, relu, one token" },
         { gpt2(WG_ACT_SILU, false), WG_F64, 0, 1, 40, "GPT-2, silu, f64" },
         { gpt2(WG_ACT_GELU_TANH, false), WG_BF16, 0, 2, 80, "GPT-2, bf16" },
@@ -118,6 +123,61 @@ START_TEST(norm_add_is_the_sum_and_its_norm)
 }
 END_TEST
 
+START_TEST(forward_act_is_the_layer_and_its_activation)
+{
+    wg_scope s = begin();
+    wg_module *modules[] = { wg_linear_new(6, 70), wg_linear_new(6, 70, .no_bias = true),
+                             wg_linear_new(6, 70, .in_out = true), wg_rms_norm_new(6, 0) };
+    wg_tensor *x = wg_randn(WG_DIMS(5, 7, 6));
+    for (int i = 0; i < 4; i++)
+        for (int act = 0; act < 4; act++) {
+            wg_tensor *h = wg_forward(modules[i], x);
+            wg_tensor *want = act == WG_ACT_RELU   ? wg_relu(h)
+                              : act == WG_ACT_SILU ? wg_silu(h)
+                                                   : wg_gelu(h, act == WG_ACT_GELU_TANH);
+            ck_assert(same_bits(wg_forward_act(modules[i], x, (wg_activation)act), want));
+            wg_scope inner = wg_scope_push();
+            wg_use_grad(false); /* h is not kept: y is made in its place */
+            ck_assert(same_bits(wg_forward_act(modules[i], x, (wg_activation)act), want));
+            pop(inner);
+        }
+    expect_no_error();
+    ck_assert(wg_is_error(wg_forward_act(NULL, x, WG_ACT_GELU)));
+    fails(WG_EARG, "the module is NULL");
+    ck_assert(wg_is_error(wg_forward_act(modules[0], NULL, WG_ACT_GELU)));
+    fails(WG_EARG, "x is NULL");
+    ck_assert(wg_is_error(wg_forward_act(modules[0], x, (wg_activation)9)));
+    fails(WG_EARG, "activation 9 is none of wg_activation");
+    ck_assert(wg_is_error(wg_forward_act(modules[3], x, (wg_activation)9)));
+    fails(WG_EARG, "activation 9 is none of wg_activation");
+    for (int i = 0; i < 4; i++) wg_module_free(modules[i]);
+    pop(s);
+}
+END_TEST
+
+/* Products in tiles and thin ones, by f32, f64 and 16 bits, rows that end in no vector; into y, and into y beside h. */
+START_TEST(linear_act_has_the_bits_of_linear_and_the_activation)
+{
+    static const wg_dtype types[] = { WG_F64, WG_F32, WG_BF16, WG_F16 };
+    static const int64_t rows[] = { 1, 3, 17, 300 }, widths[] = { 1, 9, 130, 1100 };
+    for (int i = 0; i < 4 * 4 * 4; i++) {
+        wg_scope s = begin();
+        const wg_dtype type = types[i % 4];
+        wg_tensor *x = wg_cast(wg_randn(WG_DIMS(rows[i / 4 % 4], 33)), type),
+                  *w = wg_cast(wg_randn(WG_DIMS(widths[i / 16], 33)), type),
+                  *b = wg_cast(wg_randn(WG_DIMS(widths[i / 16])), i % 3 ? type : WG_F32);
+        for (int tape = 0; tape < 2; tape++) {
+            if (tape) x = wg_require_grad(wg_detach(x));
+            wg_tensor *want = wg_gelu(wg_linear(x, w, b), true);
+            ck_assert_msg(same_bits(wg_linear_act(x, w, b, WG_ACT_GELU_TANH), want),
+                          "%s, %lld x %lld", wg_dtype_name(type), (long long)wg_size(x, 0),
+                          (long long)wg_size(w, 0));
+        }
+        pop(s);
+    }
+}
+END_TEST
+
 /* Cotangents that something else holds are not written: the sum's, given by the user, and one tensor added to itself. */
 START_TEST(the_residual_cotangent_is_added_to_only_where_nobody_sees_it)
 {
@@ -149,6 +209,8 @@ int main(void)
     const TTest *const tests[] = {
         models_give_the_bits_of_the_separate_ops,
         norm_add_is_the_sum_and_its_norm,
+        forward_act_is_the_layer_and_its_activation,
+        linear_act_has_the_bits_of_linear_and_the_activation,
         the_residual_cotangent_is_added_to_only_where_nobody_sees_it,
         NULL,
     };

@@ -43,9 +43,9 @@ static wg_status infer(wg_infer *c)
     return WG_OK;
 }
 
-static wg_status run(const wg_run *r)
+wgi_gemm_args wgi_linear_args(const wg_run *r, const wg_tensor *y)
 {
-    const wg_tensor *x = r->in.t[0], *w = r->in.t[1], *bias = r->in.t[2], *y = r->out.t[0];
+    const wg_tensor *x = r->in.t[0], *w = r->in.t[1], *bias = r->in.t[2];
     wg_dims batch = wgi_shape(x);
     batch.n--;
     wgi_gemm_args g = {
@@ -69,13 +69,19 @@ static wg_status run(const wg_run *r)
     wgi_matrix_batch(&g.a, x, 1, &batch);
     wgi_matrix_batch(&g.c, y, 1, &batch);
     wgi_fold_batch(&g);
-    if (y->device.kind == WG_CUDA) return wgi_cuda_gemm(r, &g);
-    return wgi_in_blocks(w->dtype) ? wgi_quant_product(&g) : wgi_gemm(&g);
+    return g;
 }
 
-static void grad(wg_vjp *g)
+static wg_status run(const wg_run *r)
 {
-    wg_tensor *x = g->x.t[0], *w = g->x.t[1], *dy = g->dy.t[0];
+    const wgi_gemm_args g = wgi_linear_args(r, r->out.t[0]);
+    if (r->out.t[0]->device.kind == WG_CUDA) return wgi_cuda_gemm(r, &g);
+    return wgi_in_blocks(r->in.t[1]->dtype) ? wgi_quant_product(&g) : wgi_gemm(&g);
+}
+
+void wgi_linear_vjp(wg_vjp *g, wg_tensor *dy)
+{
+    wg_tensor *x = g->x.t[0], *w = g->x.t[1];
     const bool blocks = w && wgi_in_blocks(w->dtype);
     if (g->wants[0])
         wg_vjp_apply(g, &(int) { 0 }, blocks ? &wgi_op_linear_backward : &wgi_op_matmul,
@@ -89,6 +95,11 @@ static void grad(wg_vjp *g)
                      WG_LIST(d, wg_reshape(x, WG_DIMS(rows, ws.d[1]))), NULL);
     }
     if (g->wants[2]) g->dx.t[2] = dy; /* the engine sums its rows */
+}
+
+static void grad(wg_vjp *g)
+{
+    wgi_linear_vjp(g, g->dy.t[0]);
 }
 
 static double flops(const wg_infer *c)

@@ -126,6 +126,7 @@ OP(conv1d)
 OP(conv1d_input)
 OP(conv1d_weight)
 OP(linear)
+OP(linear_act)
 OP(linear_backward)
 OP(matmul)
 /* network */
