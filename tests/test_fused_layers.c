@@ -92,6 +92,104 @@ START_TEST(models_give_the_bits_of_the_separate_ops)
 }
 END_TEST
 
+static int64_t calls(const wg_profile *p, const char *op)
+{
+    for (int64_t i = 0; i < p->n; i++)
+        if (strcmp(p->row[i].op, op) == 0) return p->row[i].calls;
+    return 0;
+}
+
+/* What a step of two GPT-2 layers runs: nothing is added, normalised or activated by itself but the residual of the MLPs and
+ * of the positions, and the norms at the start of the layers and of the head. */
+START_TEST(a_step_runs_the_fused_ops)
+{
+    wg_scope s = begin();
+    const wg_transformer_config c = small_gpt2();
+    for (int apart = 0; apart < 2; apart++) {
+        int64_t seen = 0;
+        wg_module *m = wg_transformer_new(&c);
+        if (apart) wg_module_apply(m, hook, &seen);
+        ck_assert_int_eq(wg_profile_start(0), WG_OK);
+        wg_backward(wg_transformer_loss(m, some_tokens(2, 8), some_tokens(2, 8)));
+        const wg_profile p = wg_profile_stop();
+        expect_no_error();
+        ck_assert_int_eq(calls(&p, "add_layer_norm"), apart ? 0 : 2);
+        ck_assert_int_eq(calls(&p, "layer_norm"), apart ? 5 : 3);
+        ck_assert_int_eq(calls(&p, "layer_norm_backward"), 5);
+        ck_assert_int_eq(calls(&p, "linear_act"), apart ? 0 : 2);
+        ck_assert_int_eq(calls(&p, "linear_act_backward"), apart ? 0 : 2);
+        ck_assert_int_eq(calls(&p, "gelu"), apart ? 2 : 0);
+        ck_assert_int_eq(calls(&p, "unary_backward"), apart ? 2 : 0);
+        wg_module_free(m);
+    }
+    pop(s);
+}
+END_TEST
+
+static void recompute_blocks(void *self, wg_module *m)
+{
+    (void)self;
+    if (wg_module_is(m, &wg_block_type)) wg_module_recompute(m, true);
+}
+
+START_TEST(recomputed_blocks_of_fused_ops_give_the_same_bits)
+{
+    wg_scope s = begin();
+    const wg_transformer_config c = small_gpt2();
+    wg_module *m = wg_transformer_new(&c);
+    wg_tensor *x = some_tokens(2, 8), *y = some_tokens(2, 8);
+    wg_backward(wg_transformer_loss(m, x, y));
+    wg_list kept = gradients(m);
+    wg_module_apply(m, recompute_blocks, NULL);
+    wg_backward(wg_transformer_loss(m, x, y));
+    wg_list again = gradients(m);
+    for (int64_t i = 0; i < kept.n; i++) ck_assert(same_bits(kept.t[i], again.t[i]));
+    wg_module_free(m);
+    pop(s);
+}
+END_TEST
+
+static wg_tensor *keep_and_pass(void *self, wg_tensor *d)
+{
+    wg_set((wg_tensor **)self, d);
+    return NULL;
+}
+
+/* A cotangent that something looks at is made as ever: a hook on y, wg_grad at y, and the second derivative. And y may go
+ * into several layers and other ops. */
+START_TEST(what_looks_at_a_cotangent_between_two_fused_ops_sees_it)
+{
+    wg_scope s = begin();
+    wg_use_dtype(WG_F64);
+    wg_tensor *x = wg_require_grad(wg_randn(WG_DIMS(5, 6))), *w = wg_randn(WG_DIMS(7, 6)),
+              *v = wg_randn(WG_DIMS(3, 7)), *u = wg_randn(WG_DIMS(2, 7)), *seen = NULL;
+    for (int watched = 0; watched < 3; watched++) {
+        wg_tensor *sums[2], *at[2] = { NULL, NULL };
+        for (int fused = 0; fused < 2; fused++) {
+            wg_tensor *y =
+                fused ? wg_linear_act(x, w, NULL, WG_ACT_SILU) : wg_silu(wg_linear(x, w, NULL));
+            if (watched == 1) wg_hook(y, keep_and_pass, &seen);
+            wg_tensor *loss = wg_add(wg_sum(wg_square(wg_linear(y, v, NULL)), WG_ALL, false),
+                                     wg_add(wg_sum(wg_exp(wg_linear(y, u, NULL)), WG_ALL, false),
+                                            wg_sum(wg_square(y), WG_ALL, false)));
+            wg_list d = WG_LIST(NULL, NULL);
+            if (watched == 2)
+                ck_assert_int_eq(wg_grad(WG_LIST(loss), WG_LIST(y, x), WG_NO_LIST, 0, d), WG_OK);
+            else
+                wg_backward(loss);
+            at[fused] = watched == 2 ? d.t[0] : watched == 1 ? wg_affine(seen, 1, 0) : NULL;
+            sums[fused] = watched == 2 ? d.t[1] : wg_affine(wg_grad_of(x), 1, 0);
+            wg_drop_grad(x);
+        }
+        expect_no_error();
+        ck_assert(distance(sums[1], sums[0]) < 1e-13);
+        if (watched) ck_assert(distance(at[1], at[0]) < 1e-13);
+    }
+    wg_set(&seen, NULL);
+    pop(s);
+}
+END_TEST
+
 START_TEST(norm_add_is_the_sum_and_its_norm)
 {
     wg_scope s = begin();
@@ -208,6 +306,9 @@ int main(void)
 {
     const TTest *const tests[] = {
         models_give_the_bits_of_the_separate_ops,
+        a_step_runs_the_fused_ops,
+        recomputed_blocks_of_fused_ops_give_the_same_bits,
+        what_looks_at_a_cotangent_between_two_fused_ops_sees_it,
         norm_add_is_the_sum_and_its_norm,
         forward_act_is_the_layer_and_its_activation,
         linear_act_has_the_bits_of_linear_and_the_activation,

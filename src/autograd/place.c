@@ -255,6 +255,30 @@ wg_tensor *wgi_vjp_apply_onto(wg_vjp *g, wg_tensor *cotangent, const int *to, co
     return cotangent ? wg_add(cotangent, first) : first;
 }
 
+/* ---- past the op that made an input ------------------------------------------------------------------------------- */
+bool wgi_vjp_behind(const wg_vjp *g, int i, const wg_op *maker, int j, wg_tensor **y,
+                    const void **attr)
+{
+    const wgi_rule *rule = g->engine;
+    const wgi_edge e = rule->node->edges[i];
+    wg_tensor *in[WG_MAX_INPUTS] = { NULL }, *out[WG_MAX_OUTPUTS] = { NULL };
+    if (!g->wants[i] || rule->placed[i] || rule->create_graph || rule->run->n_captures)
+        return false;
+    if (!e.node || e.node->op != maker || e.index != 0 || e.node->hooks) return false;
+    if (wgi_saved_read(rule->context, e.node, false, in, out) != WG_OK) return false;
+    *y = out[j];
+    *attr = e.node->attr;
+    return *y != NULL;
+}
+
+void wgi_vjp_put_behind(wg_vjp *g, int i, int j, wg_tensor *d)
+{
+    wgi_rule *rule = g->engine;
+    wgi_node *n = rule->node->edges[i].node;
+    rule->placed[i] = true;
+    if (!wgi_bad(d)) (void)!wgi_deliver(rule->run, (wgi_edge) { n, j }, &n->meta[n->n_in + j], d);
+}
+
 /* ---- partial views ------------------------------------------------------------------------------------------------- */
 /* The tensor that gathers the cotangent at edge e, ready to be written in part: existing and exclusive, or new; zeros
  * unless all of it will be written. *fresh: it is new, to be delivered. */

@@ -9,4 +9,12 @@
  * than one input. */
 wg_tensor *wgi_vjp_apply_onto(wg_vjp *g, wg_tensor *cotangent, const int *to, const wg_op *op,
                               wg_list in, const void *attr);
+
+/* Where input i is output 0 of `maker`: maker's saved output j, and its attribute, so that a rule can hand a cotangent to
+ * that output instead, which may be a hidden one: maker's rule then gets both. false where something else must see the
+ * cotangent of output 0 pass: hooks, wg_grad, higher derivatives. */
+bool wgi_vjp_behind(const wg_vjp *g, int i, const wg_op *maker, int j, wg_tensor **y,
+                    const void **attr);
+/* After it: d flows to maker's output j, and nothing to input i. */
+void wgi_vjp_put_behind(wg_vjp *g, int i, int j, wg_tensor *d);
 #endif

@@ -11,6 +11,11 @@ typedef struct {
     bool tanh_form;
 } wgi_gelu_attr;
 
+/* linear_act's attribute, and its gradient's. */
+typedef struct {
+    wg_activation act;
+} wgi_linear_act;
+
 /* act's formula, and its gradient's (saved, dy); act is one of wg_activation. */
 wgi_formula wgi_activation_formula(wg_activation act);
 wgi_formula wgi_activation_backward(wg_activation act);

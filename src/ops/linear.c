@@ -9,8 +9,10 @@
  *   the rows of dy; saves x for w's sake and w for x's.
  *   errors: WG_ESHAPE if x has no dimensions, w is no matrix or a size differs; WG_EDTYPE for
  *   bool, and for x that is not floating with w in blocks. */
+#include "autograd/rule.h"
 #include "cpu/quant_linear.h"
 #include "cuda/cuda.h"
+#include "ops/activation.h"
 #include "ops/product_op.h"
 
 static wg_status only_w_in_blocks(const wg_infer *c)
@@ -79,11 +81,26 @@ static wg_status run(const wg_run *r)
     return wgi_in_blocks(r->in.t[1]->dtype) ? wgi_quant_product(&g) : wgi_gemm(&g);
 }
 
+/* x is linear_act's result: its h gets the cotangent, without x's. Returns whether it does: not where x's would be rounded
+ * to another dtype on the way. */
+static bool past_activation(wg_vjp *g, wg_tensor *dy)
+{
+    wg_tensor *w = g->x.t[1], *h;
+    const void *attr;
+    if (!wgi_vjp_behind(g, 0, &wgi_op_linear_act, 1, &h, &attr)) return false;
+    if (!wgi_is_float(w->dtype) || !wgi_is_float(dy->dtype) ||
+        wgi_promote_dtypes((wg_dtype)dy->dtype, (wg_dtype)w->dtype) != (wg_dtype)h->dtype)
+        return false;
+    wgi_vjp_put_behind(g, 0, 1,
+                       wg_apply(&wgi_op_linear_act_backward, WG_LIST(dy, w, h), attr, NULL));
+    return true;
+}
+
 void wgi_linear_vjp(wg_vjp *g, wg_tensor *dy)
 {
     wg_tensor *x = g->x.t[0], *w = g->x.t[1];
     const bool blocks = w && wgi_in_blocks(w->dtype);
-    if (g->wants[0])
+    if (g->wants[0] && !past_activation(g, dy))
         wg_vjp_apply(g, &(int) { 0 }, blocks ? &wgi_op_linear_backward : &wgi_op_matmul,
                      WG_LIST(dy, w), NULL);
     if (g->wants[1]) {

@@ -2,23 +2,19 @@
  * in the product's epilogue (CUDA).
  *   x: (.., in), w: (out, in), bias: (out) or absent -> y: (.., out), floating; dtypes and w in blocks as in linear. y is
  *   made of h as it would be stored: the bits of linear and the activation after it (on CUDA within h's rounding).
- *   gradient: dh = dy act'(h), then as linear's; saves h, and x and w as linear does.
+ *   gradient: dh = dy act'(h), then as linear's. A linear layer that y goes into gives dh itself, in one op with its own
+ *   gradient (linear_act_backward.c): it comes as h's cotangent then. Saves h, and x and w as linear does.
  *   errors: as linear; WG_EDTYPE if nothing is floating; WG_EARG for another activation.
  *   source: linear.c, gelu.c, relu.c, silu.c. */
-#include "autograd/rule.h"
 #include "cpu/quant_linear.h"
 #include "cuda/cuda.h"
 #include "ops/activation.h"
 #include "ops/elementwise.h"
 #include "ops/product_op.h"
 
-typedef struct {
-    wg_activation act;
-} linear_act;
-
 static wg_activation act_of(const void *attr)
 {
-    return ((const linear_act *)attr)->act;
+    return ((const wgi_linear_act *)attr)->act;
 }
 
 static wg_status infer(wg_infer *c)
@@ -110,12 +106,12 @@ static void samples(wg_samples *s)
     wg_tensor *w = wg_affine(wg_randn(WG_DIMS(4, 3)), 0.5, 0), *bias = wg_randn(WG_DIMS(4)),
               *x = wg_randn(WG_DIMS(2, 2, 3));
     for (int act = 0; act < 4; act++) {
-        const linear_act a = { (wg_activation)act };
+        const wgi_linear_act a = { (wg_activation)act };
         wg_tensor *away =
             act == WG_ACT_RELU ? wg_full(WG_DIMS(4), 12) : bias; /* from relu's kink */
         wg_sample(s, names[act], WG_LIST(x, w, away), &a);
     }
-    const linear_act a = { WG_ACT_GELU_TANH }, none = { (wg_activation)4 };
+    const wgi_linear_act a = { WG_ACT_GELU_TANH }, none = { (wg_activation)4 };
     wg_sample(s, "no bias", WG_LIST(x, w, NULL), &a);
     wg_sample(s, "vector", WG_LIST(wg_randn(WG_DIMS(3)), w, bias), &a);
     wg_sample(s, "no rows", WG_LIST(wg_zeros(WG_DIMS(2, 0, 3)), w, bias), &a);
@@ -141,7 +137,7 @@ const wg_op wgi_op_linear_act = {
     .name = "linear_act",
     .in = { "x", "w", "bias?" },
     .out = { "y", "h" },
-    .attr_size = sizeof(linear_act),
+    .attr_size = sizeof(wgi_linear_act),
     .flags = WG_OP_LOW | WG_OP_BLOCKS,
     .saves = WG_IN(0) | WG_IN(1) | WG_OUT(1),
     .hidden = WG_OUT(1),
@@ -158,7 +154,7 @@ const wg_op wgi_op_linear_act = {
 
 wg_tensor *wg_linear_act(wg_tensor *x, wg_tensor *w, wg_tensor *bias, wg_activation act)
 {
-    linear_act a;
+    wgi_linear_act a;
     memset(&a, 0, sizeof a);
     a.act = act;
     return wg_apply(&wgi_op_linear_act, WG_LIST(x, w, bias), &a, NULL);

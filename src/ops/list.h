@@ -127,6 +127,7 @@ OP(conv1d_input)
 OP(conv1d_weight)
 OP(linear)
 OP(linear_act)
+OP(linear_act_backward)
 OP(linear_backward)
 OP(matmul)
 /* network */
