@@ -1,8 +1,9 @@
-/* Fused ops on CUDA. On any machine: how rows are laid over a block. On a device (or emulated): the same numbers as the
+/* Fused ops on CUDA. On any machine: how rows are laid over a block, what names a product, which epilogue it gets. On a device (or emulated): the same numbers as the
  * CPU's, values and gradients, at the sizes where kernels change. */
 #include <math.h>
 #include <stdlib.h>
 
+#include "cuda/product_key.h"
 #include "cuda/rows.h"
 #include "suite.h"
 
@@ -27,6 +28,128 @@ START_TEST(a_row_that_fits_has_a_thread_for_every_element)
             ck_assert(threads == 32 || (threads - 32) * each < n); /* no idle warp in one chunk */
             if (chunks > 1) ck_assert_int_eq(threads, WGI_NORM_THREADS);
         }
+}
+END_TEST
+
+/* ---- products ---------------------------------------------------------------------------------------------------------- */
+/* x (m, k) and w (n, k) of one type to y (m, n), all contiguous. */
+static wgi_gemm_args product_of(wg_dtype type, int64_t m, int64_t n, int64_t k, const void *bias)
+{
+    return (wgi_gemm_args) { .m = m,
+                             .n = n,
+                             .k = k,
+                             .a = { NULL, type, k, 1, { 0 } },
+                             .b = { NULL, type, 1, k, { 0 } },
+                             .c = { NULL, type, n, 1, { 0 } },
+                             .bias = bias,
+                             .bias_type = type,
+                             .bias_stride = 1,
+                             .alpha = 1 };
+}
+
+START_TEST(a_product_is_named_by_all_that_its_algorithm_depends_on)
+{
+    static const char bias[256];
+    enum { CASES = 14 };
+    wgi_product_problem p[CASES], again;
+    for (int i = 0; i < CASES; i++) {
+        wgi_gemm_args g = product_of(i == 1 ? WG_F16 : WG_BF16, i == 2 ? 65 : 64, i == 3 ? 33 : 32,
+                                     i == 4 ? 17 : 16, i == 5 ? bias : NULL);
+        if (i == 6) g.c.type = WG_F32;
+        if (i == 7) g.beta = 1;
+        if (i == 8) g.a.row = 24;
+        if (i == 9) g.c.row = 40;
+        if (i == 10) g.b = (wgi_matrix) { NULL, WG_BF16, 32, 1, { 0 } };
+        if (i == 11) {
+            g.batch_dims = 1;
+            g.batch_shape[0] = 3;
+            g.a.batch[0] = 64 * 16;
+            g.c.batch[0] = 64 * 32;
+        }
+        memset(&p[i], i + 1, sizeof p[i]); /* what was there before does not count */
+        wgi_product_problem_of(&p[i], &g, i == 12);
+        p[i].alignment = i == 13 ? 16 : 256;
+        memset(&again, 0xff, sizeof again);
+        wgi_product_problem_of(&again, &g, i == 12);
+        again.alignment = p[i].alignment;
+        ck_assert(wgi_product_same(&p[i], &again));
+        ck_assert(wgi_product_hash(&p[i]) == wgi_product_hash(&again));
+        for (int j = 0; j < i; j++) {
+            ck_assert_msg(!wgi_product_same(&p[i], &p[j]), "cases %d and %d have one key", i, j);
+            ck_assert(wgi_product_hash(&p[i]) != wgi_product_hash(&p[j]));
+        }
+    }
+    again = p[0];
+    again.epilogue = WGI_EPILOGUE_GELU | WGI_EPILOGUE_AUX;
+    ck_assert(!wgi_product_same(&again, &p[0]));
+    wgi_product_problem other = again;
+    other.ld_aux = 40;
+    ck_assert(!wgi_product_same(&again, &other));
+    ck_assert(p[0].m == 32 && p[0].n == 64 && p[0].lda == 16 && p[0].trans_a && p[0].ldb == 16 &&
+              !p[0].trans_b && p[0].ldc == 32);
+}
+END_TEST
+
+START_TEST(alignment_is_the_largest_that_all_addresses_have)
+{
+    const void *const at[] = { (void *)(uintptr_t)1024, NULL, (void *)(uintptr_t)(4096 + 48) };
+    ck_assert_int_eq(wgi_product_alignment(at, 2), 256);
+    ck_assert_int_eq(wgi_product_alignment(at, 3), 16);
+    ck_assert_int_eq(wgi_product_alignment(at, 0), 256);
+    ck_assert_int_eq(wgi_product_alignment((const void *[]) { (void *)(uintptr_t)6 }, 1), 2);
+}
+END_TEST
+
+START_TEST(epilogues_are_taken_only_where_cublaslt_has_them)
+{
+    enum { RELU = WGI_EPILOGUE_RELU, GELU = WGI_EPILOGUE_GELU, AUX = WGI_EPILOGUE_AUX };
+    _Alignas(16) static const char bias[1], h[32];
+    const wgi_epilogue_wish gelu = { .act = WG_ACT_GELU_TANH, .major = 9 },
+                            kept = { .act = WG_ACT_GELU_TANH, .keeps_h = true, .major = 9 },
+                            back = { .act = WG_ACT_GELU_TANH, .backward = true, .major = 9 },
+                            relu = { .act = WG_ACT_RELU, .major = 8 };
+    const wgi_gemm_args g = product_of(WG_BF16, 64, 32, 16, NULL),
+                        b = product_of(WG_F16, 64, 32, 16, bias);
+    ck_assert_int_eq(wgi_epilogue_of(&gelu, &g, NULL), GELU);
+    ck_assert_int_eq(wgi_epilogue_of(&gelu, &b, NULL), GELU | WGI_EPILOGUE_BIAS);
+    ck_assert_int_eq(wgi_epilogue_of(&kept, &g, h), GELU | AUX);
+    ck_assert_int_eq(wgi_epilogue_of(&kept, &b, h), GELU | AUX | WGI_EPILOGUE_BIAS);
+    ck_assert_int_eq(wgi_epilogue_of(&back, &g, h), WGI_EPILOGUE_DGELU);
+    ck_assert_int_eq(wgi_epilogue_of(&relu, &b, NULL), RELU | WGI_EPILOGUE_BIAS);
+    const wgi_gemm_args f32 = product_of(WG_F32, 64, 32, 16, NULL),
+                        f64 = product_of(WG_F64, 64, 32, 16, NULL),
+                        odd = product_of(WG_BF16, 64, 33, 16, NULL);
+    ck_assert_int_eq(wgi_epilogue_of(&relu, &f32, NULL), RELU);
+    const wgi_epilogue_wish none[] = {
+        { .act = WG_ACT_GELU, .major = 9 },
+        { .act = WG_ACT_SILU, .major = 9 },
+        { .act = WG_ACT_GELU_TANH, .major = 8 },
+        { .act = WG_ACT_GELU_TANH, .major = 10 },
+        { .act = WG_ACT_RELU, .keeps_h = true },
+        { .act = WG_ACT_RELU, .backward = true },
+        { .act = WG_ACT_GELU_TANH, .major = 9, .off = true },
+    };
+    for (size_t i = 0; i < sizeof none / sizeof *none; i++)
+        ck_assert_int_eq(wgi_epilogue_of(&none[i], &g, h), WGI_EPILOGUE_NONE);
+    ck_assert_int_eq(wgi_epilogue_of(&gelu, &f32, NULL), WGI_EPILOGUE_NONE);
+    ck_assert_int_eq(wgi_epilogue_of(&relu, &f64, NULL), WGI_EPILOGUE_NONE);
+    ck_assert_int_eq(wgi_epilogue_of(&gelu, &odd, NULL), GELU);
+    ck_assert_int_eq(wgi_epilogue_of(&kept, &odd, h), WGI_EPILOGUE_NONE);   /* aux's rows */
+    ck_assert_int_eq(wgi_epilogue_of(&kept, &g, h + 2), WGI_EPILOGUE_NONE); /* aux's address */
+    ck_assert_int_eq(wgi_epilogue_of(&back, &g, h + 2), WGI_EPILOGUE_NONE);
+    for (int i = 0; i < 7; i++) { /* a product that would have to be packed, or done in parts */
+        wgi_gemm_args q = b;
+        if (i == 0) q.a.column = 2;
+        if (i == 1) q.b.type = WG_BF16;
+        if (i == 2) q.c.type = WG_F32;
+        if (i == 3) q.bias_stride = 2;
+        if (i == 4) q.bias_type = WG_F32;
+        if (i == 5) q.beta = 1;
+        if (i == 6) q.k = 0;
+        ck_assert_int_eq(wgi_epilogue_of(&gelu, &q, NULL), WGI_EPILOGUE_NONE);
+        ck_assert_int_eq(wgi_epilogue_of(&kept, &q, h), WGI_EPILOGUE_NONE);
+        ck_assert_int_eq(wgi_epilogue_of(&relu, &q, NULL), WGI_EPILOGUE_NONE);
+    }
 }
 END_TEST
 
@@ -135,11 +258,57 @@ START_TEST(norms_of_every_length_are_those_of_the_cpu)
 }
 END_TEST
 
+/* ---- linear layers with an activation between them -------------------------------------------------------------------- */
+static void mlp(void *self, wg_list in, wg_list out)
+{
+    wg_tensor *y = wg_linear_act(in.t[0], in.t[1], in.t[2], *(const wg_activation *)self);
+    out.t[0] = wg_linear(y, in.t[3], in.t[4]);
+}
+
+static void compare_mlp(int t, wg_activation act, wg_dims x, int64_t hidden, int64_t out, bool bias)
+{
+    const wg_dtype type = types[t].type;
+    char what[64];
+    snprintf(what, sizeof what, "%s, activation %d, %lld to %lld to %lld", wg_dtype_name(type),
+             (int)act, (long long)x.d[x.n - 1], (long long)hidden, (long long)out);
+    wg_scope s = wg_scope_push();
+    wg_dims y = x;
+    y.d[y.n - 1] = out;
+    const int64_t in = x.d[x.n - 1];
+    wg_tensor *none = NULL;
+    const problem p = { what, mlp, &act, 1, 2 * types[t].tolerance };
+    compare(&p,
+            WG_LIST(wg_cast(wg_randn(x), type),
+                    wg_cast(wg_affine(wg_randn(WG_DIMS(hidden, in)), 0.3, 0), type),
+                    bias ? wg_cast(wg_randn(WG_DIMS(hidden)), type) : none,
+                    wg_cast(wg_affine(wg_randn(WG_DIMS(out, hidden)), 0.3, 0), type),
+                    bias ? wg_cast(wg_randn(WG_DIMS(out)), type) : none),
+            WG_LIST(wg_cast(wg_randn(y), type)));
+    pop(s);
+}
+
+START_TEST(linear_layers_and_their_activations_are_those_of_the_cpu)
+{
+    if (no_device()) return;
+    for (int t = 0; t < 4; t++)
+        for (int act = 0; act < 4; act++)
+            for (int bias = 0; bias < 2; bias++) {
+                compare_mlp(t, (wg_activation)act, WG_DIMS(3, 8, 16), 64, 24, bias);
+                compare_mlp(t, (wg_activation)act, WG_DIMS(19, 7), 33, 5, bias);
+                compare_mlp(t, (wg_activation)act, WG_DIMS(16), 8, 8, bias);
+            }
+}
+END_TEST
+
 int main(void)
 {
     const TTest *const tests[] = {
         a_row_that_fits_has_a_thread_for_every_element,
+        a_product_is_named_by_all_that_its_algorithm_depends_on,
+        alignment_is_the_largest_that_all_addresses_have,
+        epilogues_are_taken_only_where_cublaslt_has_them,
         norms_of_every_length_are_those_of_the_cpu,
+        linear_layers_and_their_activations_are_those_of_the_cpu,
         NULL,
     };
     return suite_run("cuda fused", tests);
