@@ -150,6 +150,16 @@ START_TEST(epilogues_are_taken_only_where_cublaslt_has_them)
         ck_assert_int_eq(wgi_epilogue_of(&kept, &q, h), WGI_EPILOGUE_NONE);
         ck_assert_int_eq(wgi_epilogue_of(&relu, &q, NULL), WGI_EPILOGUE_NONE);
     }
+    wgi_gemm_args w = g;                                                  /* a weight's gradient */
+    ck_assert_int_eq(wgi_epilogue_of_bias(&w, false), WGI_EPILOGUE_NONE); /* not in f32 */
+    w.c.type = WG_F32;
+    ck_assert_int_eq(wgi_epilogue_of_bias(&w, false), WGI_EPILOGUE_BGRADB);
+    ck_assert_int_eq(wgi_epilogue_of_bias(&w, true), WGI_EPILOGUE_NONE);
+    w.beta = 1;
+    ck_assert_int_eq(wgi_epilogue_of_bias(&w, false), WGI_EPILOGUE_BGRADB);
+    w.b.type = WG_F16;
+    ck_assert_int_eq(wgi_epilogue_of_bias(&w, false), WGI_EPILOGUE_NONE);
+    ck_assert_int_eq(wgi_epilogue_of_bias(&f32, false), WGI_EPILOGUE_NONE);
 }
 END_TEST
 
@@ -300,6 +310,36 @@ START_TEST(linear_layers_and_their_activations_are_those_of_the_cpu)
 }
 END_TEST
 
+/* f32 parameters under autocast: weights' gradients are f32 sums of 16-bit operands, added where the gradients lie, and the
+ * biases' come with them. */
+static void mlp_in_bf16(void *self, wg_list in, wg_list out)
+{
+    wg_scope s = wg_scope_push();
+    wg_use_autocast(WG_BF16);
+    mlp(self, in, out);
+    out.t[0] = wg_scope_return(s, out.t[0]);
+}
+
+START_TEST(gradients_of_f32_parameters_under_autocast_are_those_of_the_cpu)
+{
+    if (no_device()) return;
+    for (int act = 0; act < 4; act++)
+        for (int odd = 0; odd < 2; odd++) {
+            wg_scope s = wg_scope_push();
+            const int64_t rows = 40, in = odd ? 7 : 16, hidden = odd ? 33 : 64, out = odd ? 5 : 24;
+            wg_activation a = (wg_activation)act;
+            const problem p = { "autocast", mlp_in_bf16, &a, 1, 3.2e-2 };
+            compare(
+                &p,
+                WG_LIST(wg_randn(WG_DIMS(2, rows / 2, in)),
+                        wg_affine(wg_randn(WG_DIMS(hidden, in)), 0.3, 0), wg_randn(WG_DIMS(hidden)),
+                        wg_affine(wg_randn(WG_DIMS(out, hidden)), 0.3, 0), wg_randn(WG_DIMS(out))),
+                WG_LIST(wg_randn(WG_DIMS(2, rows / 2, out))));
+            pop(s);
+        }
+}
+END_TEST
+
 int main(void)
 {
     const TTest *const tests[] = {
@@ -309,6 +349,7 @@ int main(void)
         epilogues_are_taken_only_where_cublaslt_has_them,
         norms_of_every_length_are_those_of_the_cpu,
         linear_layers_and_their_activations_are_those_of_the_cpu,
+        gradients_of_f32_parameters_under_autocast_are_those_of_the_cpu,
         NULL,
     };
     return suite_run("cuda fused", tests);

@@ -123,6 +123,10 @@ WGI_CUDA_FUNCTION wg_status wgi_cuda_gemm_act(const wg_run *r, const wgi_gemm_ar
 /* C being dh (r's output 0): dh = C act'(h), h of C's shape and any dtype. */
 WGI_CUDA_FUNCTION wg_status wgi_cuda_gemm_act_backward(const wg_run *r, const wgi_gemm_args *g,
                                                        wg_activation act, wg_tensor *h);
+/* The same, A being a cotangent transposed, and dbias (m; any floating dtype) = the sums of A's rows, or += with
+ * r->accumulate. *summed: the product's epilogue did it; else dbias is as it was. */
+WGI_CUDA_FUNCTION wg_status wgi_cuda_gemm_bgrad(const wg_run *r, const wgi_gemm_args *g,
+                                                const wg_tensor *dbias, bool *summed);
 
 /* ---- by rows: rows.c, classes.c ---- */
 WGI_CUDA_FUNCTION wg_status wgi_cuda_softmax(const wg_run *r, int axis, bool log);

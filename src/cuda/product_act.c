@@ -1,5 +1,6 @@
-/* Products with an activation behind them: in cuBLASLt's epilogue where it offers one, else by a kernel of its own on what
+/* Products with an activation behind them, or with a sum of rows beside them: in cuBLASLt's epilogue where it offers one, else by a kernel of its own on what
  * the product left. Both give the op's result; the epilogue applies the activation before the product is rounded. */
+#include "cpu/rows.h"
 #include "cuda/cuda.h"
 #include "cuda/operands.h"
 #include "cuda/product_lt.h"
@@ -16,33 +17,41 @@ static bool epilogues_off(void)
     return off;
 }
 
-/* C of the product is `to`; h: aux, or NULL. *done: the epilogue did it all. */
-static wg_status in_epilogue(const wg_run *r, const wgi_gemm_args *g, wgi_epilogue_wish w, void *to,
-                             void *h, bool *done)
+/* The product with this epilogue into v->c, the rest of v given. *done: false if cuBLASLt declined, and nothing is written. */
+static wg_status multiply(const wg_run *r, const wgi_gemm_args *g, int epilogue,
+                          wgi_product_values *v, bool *done)
 {
     wgi_cuda_device *d = wgi_cuda_running(r);
-    *done = false;
-    w.major = d->major;
-    w.off = epilogues_off();
-    const int epilogue = wgi_epilogue_of(&w, g, h);
-    if (epilogue == WGI_EPILOGUE_NONE) return WG_OK;
     wgi_cuda_product *c = wgi_product_open(d);
     if (!c) return wg_error_code();
     wgi_product_problem p;
     wgi_product_problem_of(&p, g, wgi_product_tf32());
-    const wgi_product_values v = { .a = g->b.data, /* exchanged */
-                                   .b = g->a.data,
-                                   .c = to,
-                                   .bias = (void *)(uintptr_t)g->bias,
-                                   .aux = wgi_epilogue_has_aux(epilogue) ? h : NULL,
-                                   .alpha = g->alpha };
+    v->a = g->b.data; /* exchanged */
+    v->b = g->a.data;
+    v->alpha = g->alpha;
+    v->beta = g->beta;
     p.epilogue = epilogue;
-    if (v.aux) p.ld_aux = p.ldc;
-    p.alignment = wgi_product_alignment((const void *[]) { v.a, v.b, v.c, v.bias, v.aux }, 5);
+    if (v->aux) p.ld_aux = p.ldc;
+    p.alignment = wgi_product_alignment((const void *[]) { v->a, v->b, v->c, v->bias, v->aux }, 5);
     bool declined = false;
-    const wg_status s = wgi_product_multiply(d, c, &p, &v, &declined);
+    const wg_status s = wgi_product_multiply(d, c, &p, v, &declined);
     *done = s == WG_OK && !declined;
     return s;
+}
+
+/* C of the product is `to`; h: aux, or NULL. *done: the epilogue did it all. */
+static wg_status in_epilogue(const wg_run *r, const wgi_gemm_args *g, wgi_epilogue_wish w, void *to,
+                             void *h, bool *done)
+{
+    *done = false;
+    w.major = wgi_cuda_running(r)->major;
+    w.off = epilogues_off();
+    const int epilogue = wgi_epilogue_of(&w, g, h);
+    if (epilogue == WGI_EPILOGUE_NONE) return WG_OK;
+    wgi_product_values v = { .c = to,
+                             .bias = (void *)(uintptr_t)g->bias,
+                             .aux = wgi_epilogue_has_aux(epilogue) ? h : NULL };
+    return multiply(r, g, epilogue, &v, done);
 }
 
 /* Output 0 = formula(in). */
@@ -78,4 +87,23 @@ wg_status wgi_cuda_gemm_act_backward(const wg_run *r, const wgi_gemm_args *g, wg
     if (s != WG_OK || done) return s;
     s = wgi_cuda_gemm(r, g);
     return s == WG_OK ? apply(r, wgi_activation_backward(act), WG_LIST(h, r->out.t[0])) : s;
+}
+
+/* The sums come as a vector of f32 that is overwritten; then to their place. */
+wg_status wgi_cuda_gemm_bgrad(const wg_run *r, const wgi_gemm_args *g, const wg_tensor *dbias,
+                              bool *summed)
+{
+    const int epilogue = wgi_epilogue_of_bias(g, epilogues_off());
+    const int64_t n = g->m, one = 1;
+    const bool there = dbias->dtype == WG_F32 && dbias->strides[0] == 1 && !r->accumulate;
+    wgi_product_values v = { .c = g->c.data, .bias = there ? wgi_data(dbias) : NULL };
+    *summed = false;
+    if (epilogue == WGI_EPILOGUE_NONE) return wgi_cuda_gemm(r, g);
+    wg_status s = there ? WG_OK : wgi_row_scratch(r, n, WG_F32, &v.bias);
+    if (s == WG_OK) s = multiply(r, g, epilogue, &v, summed);
+    if (s != WG_OK) return s;
+    if (!*summed) return wgi_cuda_gemm(r, g);
+    if (there) return WG_OK;
+    return wgi_cuda_add_strided(r, wgi_data(dbias), (wg_dtype)dbias->dtype, dbias->strides, v.bias,
+                                WG_F32, &one, 1, &n, r->accumulate);
 }

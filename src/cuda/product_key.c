@@ -56,14 +56,19 @@ static bool is_16bit(wg_dtype t)
     return t == WG_BF16 || t == WG_F16;
 }
 
-/* One product that needs no packing, whose bias (if any) lies as cuBLASLt takes it. */
-static bool is_direct(const wgi_gemm_args *g)
+/* One product of two operands of one type that needs no packing. */
+static bool is_plain(const wgi_gemm_args *g)
 {
     const wgi_product_layout c = wgi_product_layout_of(&g->c, g->m, g->n);
-    return g->batch_dims == 0 && g->m > 0 && g->n > 0 && g->k > 0 && g->beta == 0 &&
-           g->a.type == g->b.type && g->c.type == g->a.type && c.usable && !c.by_columns &&
-           wgi_product_layout_of(&g->a, g->m, g->k).usable &&
-           wgi_product_layout_of(&g->b, g->k, g->n).usable &&
+    return g->batch_dims == 0 && g->m > 0 && g->n > 0 && g->k > 0 && g->a.type == g->b.type &&
+           c.usable && !c.by_columns && wgi_product_layout_of(&g->a, g->m, g->k).usable &&
+           wgi_product_layout_of(&g->b, g->k, g->n).usable;
+}
+
+/* Such a product, written in its operands' type, whose bias (if any) lies as cuBLASLt takes it. */
+static bool is_direct(const wgi_gemm_args *g)
+{
+    return is_plain(g) && g->beta == 0 && g->c.type == g->a.type &&
            (!g->bias || (g->bias_type == g->c.type && g->bias_stride == 1));
 }
 
@@ -86,4 +91,10 @@ int wgi_epilogue_of(const wgi_epilogue_wish *w, const wgi_gemm_args *g, const vo
     if (w->backward) return takes_aux(g, h) ? WGI_EPILOGUE_DGELU : WGI_EPILOGUE_NONE;
     if (!w->keeps_h) return WGI_EPILOGUE_GELU | bias;
     return takes_aux(g, h) ? WGI_EPILOGUE_GELU | WGI_EPILOGUE_AUX | bias : WGI_EPILOGUE_NONE;
+}
+
+int wgi_epilogue_of_bias(const wgi_gemm_args *g, bool off)
+{
+    const bool fits = is_plain(g) && is_16bit(g->a.type) && g->c.type == WG_F32 && !g->bias;
+    return fits && !off ? WGI_EPILOGUE_BGRADB : WGI_EPILOGUE_NONE;
 }

@@ -51,4 +51,7 @@ typedef struct {
 /* The epilogue that does it in this product, whose C is h (backward: dh): WGI_EPILOGUE_NONE: a kernel of its own. h: where
  * h lies, NULL if it is not kept. */
 int wgi_epilogue_of(const wgi_epilogue_wish *w, const wgi_gemm_args *g, const void *h);
+/* The product is a weight's gradient in f32 from 16-bit operands, A the cotangent transposed, and cuBLASLt may sum A's rows
+ * on the way: WGI_EPILOGUE_BGRADB, or WGI_EPILOGUE_NONE. */
+int wgi_epilogue_of_bias(const wgi_gemm_args *g, bool off);
 #endif

@@ -96,27 +96,50 @@ static bool past_activation(wg_vjp *g, wg_tensor *dy)
     return true;
 }
 
-void wgi_linear_vjp(wg_vjp *g, wg_tensor *dy)
+/* x (.., n) -> (rows, n), whatever the number of rows is. */
+static wg_tensor *rows_of(wg_tensor *x, int64_t n)
+{
+    int64_t rows = 1;
+    for (int a = 0; a + 1 < wg_ndim(x); a++) rows *= wg_size(x, a);
+    return wg_reshape(x, WG_DIMS(rows, n));
+}
+
+/* On CUDA the weight's product of 16-bit operands sums dy's rows, too. */
+static bool sums_on_the_way(const wg_tensor *dy, const wg_tensor *x)
+{
+    return dy->device.kind == WG_CUDA && dy->dtype == x->dtype && wgi_is_16bit(dy->dtype);
+}
+
+void wgi_linear_vjp(wg_vjp *g, wg_tensor *dy, bool fused)
 {
     wg_tensor *x = g->x.t[0], *w = g->x.t[1];
     const bool blocks = w && wgi_in_blocks(w->dtype);
-    if (g->wants[0] && !past_activation(g, dy))
+    if (g->wants[0] && !(fused && past_activation(g, dy)))
         wg_vjp_apply(g, &(int) { 0 }, blocks ? &wgi_op_linear_backward : &wgi_op_matmul,
                      WG_LIST(dy, w), NULL);
+    if (fused && g->wants[1] && g->wants[2] && sums_on_the_way(dy, x)) {
+        wg_tensor *d = rows_of(dy, wg_vjp_in_shape(g, 1).d[0]),
+                  *rows = rows_of(x, wg_vjp_in_shape(g, 1).d[1]);
+        wg_vjp_apply(g, (const int[]) { 1, 2 }, &wgi_op_linear_weight_backward, WG_LIST(d, rows),
+                     NULL);
+        return;
+    }
     if (g->wants[1]) {
-        wg_dims xs = wg_vjp_in_shape(g, 0), ws = wg_vjp_in_shape(g, 1);
-        int64_t rows = 1;
-        for (int a = 0; a + 1 < xs.n; a++) rows *= xs.d[a];
-        wg_tensor *d = wg_transpose(wg_reshape(dy, WG_DIMS(rows, ws.d[0])), 0, 1);
-        wg_vjp_apply(g, &(int) { 1 }, &wgi_op_matmul,
-                     WG_LIST(d, wg_reshape(x, WG_DIMS(rows, ws.d[1]))), NULL);
+        const wg_dims ws = wg_vjp_in_shape(g, 1);
+        wg_tensor *d = wg_transpose(rows_of(dy, ws.d[0]), 0, 1);
+        wg_vjp_apply(g, &(int) { 1 }, &wgi_op_matmul, WG_LIST(d, rows_of(x, ws.d[1])), NULL);
     }
     if (g->wants[2]) g->dx.t[2] = dy; /* the engine sums its rows */
 }
 
 static void grad(wg_vjp *g)
 {
-    wgi_linear_vjp(g, g->dy.t[0]);
+    wgi_linear_vjp(g, g->dy.t[0], false);
+}
+
+static void grad_fused(wg_vjp *g)
+{
+    wgi_linear_vjp(g, g->dy.t[0], true);
 }
 
 static double flops(const wg_infer *c)
@@ -189,6 +212,7 @@ const wg_op wgi_op_linear = {
     .cuda = run,
     .reference = reference,
     .grad = grad,
+    .grad_fused = grad_fused,
     .flops = flops,
     .samples = samples,
 };

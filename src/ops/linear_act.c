@@ -71,7 +71,7 @@ static void grad(wg_vjp *g)
 {
     wg_tensor *dy = g->dy.t[0];
     if (dy) dy = wgi_activation_grad(act_of(g->attr), g->y.t[1], dy);
-    wgi_linear_vjp(g, sum_of(dy, g->dy.t[1]));
+    wgi_linear_vjp(g, sum_of(dy, g->dy.t[1]), false);
 }
 
 static void grad_fused(wg_vjp *g)
@@ -81,7 +81,7 @@ static void grad_fused(wg_vjp *g)
     memset(&a, 0, sizeof a);
     a.formula = (int)wgi_activation_backward(act_of(g->attr));
     if (dy) dy = wg_apply(&wgi_op_unary_backward, WG_LIST(g->y.t[1], dy), &a, NULL);
-    wgi_linear_vjp(g, sum_of(dy, g->dy.t[1]));
+    wgi_linear_vjp(g, sum_of(dy, g->dy.t[1]), true);
 }
 
 static double flops(const wg_infer *c)

@@ -129,6 +129,7 @@ OP(linear)
 OP(linear_act)
 OP(linear_act_backward)
 OP(linear_backward)
+OP(linear_weight_backward)
 OP(matmul)
 /* network */
 OP(add_layer_norm)
