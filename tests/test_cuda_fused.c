@@ -90,6 +90,40 @@ START_TEST(a_product_is_named_by_all_that_its_algorithm_depends_on)
 }
 END_TEST
 
+/* What was kept is found under its own key and no other; a model's few dozen problems all stay, and of many more than there
+ * are slots the last ones do. */
+START_TEST(slots_hold_what_was_kept_under_its_own_key)
+{
+    enum { MODEL = 96, MANY = 5000 };
+    static wgi_product_keys keys;
+    static int slot[MANY];
+    int stayed = 0;
+    bool known;
+    wgi_product_problem p;
+    for (int i = 0; i < MANY; i++) {
+        const wgi_gemm_args g = product_of(WG_BF16, 8 * i + 8, 32 + i % 7, 16, NULL);
+        wgi_product_problem_of(&p, &g, false);
+        slot[i] = wgi_product_slot(&keys, &p, &known);
+        ck_assert(!known && slot[i] >= 0 && slot[i] < WGI_PRODUCT_SLOTS);
+        wgi_product_keep(&keys, slot[i], &p);
+        ck_assert_int_eq(wgi_product_slot(&keys, &p, &known), slot[i]);
+        ck_assert(known);
+        if (i != MODEL - 1 && i != MANY - 1) continue;
+        stayed = 0;
+        for (int j = 0; j <= i; j++) {
+            const wgi_gemm_args q = product_of(WG_BF16, 8 * j + 8, 32 + j % 7, 16, NULL);
+            wgi_product_problem_of(&p, &q, false);
+            const int at = wgi_product_slot(&keys, &p, &known);
+            if (known) ck_assert(at == slot[j] && wgi_product_same(&keys.key[at], &p));
+            stayed += known;
+        }
+        if (i == MODEL - 1) ck_assert_int_eq(stayed, MODEL);
+    }
+    ck_assert_int_gt(stayed, WGI_PRODUCT_SLOTS / 2);
+    ck_assert_int_le(stayed, WGI_PRODUCT_SLOTS);
+}
+END_TEST
+
 START_TEST(alignment_is_the_largest_that_all_addresses_have)
 {
     const void *const at[] = { (void *)(uintptr_t)1024, NULL, (void *)(uintptr_t)(4096 + 48) };
@@ -345,6 +379,7 @@ int main(void)
     const TTest *const tests[] = {
         a_row_that_fits_has_a_thread_for_every_element,
         a_product_is_named_by_all_that_its_algorithm_depends_on,
+        slots_hold_what_was_kept_under_its_own_key,
         alignment_is_the_largest_that_all_addresses_have,
         epilogues_are_taken_only_where_cublaslt_has_them,
         norms_of_every_length_are_those_of_the_cpu,

@@ -50,6 +50,23 @@ bool wgi_product_same(const wgi_product_problem *a, const wgi_product_problem *b
     return memcmp(a, b, sizeof *a) == 0;
 }
 
+int wgi_product_slot(const wgi_product_keys *k, const wgi_product_problem *p, bool *known)
+{
+    const uint64_t h = wgi_product_hash(p);
+    for (uint64_t i = 0; i < 8; i++) {
+        const int at = (int)((h + i) % WGI_PRODUCT_SLOTS);
+        *known = k->used[at] && wgi_product_same(&k->key[at], p);
+        if (*known || !k->used[at]) return at;
+    }
+    return (int)(h % WGI_PRODUCT_SLOTS);
+}
+
+void wgi_product_keep(wgi_product_keys *k, int slot, const wgi_product_problem *p)
+{
+    k->key[slot] = *p;
+    k->used[slot] = true;
+}
+
 /* ---- epilogues ------------------------------------------------------------------------------------------------- */
 static bool is_16bit(wg_dtype t)
 {

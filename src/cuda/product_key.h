@@ -41,6 +41,16 @@ int wgi_product_alignment(const void *const *address, int n);
 uint64_t wgi_product_hash(const wgi_product_problem *p);
 bool wgi_product_same(const wgi_product_problem *a, const wgi_product_problem *b);
 
+/* What is known of so many problems at most. */
+enum { WGI_PRODUCT_SLOTS = 1024 };
+typedef struct {
+    wgi_product_problem key[WGI_PRODUCT_SLOTS];
+    bool used[WGI_PRODUCT_SLOTS];
+} wgi_product_keys;
+/* The problem's slot: its own (*known), or one for it: a free one, or another's where its neighbourhood is crowded. */
+int wgi_product_slot(const wgi_product_keys *k, const wgi_product_problem *p, bool *known);
+void wgi_product_keep(wgi_product_keys *k, int slot, const wgi_product_problem *p);
+
 /* An activation behind a product, or its gradient: h = the product + bias, y = act(h), or dh = product act'(h). */
 typedef struct {
     wg_activation act;

@@ -7,12 +7,12 @@
 
 #include "cuda/blaslt.h"
 
-enum { WORKSPACE = 32 << 20, ALGORITHMS = 1024 };
+enum { WORKSPACE = 32 << 20 };
 
 typedef struct {
-    wgi_product_problem key;
     cublasLtMatmulAlgo_t algorithm;
-    bool used;
+    cublasStatus_t
+        answer; /* CUBLAS_STATUS_NOT_SUPPORTED: there is none, which need not be asked again */
 } choice;
 
 struct wgi_cuda_product {
@@ -20,7 +20,8 @@ struct wgi_cuda_product {
     const wgi_blaslt *lt;
     cublasLtHandle_t handle;
     void *workspace;
-    choice choices[ALGORITHMS];
+    wgi_product_keys keys;
+    choice choices[WGI_PRODUCT_SLOTS]; /* of the keys */
 };
 
 static wg_status check(cublasStatus_t s, const char *what)
@@ -179,41 +180,37 @@ static cublasStatus_t prefer(descriptors *d, const wgi_product_problem *p)
 
 /* ---- the algorithm, kept by the problem ---- */
 
-/* The problem's place in the table: its own, or a free one; another's when the table is crowded. */
-static choice *choice_of(wgi_cuda_product *c, const wgi_product_problem *p)
+/* The heuristic's first. */
+static choice ask(wgi_cuda_product *c, descriptors *d, const wgi_product_problem *p)
 {
-    const uint64_t h = wgi_product_hash(p);
-    for (uint64_t i = 0; i < 8; i++) {
-        choice *at = &c->choices[(h + i) % ALGORITHMS];
-        if (!at->used || wgi_product_same(&at->key, p)) return at;
-    }
-    return &c->choices[h % ALGORITHMS];
+    cublasLtMatmulHeuristicResult_t found;
+    choice new = { .answer = prefer(d, p) };
+    int n = 0;
+    if (new.answer != CUBLAS_STATUS_SUCCESS) return new;
+    new.answer =
+        c->lt->heuristic(c->handle, d->what, d->a, d->b, d->c, d->c, d->preference, 1, &found, &n);
+    if (new.answer != CUBLAS_STATUS_SUCCESS) return new;
+    new.answer = n > 0 ? found.state : CUBLAS_STATUS_NOT_SUPPORTED;
+    if (new.answer == CUBLAS_STATUS_SUCCESS) new.algorithm = found.algo;
+    return new;
 }
 
 /* CUBLAS_STATUS_NOT_SUPPORTED: cuBLASLt has none. */
 static cublasStatus_t choose(wgi_cuda_product *c, descriptors *d, const wgi_product_problem *p,
                              cublasLtMatmulAlgo_t *out)
 {
+    bool known;
     pthread_mutex_lock(&c->lock);
-    choice *at = choice_of(c, p);
-    cublasStatus_t s = CUBLAS_STATUS_SUCCESS;
-    if (!at->used || !wgi_product_same(&at->key, p)) {
-        cublasLtMatmulHeuristicResult_t found;
-        int n = 0;
-        s = prefer(d, p);
-        if (s == CUBLAS_STATUS_SUCCESS)
-            s = c->lt->heuristic(c->handle, d->what, d->a, d->b, d->c, d->c, d->preference, 1,
-                                 &found, &n);
-        if (s == CUBLAS_STATUS_SUCCESS) s = n > 0 ? found.state : CUBLAS_STATUS_NOT_SUPPORTED;
-        if (s == CUBLAS_STATUS_SUCCESS) {
-            at->key = *p;
-            at->algorithm = found.algo;
-            at->used = true;
-        }
+    const int slot = wgi_product_slot(&c->keys, p, &known);
+    choice now = known ? c->choices[slot] : ask(c, d, p);
+    if (!known &&
+        (now.answer == CUBLAS_STATUS_SUCCESS || now.answer == CUBLAS_STATUS_NOT_SUPPORTED)) {
+        wgi_product_keep(&c->keys, slot, p);
+        c->choices[slot] = now;
     }
-    if (s == CUBLAS_STATUS_SUCCESS) *out = at->algorithm;
     pthread_mutex_unlock(&c->lock);
-    return s;
+    *out = now.algorithm;
+    return now.answer;
 }
 
 /* ---- one product, or a batch of them with one stride ---- */
