@@ -226,6 +226,39 @@ static uint64_t bits(wg_tensor *t)
     return h;
 }
 
+/* One row, or one column, under all of them: neighbours along k are the same element, not a missing one. */
+START_TEST(operands_that_repeat_a_row_count_every_repetition)
+{
+    static const wg_dtype types[] = { WG_F64, WG_F32, WG_BF16, WG_F16 };
+    enum { K = 6, N = 40 };
+    for (int t = 0; t < 4; t++)
+        for (int which = 0; which < 4; which++) { /* x or y; along k, or not */
+            wg_scope s = wg_scope_push();
+            wg_seed(5);
+            const wg_dims xs = which == 0   ? WG_DIMS(N, 1)
+                               : which == 1 ? WG_DIMS(1, K)
+                                            : WG_DIMS(N, K),
+                          ys = which == 2   ? WG_DIMS(1, N)
+                               : which == 3 ? WG_DIMS(K, 1)
+                                            : WG_DIMS(K, N);
+            wg_tensor *x = wg_expand(wg_cast(wg_randn(xs), types[t]), WG_DIMS(N, K)),
+                      *y = wg_expand(wg_cast(wg_randn(ys), types[t]), WG_DIMS(K, N));
+            for (int turned = 0; turned < 2; turned++) {
+                if (turned) /* the other operand by columns */
+                    *(which < 2 ? &y : &x) =
+                        which < 2 ? wg_transpose(wg_contiguous(wg_transpose(y, 0, 1)), 0, 1)
+                                  : wg_transpose(wg_contiguous(wg_transpose(x, 0, 1)), 0, 1);
+                wg_tensor *z = wg_cast(wg_matmul(x, y), WG_F64),
+                          *want = wg_matmul(wg_cast(x, WG_F64), wg_cast(y, WG_F64));
+                const double far = wg_item(wg_max(wg_abs(wg_sub(z, want)), WG_ALL, false));
+                ck_assert_msg(far < 0.06, "%s, operand %d: off by %g", wg_dtype_name(types[t]),
+                              which, far);
+            }
+            pop(s);
+        }
+}
+END_TEST
+
 START_TEST(the_bits_do_not_depend_on_the_threads)
 {
     static const int64_t big[][3] = {
@@ -547,12 +580,14 @@ int main(void)
         "product",
         (const TTest *[]) {
             products_of_every_layout_and_size_are_right, every_level_of_the_own_kernel_is_right,
-            bf16_is_multiplied_in_pairs_where_the_cpu_can, the_bits_do_not_depend_on_the_threads,
-            large_products_have_tiles_for_eight_threads, empty_sums_scale_and_beta_0_overwrites_nan,
-            nan_and_infinity_propagate, a_weight_under_a_batch_is_one_product,
-            a_products_gradient_accumulates_in_place, products_count_their_operations,
-            without_memory_a_product_is_an_error, blis_does_not_run_its_generic_kernels,
-            einsum_is_what_its_letters_say, einsum_has_gradients_of_every_order,
-            einsum_refuses_what_it_cannot_read, a_causal_convolution_sees_only_the_past,
+            bf16_is_multiplied_in_pairs_where_the_cpu_can,
+            operands_that_repeat_a_row_count_every_repetition,
+            the_bits_do_not_depend_on_the_threads, large_products_have_tiles_for_eight_threads,
+            empty_sums_scale_and_beta_0_overwrites_nan, nan_and_infinity_propagate,
+            a_weight_under_a_batch_is_one_product, a_products_gradient_accumulates_in_place,
+            products_count_their_operations, without_memory_a_product_is_an_error,
+            blis_does_not_run_its_generic_kernels, einsum_is_what_its_letters_say,
+            einsum_has_gradients_of_every_order, einsum_refuses_what_it_cannot_read,
+            a_causal_convolution_sees_only_the_past,
             a_depthwise_convolution_is_a_sum_of_shifted_products, NULL });
 }

@@ -93,6 +93,8 @@ typedef enum {
 } wg_status;
 
 typedef enum { WG_MEAN, WG_SUM, WG_NONE } wg_reduction;
+/** wg_gelu, with tanh false and true; wg_relu; wg_silu. */
+typedef enum { WG_ACT_GELU, WG_ACT_GELU_TANH, WG_ACT_RELU, WG_ACT_SILU } wg_activation;
 
 static inline wg_device wg_cpu(void)
 {

@@ -23,6 +23,10 @@ typedef struct {
 } wg_linear_args;
 WG_API wg_module *wg_linear_call(wg_linear_args a);
 #define wg_linear_new(...) WG_HERE(wg_linear_call(WG_ARGS(wg_linear_args, __VA_ARGS__)))
+/** act(forward(m, x)): in one op (wg_linear_act) where m is a Linear that is neither recomputed nor hooked, and act is not
+ * relu, whose gradient needs less memory apart; else by wg_forward and the activation. The same bits on the CPU. WG_EARG for
+ * another activation. */
+WG_API wg_tensor *wg_forward_act(wg_module *m, wg_tensor *x, wg_activation act);
 /** Rows by index: i (...) i64 or i32 -> (..., width). `weight` (n, width), N(0, 1). */
 WG_API wg_module *wg_embedding_new(int64_t n, int64_t width);
 /** LayerNorm over the last axis: `weight` (width) ones, `bias` (width) zeros. */
@@ -37,6 +41,10 @@ WG_API wg_module *wg_layer_norm_module_call(wg_layer_norm_module_args a);
     WG_HERE(wg_layer_norm_module_call(WG_ARGS(wg_layer_norm_module_args, __VA_ARGS__)))
 /** RMSNorm over the last axis: `weight` (width) ones. eps 0: 1e-5. */
 WG_API wg_module *wg_rms_norm_new(int64_t width, double eps);
+/** y = norm(x + r), *sum = x + r (NULL: not wanted): a residual sum on its way into the next norm. In one pass over memory
+ * where norm is a LayerNorm or RMSNorm (wg_add_layer_norm, wg_add_rms_norm) that is neither recomputed nor hooked and x and
+ * r have one shape; else by wg_add and wg_forward. The bits are the same. */
+WG_API wg_tensor *wg_norm_add(wg_module *norm, wg_tensor *x, wg_tensor *r, wg_tensor **sum);
 /** GroupNorm of (B, channels, ...): `weight`, `bias` (channels). eps 0: 1e-5. */
 WG_API wg_module *wg_group_norm_new(int64_t groups, int64_t channels, double eps);
 /** While training, zeroes elements with probability p in [0, 1] and scales the others by 1/(1 - p).
@@ -85,7 +93,6 @@ WG_API wg_status wg_kv_reorder(wg_kv_cache *c, wg_tensor *rows);
 
 /* ---- transformer parts ----------------------------------------------------------------------- */
 typedef enum { WG_POS_LEARNED, WG_POS_ROPE, WG_POS_NONE } wg_position_kind;
-typedef enum { WG_ACT_GELU, WG_ACT_GELU_TANH, WG_ACT_RELU, WG_ACT_SILU } wg_activation;
 typedef enum { WG_NORM_LAYER, WG_NORM_RMS } wg_norm_kind;
 typedef enum { WG_MLP_PLAIN, WG_MLP_GATED } wg_mlp_kind;
 /** Published parameter names; WG_NAMES_NANOGPT goes with one fused projection of q, k and v. */

@@ -8,7 +8,7 @@ extern "C" {
 
 /** One op, or one op with operands of certain shapes. Seconds are its kernel's own: of the wall clock on the CPU; on
  * CUDA from launch to end, waited for, so that kernels do not overlap while a profile is open. Gradients are ops too
- * (a linear's two are matmul). bytes: what its operands and results hold, each counted once a call. */
+ * (a linear's two are matmul; behind an activation one is linear_act_backward). bytes: what its operands and results hold, each counted once a call. */
 typedef struct {
     const char *op;
     const char *shapes; /**< "(256, 768) (2304, 768) -> (256, 2304)"; "" unless asked for */

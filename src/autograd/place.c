@@ -1,5 +1,6 @@
 /* Where gradients go: kernels that can write or add right into the gradient's place, and views that cotangents are
  * written through. */
+#include "autograd/rule.h"
 #include "autograd/run.h"
 #include "wengert/ops.h"
 
@@ -119,11 +120,12 @@ static wg_tensor *new_at(wgi_run *r, const wgi_meta *m, bool zeros)
     return wgi_zero_bytes(t->device, wgi_data(t), bytes) == WG_OK ? t : &wgi_error_tensor;
 }
 
-/* Takes the places of n outputs. Returns whether the kernel shall add: where most elements have a place already. (A norm's
- * dx joins the residual's gradient; its weight's first gradient begins with a few zeros for that.) */
-static bool take_places(wgi_rule *rule, const int *to, int n, wgi_place *p)
+/* Takes the places of n outputs. Returns whether the kernel shall add: where most elements have a place already, to which
+ * `there` others are counted. (A norm's dx joins the residual's gradient; its weight's first gradient begins with a few
+ * zeros for that.) */
+static bool take_places(wgi_rule *rule, const int *to, int n, int64_t there, wgi_place *p)
 {
-    int64_t there = 0, missing = 0;
+    int64_t missing = 0;
     for (int j = 0; j < n; j++) aim(rule->run, rule->node, to[j], &p[j]);
     const bool apart = !any_place_twice(p, n);
     for (int j = 0; j < n; j++) {
@@ -145,7 +147,7 @@ static wg_status apply_into(wgi_rule *rule, const int *to, int n, const wg_op *o
 {
     wgi_place p[WG_MAX_OUTPUTS];
     wg_tensor *out[WG_MAX_OUTPUTS];
-    const bool add = take_places(rule, to, n, p);
+    const bool add = take_places(rule, to, n, 0, p);
     wg_status s = WG_OK;
     for (int j = 0; j < n; j++) {
         out[j] = p[j].into ? p[j].into : new_at(rule->run, &p[j].meta, add);
@@ -211,6 +213,70 @@ void wg_vjp_apply(wg_vjp *g, const int *to, const wg_op *op, wg_list in, const v
         wg_tensor *d = j ? more[j - 1] : first;
         g->dx.t[to[j]] = g->dx.t[to[j]] ? wg_add(g->dx.t[to[j]], d) : d;
     }
+}
+
+/* Adds op's output 0 to `onto`, and the others to what lies in their places, or to zeros. *added: whether it did: not where
+ * most of it would be added to zeros. */
+static wg_status add_onto(wgi_rule *rule, wg_tensor *onto, const int *to, int n, const wg_op *op,
+                          wg_list in, const void *attr, bool *added)
+{
+    wgi_place p[WG_MAX_OUTPUTS];
+    wg_tensor *out[WG_MAX_OUTPUTS] = { onto };
+    wg_status s = WG_OK;
+    if (!(*added = take_places(rule, to + 1, n - 1, onto->numel, p + 1))) return WG_OK;
+    for (int j = 1; j < n; j++) {
+        out[j] = p[j].into ? p[j].into : new_at(rule->run, &p[j].meta, true);
+        if (wgi_bad(out[j])) s = wg_error_code();
+    }
+    if (s == WG_OK) s = wgi_run_into(rule->context, op, in, attr, out, n, true);
+    for (int j = 1; j < n; j++) wgi_place_leave(&p[j]);
+    for (int j = 1; j < n; j++) {
+        if (s == WG_OK && !p[j].into) s = wgi_deliver(rule->run, p[j].edge, &p[j].meta, out[j]);
+        rule->placed[to[j]] = true;
+    }
+    return s;
+}
+
+wg_tensor *wgi_vjp_apply_onto(wg_vjp *g, wg_tensor *cotangent, const int *to, const wg_op *op,
+                              wg_list in, const void *attr)
+{
+    const int n = outputs_of(op);
+    wg_spec spec[WG_MAX_OUTPUTS];
+    bool added = false;
+    if (wgi_exclusive(cotangent) && may_place(g, to, n, op) && fits(g, to, n, op, in, attr, spec) &&
+        spec[0].dtype == (wg_dtype)cotangent->dtype &&
+        add_onto(g->engine, cotangent, to, n, op, in, attr, &added) != WG_OK)
+        return &wgi_error_tensor;
+    if (added) return cotangent;
+    wg_tensor *more[WG_MAX_OUTPUTS];
+    wg_tensor *first = (wg_apply)(op, in, attr, more);
+    for (int j = 1; j < n; j++)
+        if (to[j] >= 0 && g->wants[to[j]]) g->dx.t[to[j]] = more[j - 1];
+    return cotangent ? wg_add(cotangent, first) : first;
+}
+
+/* ---- past the op that made an input ------------------------------------------------------------------------------- */
+bool wgi_vjp_behind(const wg_vjp *g, int i, const wg_op *maker, int j, wg_tensor **y,
+                    const void **attr)
+{
+    const wgi_rule *rule = g->engine;
+    const wgi_edge e = rule->node->edges[i];
+    wg_tensor *in[WG_MAX_INPUTS] = { NULL }, *out[WG_MAX_OUTPUTS] = { NULL };
+    if (!g->wants[i] || rule->placed[i] || rule->create_graph || rule->run->n_captures)
+        return false;
+    if (!e.node || e.node->op != maker || e.index != 0 || e.node->hooks) return false;
+    if (wgi_saved_read(rule->context, e.node, false, in, out) != WG_OK) return false;
+    *y = out[j];
+    *attr = e.node->attr;
+    return *y != NULL;
+}
+
+void wgi_vjp_put_behind(wg_vjp *g, int i, int j, wg_tensor *d)
+{
+    wgi_rule *rule = g->engine;
+    wgi_node *n = rule->node->edges[i].node;
+    rule->placed[i] = true;
+    if (!wgi_bad(d)) (void)!wgi_deliver(rule->run, (wgi_edge) { n, j }, &n->meta[n->n_in + j], d);
 }
 
 /* ---- partial views ------------------------------------------------------------------------------------------------- */

@@ -330,6 +330,8 @@ static void run_piece(job *j, int64_t piece)
     bool wide = g->a.type == WG_F64 || g->b.type == WG_F64 || g->c.type == WG_F64;
     if (!float_tile(g, wide ? WG_F64 : WG_F32, e, row, column, offset))
         atomic_store(&j->failed, true);
+    else if (g->made)
+        g->made(g->made_self, g, offset[2] + row * g->c.row + column * g->c.column, e.m, e.n);
 }
 
 static void run_task(void *self, int64_t task)

@@ -21,7 +21,8 @@ typedef struct {
  * integer (bool is not). f64 if one of them is f64, else f32: 16-bit operands are converted piece
  * by piece, sums are f32, a 16-bit C is rounded once at the end. Integers are added in 64 bits and
  * wrap around. beta = 0 overwrites, whatever C held, NaN too; k = 0 gives beta C. */
-typedef struct {
+typedef struct wgi_gemm_args wgi_gemm_args;
+struct wgi_gemm_args {
     int64_t m, n, k;
     wgi_matrix a, b, c; /* a, b are only read */
     const void *bias;   /* (n) elements of C's dtype or bias_type, added to every row; NULL: none */
@@ -30,7 +31,11 @@ typedef struct {
     double alpha, beta;
     int batch_dims; /* 0: one product */
     int64_t batch_shape[WGI_GEMM_BATCH_DIMS];
-} wgi_gemm_args;
+    /* Called for every tile of C once it is complete, on the thread that made it and has it in its cache: rows x columns
+     * elements from element `at` of C on. NULL: nothing. Floating products only. */
+    void (*made)(void *self, const wgi_gemm_args *g, int64_t at, int64_t rows, int64_t columns);
+    void *made_self;
+};
 
 /* The bits do not depend on the number of threads. WG_EMEM (raised) when there is no memory to work
  * in. */

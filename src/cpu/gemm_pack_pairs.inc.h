@@ -16,19 +16,19 @@ static inline void interleave(void *to, const void *x, const void *y)
     memcpy(to, &z, sizeof z);
 }
 
-/* n <= LANES pairs of elements that lie `second` bytes apart, zeros where there is no second (0), and behind n up to
- * `width`. */
-static inline void pair_up(void *to, const char *x, int64_t second, int64_t n, int64_t width)
+/* n <= LANES pairs of x's and y's elements (which may be the same: a broadcast row), zeros where y is NULL, and behind n up
+ * to `width`. */
+static inline void pair_up(void *to, const char *x, const char *y, int64_t n, int64_t width)
 {
     uint16_t *z = to;
-    if (second && n >= LANES && width >= LANES) {
-        interleave(to, x, x + second);
+    if (y && n >= LANES && width >= LANES) {
+        interleave(to, x, y);
         return;
     }
     for (int64_t i = 0; i < width; i++) {
         z[2 * i] = z[2 * i + 1] = 0;
         if (i < n) memcpy(z + 2 * i, x + 2 * i, 2);
-        if (i < n && second) memcpy(z + 2 * i + 1, x + second + 2 * i, 2);
+        if (i < n && y) memcpy(z + 2 * i + 1, y + 2 * i, 2);
     }
 }
 
@@ -43,7 +43,7 @@ static void NAME(pack_b)(const wgi_gemm_block *g, int64_t from, int64_t steps, i
         const int64_t row = 2 * g->b_row;
         for (int64_t p = 0; p < steps; p++, b += 2 * row, panel += COLUMNS)
             for (int64_t j = 0; j < COLUMNS; j += LANES)
-                pair_up(panel + j, b + 2 * j, p < whole ? row : 0, width - j, LANES);
+                pair_up(panel + j, b + 2 * j, p < whole ? b + row + 2 * j : NULL, width - j, LANES);
         return;
     }
     const int64_t next = 2 * g->b_column; /* columns lie contiguous, and so do their pairs */
@@ -86,9 +86,11 @@ static NAME(left)
     for (int64_t first = 0; first < steps; first += 8) { /* few streams, pieces that lie together */
         const int64_t last = steps - first < 8 ? steps : first + 8;
         for (int64_t i = 0; i < g->m; i += ROWS)
-            for (int64_t p = first; p < last; p++)
-                pair_up(to + (i / ROWS * steps + p) * A_PANEL, a + 2 * p * next + 2 * i,
-                        odd && p == steps - 1 ? 0 : next, g->m - i, A_PANEL);
+            for (int64_t p = first; p < last; p++) {
+                const char *x = a + 2 * p * next + 2 * i;
+                pair_up(to + (i / ROWS * steps + p) * A_PANEL, x,
+                        odd && p == steps - 1 ? NULL : x + next, g->m - i, A_PANEL);
+            }
     }
     return (NAME(left)) { to, 1, A_PANEL, steps * A_PANEL };
 }

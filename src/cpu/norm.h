@@ -10,6 +10,7 @@ enum { WGI_NORM_BLOCK = 64 };
 
 typedef struct {
     wgi_rows x, y;             /* forward: x -> y */
+    wgi_rows added, sum;       /* add_forward: x + added -> sum -> y */
     wgi_rows dy, dx;           /* backward: dy, x -> dx (may be absent) */
     const void *weight, *bias; /* (n), or (channels) of groups; real; NULL: ones, zeros */
     void *mean, *rstd; /* (rows) real: results of forward (may be NULL), operands of backward */
@@ -22,9 +23,9 @@ typedef struct {
     int64_t groups, run; /* groups only: their number, and elements of one channel */
 } wgi_norm;
 
-/* Index 0: f32, 1: f64. self is a wgi_norm. forward, and both of the groups, work on rows; backward on blocks. */
+/* Index 0: f32, 1: f64. self is a wgi_norm. The forward ones, and both of the groups, work on rows; backward on blocks. */
 typedef struct {
-    wgi_row_fn forward[2], backward[2];
+    wgi_row_fn forward[2], add_forward[2], backward[2];
     wgi_row_fn group_forward[2], group_backward[2];
 } wgi_norm_kernels;
 WGI_DECLARE_LEVELS(wgi_norm_kernels, wgi_norm_kernels);

@@ -59,19 +59,42 @@ static inline void N(scaled)(const A *restrict x, const A *restrict w, const A *
     }
 }
 
+/* Row r of y from x; buffer: (n). */
+static void N(normalise)(const wgi_norm *s, int64_t r, const A *x, A *buffer)
+{
+    const int64_t n = s->x.n;
+    void *at = wgi_row_at(&s->y, r);
+    A *y = N(place)(at, s->y.type, s->y.step, false, buffer);
+    const N(moments) m = N(row_moments)(x, n, s->centered, s->eps);
+    N(keep_moments)(s, r, m);
+    N(scaled)(x, s->weight, s->bias, y, n, m);
+    N(put)(y, at, s->y.type, s->y.step, n, false);
+}
+
 static void N(forward)(void *self, int64_t first, int64_t last, int64_t strip)
 {
     const wgi_norm *s = self;
     const int64_t n = s->x.n;
     A *own = (A *)s->buffer + strip * 3 * n;
+    for (int64_t r = first; r < last; r++) N(normalise)
+    (s, r, N(load)(wgi_row_at(&s->x, r), s->x.type, s->x.step, n, own), own + n);
+}
+
+/* The sum is rounded to its type first, and normalised as it lies there. */
+static void N(add_forward)(void *self, int64_t first, int64_t last, int64_t strip)
+{
+    const wgi_norm *s = self;
+    const int64_t n = s->x.n;
+    A *own = (A *)s->buffer + strip * 3 * n;
     for (int64_t r = first; r < last; r++) {
-        void *at = wgi_row_at(&s->y, r);
+        void *at = wgi_row_at(&s->sum, r);
         const A *x = N(load)(wgi_row_at(&s->x, r), s->x.type, s->x.step, n, own);
-        A *y = N(place)(at, s->y.type, s->y.step, false, own + n);
-        const N(moments) m = N(row_moments)(x, n, s->centered, s->eps);
-        N(keep_moments)(s, r, m);
-        N(scaled)(x, s->weight, s->bias, y, n, m);
-        N(put)(y, at, s->y.type, s->y.step, n, false);
+        const A *added =
+            N(load)(wgi_row_at(&s->added, r), s->added.type, s->added.step, n, own + n);
+        A *sum = N(place)(at, s->sum.type, s->sum.step, false, own + 2 * n);
+        for (int64_t i = 0; i < n; i++) sum[i] = x[i] + added[i];
+        N(put)(sum, at, s->sum.type, s->sum.step, n, false);
+        N(normalise)(s, r, N(load)(at, s->sum.type, s->sum.step, n, own), own + n);
     }
 }
 

@@ -35,6 +35,38 @@ template <class T, class Op> __device__ T block_all(T v, Op op)
     return all;
 }
 
+/* The sums of a and of b over all threads, in every thread, as block_all adds. */
+template <class T> __device__ void block_sums(T &a, T &b)
+{
+    __shared__ T s[2][32];
+    const int lane = int(threadIdx.x) % 32, warp = int(threadIdx.x) / 32,
+              warps = int(blockDim.x) / 32;
+    for (int half = 16; half > 0; half /= 2) {
+        a += __shfl_xor_sync(0xffffffffu, a, half);
+        b += __shfl_xor_sync(0xffffffffu, b, half);
+    }
+    __syncthreads(); /* what was there before has been read */
+    if (lane == 0) {
+        s[0][warp] = a;
+        s[1][warp] = b;
+    }
+    __syncthreads();
+    a = s[0][0];
+    b = s[1][0];
+    for (int w = 1; w < warps; w++) {
+        a += s[0][w];
+        b += s[1][w];
+    }
+}
+
+/* v as it will be read from memory of dtype `type`. */
+template <class T> __device__ __forceinline__ T rounded(T v, int type)
+{
+    if (type == WG_BF16) return from<T>::f32(wgi_bf16_to_f32(to<T>::bf16(v)));
+    if (type == WG_F16) return from<T>::f32(wgi_f16_to_f32(to<T>::f16(v)));
+    return type == WG_F32 ? from<T>::f32(to<T>::f32(v)) : v;
+}
+
 /* One row of a tensor. */
 struct row {
     void *data;
@@ -52,6 +84,26 @@ struct row {
     {
         if (accumulate) v += load<T>(data, at + i * step, type);
         store<T>(data, at + i * step, type, v);
+    }
+    /* `count` elements from i on, the others 0; in chunks of 16 bytes where they lie so. */
+    template <class T, int V>
+    __device__ __forceinline__ void get(int64_t i, int count, T (&v)[V]) const
+    {
+        load_group<T, V>(operand(), at + i * step, step, count, v);
+    }
+    template <class T, int V>
+    __device__ __forceinline__ void put(int64_t i, int count, const T (&v)[V]) const
+    {
+        store_group<T, V>(operand(), at + i * step, step, count, v);
+    }
+
+  private:
+    __device__ __forceinline__ wgi_operand operand() const
+    {
+        wgi_operand o;
+        o.type = type;
+        o.data = data;
+        return o;
     }
 };
 

@@ -120,11 +120,23 @@ WGI_CUDA_FUNCTION wg_status wgi_cuda_add_strided(const wg_run *r, void *dst, wg_
                                                  int ndim, const int64_t *shape, bool add);
 /* ---- products, as wgi_gemm: product.c ---- */
 WGI_CUDA_FUNCTION wg_status wgi_cuda_gemm(const wg_run *r, const wgi_gemm_args *g);
+/* The same, C being h, and y (r's output 0) = act(h); h may be y: product_act.c */
+WGI_CUDA_FUNCTION wg_status wgi_cuda_gemm_act(const wg_run *r, const wgi_gemm_args *g,
+                                              wg_activation act, const wg_tensor *h);
+/* C being dh (r's output 0): dh = C act'(h), h of C's shape and any dtype. */
+WGI_CUDA_FUNCTION wg_status wgi_cuda_gemm_act_backward(const wg_run *r, const wgi_gemm_args *g,
+                                                       wg_activation act, wg_tensor *h);
+/* The same, A being a cotangent transposed, and dbias (m; any floating dtype) = the sums of A's rows, or += with
+ * r->accumulate. *summed: the product's epilogue did it; else dbias is as it was. */
+WGI_CUDA_FUNCTION wg_status wgi_cuda_gemm_bgrad(const wg_run *r, const wgi_gemm_args *g,
+                                                const wg_tensor *dbias, bool *summed);
 
 /* ---- by rows: rows.c, classes.c ---- */
 WGI_CUDA_FUNCTION wg_status wgi_cuda_softmax(const wg_run *r, int axis, bool log);
 WGI_CUDA_FUNCTION wg_status wgi_cuda_softmax_backward(const wg_run *r, int axis, bool log);
 WGI_CUDA_FUNCTION wg_status wgi_cuda_row_norm(const wg_run *r, double eps, bool centered);
+/* x, r, weight?[, bias?] -> y, x + r[, mean], rstd. */
+WGI_CUDA_FUNCTION wg_status wgi_cuda_add_row_norm(const wg_run *r, double eps, bool centered);
 WGI_CUDA_FUNCTION wg_status wgi_cuda_row_norm_backward(const wg_run *r, bool centered);
 WGI_CUDA_FUNCTION wg_status wgi_cuda_group_norm(const wg_run *r, double eps, int64_t groups);
 WGI_CUDA_FUNCTION wg_status wgi_cuda_group_norm_backward(const wg_run *r, int64_t groups);

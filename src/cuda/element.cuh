@@ -226,12 +226,9 @@ __device__ __forceinline__ void store_run(void *data, int64_t offset, int64_t st
 }
 
 template <class T, int V>
-__device__ __forceinline__ void store_operand(const wgi_pass &p, int k, const wgi_group &g,
-                                              const T (&v)[V])
+__device__ __forceinline__ void store_group(const wgi_operand &o, int64_t at, int64_t stride, int n,
+                                            const T (&v)[V])
 {
-    const wgi_operand &o = p.o[k];
-    const int64_t at = g.offset[k], stride = o.stride[p.ndim - 1];
-    const int n = g.count;
     switch (o.type) {
     case WG_F64:
         store_run<T, double, V>(o.data, at, stride, n, v, [](T x) { return to<T>::f64(x); });
@@ -258,6 +255,13 @@ __device__ __forceinline__ void store_operand(const wgi_pass &p, int k, const wg
         store_run<T, uint8_t, V>(o.data, at, stride, n, v, [](T x) { return to<T>::boolean(x); });
         break;
     }
+}
+
+template <class T, int V>
+__device__ __forceinline__ void store_operand(const wgi_pass &p, int k, const wgi_group &g,
+                                              const T (&v)[V])
+{
+    store_group<T, V>(p.o[k], g.offset[k], p.o[k].stride[p.ndim - 1], g.count, v);
 }
 
 /* The sum of what is there and v, in T; integers wrap. */

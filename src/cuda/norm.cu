@@ -1,4 +1,5 @@
-/* Norms of rows and of groups of channels: the steps of src/cpu/norm_template.h. */
+/* Norms of rows and of groups of channels, of any length: the steps of src/cpu/norm_template.h. Rows that fit into a block's
+ * registers go to norm_rows.cu. */
 #include "cuda/block.cuh"
 
 namespace
@@ -24,8 +25,11 @@ __global__ void __launch_bounds__(wgi::ROW_THREADS, 4)
     forward(const __grid_constant__ wgi_norm_launch l)
 {
     for (int64_t r = blockIdx.x; r < l.rows; r += gridDim.x) {
-        const row x(l.x, r), y(l.y, r);
+        const row from(l.x, r), added(l.added, r), sum(l.sum, r), y(l.y, r),
+            &x = l.added.data ? sum : from; /* a thread reads what it has written itself */
         A mean = 0, first = 0, second = 0;
+        for (int64_t i = threadIdx.x; l.added.data && i < l.n; i += blockDim.x)
+            sum.put<A>(i, from.get<A>(i) + added.get<A>(i), false);
         if (l.centered) {
             for (int64_t i = threadIdx.x; i < l.n; i += blockDim.x) mean += x.get<A>(i);
             mean = wgi::block_all(mean, wgi::add()) / A(l.n);
@@ -134,6 +138,10 @@ __global__ void __launch_bounds__(COLUMNS)
 
 template <class A> void run_backward(const wgi_norm_launch *l, cudaStream_t s)
 {
+    if (!l->groups && wgi_norm_chunks(l->n, l->f64) > 0) {
+        wgi_launch_norm_rows_backward(l, s);
+        return;
+    }
     if (l->dx.data && l->rows > 0)
         backward<A><<<wgi::blocks_for(l->rows, 1), wgi::threads_for(l->n), 0, s>>>(*l);
     if (!l->dweight && !l->dbias) return;
@@ -154,6 +162,10 @@ template <class A> void run_backward(const wgi_norm_launch *l, cudaStream_t s)
 
 extern "C" void wgi_launch_norm(const wgi_norm_launch *l, void *stream)
 {
+    if (!l->groups && wgi_norm_chunks(l->n, l->f64) > 0) {
+        wgi_launch_norm_rows(l, stream);
+        return;
+    }
     const unsigned blocks = wgi::blocks_for(l->rows, 1);
     const int threads = wgi::threads_for(l->n);
     cudaStream_t s = static_cast<cudaStream_t>(stream);

@@ -2,8 +2,6 @@
  * C^T = B^T A^T. */
 #include "cuda/product.h"
 
-#include <cublasLt.h>
-
 #include "cpu/rows.h"
 #include "cuda/cuda.h"
 #include "cuda/operands.h"
@@ -110,7 +108,7 @@ static wg_status bias_first(const wg_run *r, wgi_gemm_args *g)
     return s;
 }
 
-static bool tf32(void)
+bool wgi_product_tf32(void)
 {
     static atomic_int known = -1;
     int on = atomic_load_explicit(&known, memory_order_relaxed);
@@ -146,11 +144,11 @@ static wg_status run_batches(const wg_run *r, const wgi_gemm_args *g,
         const wgi_product_values v = { .a = (const char *)g->b.data + b * size, /* exchanged */
                                        .b = (const char *)g->a.data + a * size,
                                        .c = (char *)g->c.data + to * size_c,
-                                       .bias = g->bias,
+                                       .bias = (void *)(uintptr_t)g->bias,
                                        .alpha = g->alpha,
                                        .beta = g->beta };
         wgi_product_problem p = *shared;
-        p.alignment = wgi_product_alignment(v.a, v.b, v.c, v.bias);
+        p.alignment = wgi_product_alignment((const void *[]) { v.a, v.b, v.c, v.bias }, 4);
         s = wgi_product_multiply(d, c, &p, &v, declined);
     }
     return s;
@@ -159,31 +157,8 @@ static wg_status run_batches(const wg_run *r, const wgi_gemm_args *g,
 /* C is row-major, A and B usable, all of types that cuBLASLt takes together. */
 static wg_status by_cublas(const wg_run *r, wgi_gemm_args *g, bool *declined)
 {
-    const wgi_product_layout a = wgi_product_layout_of(&g->a, g->m, g->k),
-                             b = wgi_product_layout_of(&g->b, g->k, g->n),
-                             c = wgi_product_layout_of(&g->c, g->m, g->n);
-    const int inner = g->batch_dims - 1;
     wgi_product_problem p;
-    memset(&p, 0, sizeof p); /* also what lies between its members */
-    p.m = g->n;
-    p.n = g->m;
-    p.k = g->k;
-    p.batch = inner >= 0 ? g->batch_shape[inner] : 1;
-    p.lda = b.ld;
-    p.trans_a = b.by_columns;
-    p.ldb = a.ld;
-    p.trans_b = a.by_columns;
-    p.ldc = c.ld;
-    if (inner >= 0) {
-        p.stride_a = g->b.batch[inner];
-        p.stride_b = g->a.batch[inner];
-        p.stride_c = g->c.batch[inner];
-    }
-    p.type = (int)g->a.type;
-    p.type_c = (int)g->c.type;
-    p.compute = tf32();
-    p.epilogue = g->bias ? CUBLASLT_EPILOGUE_BIAS : 0;
-    p.beta = g->beta != 0;
+    wgi_product_problem_of(&p, g, wgi_product_tf32());
     return run_batches(r, g, &p, declined);
 }
 

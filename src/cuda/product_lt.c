@@ -8,12 +8,12 @@
 #include "cuda/blaslt.h"
 #include "cuda/record.h"
 
-enum { WORKSPACE = 32 << 20, ALGORITHMS = 1024 };
+enum { WORKSPACE = 32 << 20 };
 
 typedef struct {
-    wgi_product_problem key;
     cublasLtMatmulAlgo_t algorithm;
-    bool used;
+    cublasStatus_t
+        answer; /* CUBLAS_STATUS_NOT_SUPPORTED: there is none, which need not be asked again */
 } choice;
 
 struct wgi_cuda_product {
@@ -21,7 +21,8 @@ struct wgi_cuda_product {
     const wgi_blaslt *lt;
     cublasLtHandle_t handle;
     void *workspace;
-    choice choices[ALGORITHMS];
+    wgi_product_keys keys;
+    choice choices[WGI_PRODUCT_SLOTS]; /* of the keys */
 };
 
 static wg_status check(cublasStatus_t s, const char *what)
@@ -93,8 +94,39 @@ static cublasStatus_t layout(const wgi_blaslt *lt, cublasLtMatrixLayout_t *l, in
     return s;
 }
 
+_Static_assert((int)WGI_EPILOGUE_BIAS == (int)CUBLASLT_EPILOGUE_BIAS, "cuBLASLt's number");
+_Static_assert((WGI_EPILOGUE_RELU | WGI_EPILOGUE_BIAS) == CUBLASLT_EPILOGUE_RELU_BIAS,
+               "cuBLASLt's number");
+_Static_assert((WGI_EPILOGUE_GELU | WGI_EPILOGUE_AUX | WGI_EPILOGUE_BIAS) ==
+                   CUBLASLT_EPILOGUE_GELU_AUX_BIAS,
+               "cuBLASLt's number");
+_Static_assert((WGI_EPILOGUE_DGELU | WGI_EPILOGUE_BGRAD) == CUBLASLT_EPILOGUE_DGELU_BGRAD,
+               "cuBLASLt's number");
+_Static_assert((int)WGI_EPILOGUE_BGRADB == (int)CUBLASLT_EPILOGUE_BGRADB, "cuBLASLt's number");
+
+/* bias and aux have D's type. The heuristic reads their addresses. */
+static cublasStatus_t describe_epilogue(descriptors *d, const wgi_product_problem *p,
+                                        const wgi_product_values *v)
+{
+    const wgi_blaslt *lt = d->lt;
+    const cublasLtEpilogue_t e = (cublasLtEpilogue_t)p->epilogue;
+    cublasStatus_t s = CUBLAS_STATUS_SUCCESS;
+    if (p->epilogue == WGI_EPILOGUE_NONE) return s;
+    s = lt->desc_set(d->what, CUBLASLT_MATMUL_DESC_EPILOGUE, &e, sizeof e);
+    if (s == CUBLAS_STATUS_SUCCESS && wgi_epilogue_has_bias(p->epilogue))
+        s = lt->desc_set(d->what, CUBLASLT_MATMUL_DESC_BIAS_POINTER, &v->bias, sizeof v->bias);
+    if (s == CUBLAS_STATUS_SUCCESS && wgi_epilogue_has_aux(p->epilogue))
+        s = lt->desc_set(d->what, CUBLASLT_MATMUL_DESC_EPILOGUE_AUX_POINTER, &v->aux,
+                         sizeof v->aux);
+    if (s == CUBLAS_STATUS_SUCCESS && wgi_epilogue_has_aux(p->epilogue))
+        s = lt->desc_set(d->what, CUBLASLT_MATMUL_DESC_EPILOGUE_AUX_LD, &p->ld_aux,
+                         sizeof p->ld_aux);
+    return s;
+}
+
 /* a, b in cuBLAS's sense: D (m, n) column-major = op(a) op(b). */
-static cublasStatus_t describe(descriptors *d, const wgi_product_problem *p, const void *bias)
+static cublasStatus_t describe(descriptors *d, const wgi_product_problem *p,
+                               const wgi_product_values *v)
 {
     const wgi_blaslt *lt = d->lt;
     const cublasOperation_t ta = p->trans_a ? CUBLAS_OP_T : CUBLAS_OP_N,
@@ -105,12 +137,7 @@ static cublasStatus_t describe(descriptors *d, const wgi_product_problem *p, con
         s = lt->desc_set(d->what, CUBLASLT_MATMUL_DESC_TRANSA, &ta, sizeof ta);
     if (s == CUBLAS_STATUS_SUCCESS)
         s = lt->desc_set(d->what, CUBLASLT_MATMUL_DESC_TRANSB, &tb, sizeof tb);
-    if (s == CUBLAS_STATUS_SUCCESS && p->epilogue) {
-        const cublasLtEpilogue_t e = (cublasLtEpilogue_t)p->epilogue;
-        s = lt->desc_set(d->what, CUBLASLT_MATMUL_DESC_EPILOGUE, &e, sizeof e);
-        if (s == CUBLAS_STATUS_SUCCESS)
-            s = lt->desc_set(d->what, CUBLASLT_MATMUL_DESC_BIAS_POINTER, &bias, sizeof bias);
-    }
+    if (s == CUBLAS_STATUS_SUCCESS) s = describe_epilogue(d, p, v);
     if (s == CUBLAS_STATUS_SUCCESS)
         s = layout(lt, &d->a, p->type, p->trans_a ? p->k : p->m, p->trans_a ? p->m : p->k, p->lda,
                    p, p->stride_a);
@@ -156,58 +183,40 @@ static cublasStatus_t prefer(descriptors *d, const wgi_product_problem *p)
 
 /* ---- the algorithm, kept by the problem ---- */
 
-static uint64_t hash(const wgi_product_problem *p)
+/* The heuristic's first. */
+static choice ask(wgi_cuda_product *c, descriptors *d, const wgi_product_problem *p)
 {
-    const unsigned char *b = (const unsigned char *)p;
-    uint64_t h = UINT64_C(0xcbf29ce484222325); /* FNV-1a */
-    for (size_t i = 0; i < sizeof *p; i++) h = (h ^ b[i]) * UINT64_C(0x100000001b3);
-    return h;
-}
-
-/* The problem's place in the table: its own, or a free one; another's when the table is crowded. */
-static choice *choice_of(wgi_cuda_product *c, const wgi_product_problem *p)
-{
-    const uint64_t h = hash(p);
-    for (uint64_t i = 0; i < 8; i++) {
-        choice *at = &c->choices[(h + i) % ALGORITHMS];
-        if (!at->used || memcmp(&at->key, p, sizeof *p) == 0) return at;
-    }
-    return &c->choices[h % ALGORITHMS];
+    cublasLtMatmulHeuristicResult_t found;
+    choice new = { .answer = prefer(d, p) };
+    int n = 0;
+    if (new.answer != CUBLAS_STATUS_SUCCESS) return new;
+    new.answer =
+        c->lt->heuristic(c->handle, d->what, d->a, d->b, d->c, d->c, d->preference, 1, &found, &n);
+    if (new.answer != CUBLAS_STATUS_SUCCESS) return new;
+    new.answer = n > 0 ? found.state : CUBLAS_STATUS_NOT_SUPPORTED;
+    if (new.answer == CUBLAS_STATUS_SUCCESS) new.algorithm = found.algo;
+    return new;
 }
 
 /* CUBLAS_STATUS_NOT_SUPPORTED: cuBLASLt has none. */
 static cublasStatus_t choose(wgi_cuda_product *c, descriptors *d, const wgi_product_problem *p,
                              cublasLtMatmulAlgo_t *out)
 {
+    bool known;
     pthread_mutex_lock(&c->lock);
-    choice *at = choice_of(c, p);
-    cublasStatus_t s = CUBLAS_STATUS_SUCCESS;
-    if (!at->used || memcmp(&at->key, p, sizeof *p) != 0) {
-        cublasLtMatmulHeuristicResult_t found;
-        int n = 0;
-        s = prefer(d, p);
-        if (s == CUBLAS_STATUS_SUCCESS)
-            s = c->lt->heuristic(c->handle, d->what, d->a, d->b, d->c, d->c, d->preference, 1,
-                                 &found, &n);
-        if (s == CUBLAS_STATUS_SUCCESS) s = n > 0 ? found.state : CUBLAS_STATUS_NOT_SUPPORTED;
-        if (s == CUBLAS_STATUS_SUCCESS) {
-            at->key = *p;
-            at->algorithm = found.algo;
-            at->used = true;
-        }
+    const int slot = wgi_product_slot(&c->keys, p, &known);
+    choice now = known ? c->choices[slot] : ask(c, d, p);
+    if (!known &&
+        (now.answer == CUBLAS_STATUS_SUCCESS || now.answer == CUBLAS_STATUS_NOT_SUPPORTED)) {
+        wgi_product_keep(&c->keys, slot, p);
+        c->choices[slot] = now;
     }
-    if (s == CUBLAS_STATUS_SUCCESS) *out = at->algorithm;
     pthread_mutex_unlock(&c->lock);
-    return s;
+    *out = now.algorithm;
+    return now.answer;
 }
 
 /* ---- one product, or a batch of them with one stride ---- */
-
-int wgi_product_alignment(const void *a, const void *b, const void *c, const void *bias)
-{
-    const uintptr_t all = (uintptr_t)a | (uintptr_t)b | (uintptr_t)c | (uintptr_t)bias | 256;
-    return (int)(all & -all);
-}
 
 wg_status wgi_product_multiply(wgi_cuda_device *d, wgi_cuda_product *c,
                                const wgi_product_problem *p, const wgi_product_values *v,
@@ -218,7 +227,7 @@ wg_status wgi_product_multiply(wgi_cuda_device *d, wgi_cuda_product *c,
     const float alpha32 = (float)v->alpha, beta32 = (float)v->beta;
     const void *alpha = p->type == WG_F64 ? (const void *)&v->alpha : &alpha32;
     const void *beta = p->type == WG_F64 ? (const void *)&v->beta : &beta32;
-    cublasStatus_t s = describe(&e, p, v->bias);
+    cublasStatus_t s = describe(&e, p, v);
     if (s == CUBLAS_STATUS_SUCCESS) s = choose(c, &e, p, &algorithm);
     *declined = s == CUBLAS_STATUS_NOT_SUPPORTED || s == CUBLAS_STATUS_INVALID_VALUE;
     if (s == CUBLAS_STATUS_SUCCESS)

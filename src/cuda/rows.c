@@ -97,6 +97,24 @@ wg_status wgi_cuda_row_norm(const wg_run *r, double eps, bool centered)
     return s;
 }
 
+wg_status wgi_cuda_add_row_norm(const wg_run *r, double eps, bool centered)
+{
+    const wg_tensor *x = r->in.t[0];
+    const wg_dtype real = wgi_row_dtype(r->out.t[1]->dtype);
+    wgi_norm_launch l = { .f64 = real == WG_F64, .centered = centered, .eps = eps };
+    l.x = lines_along(x, x->ndim - 1, &l.n);
+    l.added = lines_of(r->in.t[1]);
+    l.y = lines_of(r->out.t[0]);
+    l.sum = lines_of(r->out.t[1]);
+    l.rows = l.x.lines.count;
+    if (centered) l.mean = result(r, 2);
+    l.rstd = result(r, centered ? 3 : 2);
+    wg_status s = wgi_flat(r, input(r, 2), real, &l.weight);
+    if (s == WG_OK) s = wgi_flat(r, input(r, 3), real, &l.bias);
+    if (s == WG_OK && l.rows > 0) wgi_launch_norm(&l, r->stream);
+    return s;
+}
+
 /* out (n) from partial sums of blocks; nothing if it is not wanted. */
 static void sum_blocks(const wg_run *r, const void *partial, bool f64, int64_t blocks, int64_t n,
                        int output, bool accumulate)

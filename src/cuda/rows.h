@@ -23,6 +23,7 @@ typedef struct {
     bool f64, centered, accumulate;
     int64_t rows, n;
     wgi_lines x, y, dy, dx;
+    wgi_lines added, sum; /* forward: x + added -> sum, whose norm is y; absent: the norm of x */
     const void *weight, *bias; /* (n) real, or NULL */
     void *mean, *rstd;         /* (rows) real; forward: results, NULL if not wanted */
     double eps;
@@ -30,6 +31,21 @@ typedef struct {
     void *dweight, *dbias; /* (blocks, n), or groups: (rows, n / run): partial sums, real */
 } wgi_norm_launch;
 enum { WGI_NORM_ROWS = 64 /* of a block of partial sums */ };
+
+/* A block of WGI_NORM_THREADS keeps a row of up to 2 chunks in registers, a chunk being 8 (f64: 4) elements a thread: how
+ * many a row of n takes; 0: it does not fit, or is empty. */
+enum { WGI_NORM_THREADS = 256, WGI_NORM_CHUNKS = 2 };
+static inline int wgi_norm_chunks(int64_t n, bool f64)
+{
+    const int64_t chunk = WGI_NORM_THREADS * (f64 ? 4 : 8), chunks = (n + chunk - 1) / chunk;
+    return chunks <= WGI_NORM_CHUNKS ? (int)chunks : 0;
+}
+/* Threads for it, a multiple of 32: no more than have elements. */
+static inline int wgi_norm_threads(int64_t n, bool f64)
+{
+    const int64_t each = f64 ? 4 : 8, threads = ((n + each - 1) / each + 31) / 32 * 32;
+    return threads < WGI_NORM_THREADS ? (int)threads : WGI_NORM_THREADS;
+}
 
 typedef struct {
     bool f64, accumulate;
@@ -85,6 +101,9 @@ extern "C" {
 void wgi_launch_softmax(const wgi_softmax_launch *l, void *stream);
 void wgi_launch_softmax_backward(const wgi_softmax_launch *l, void *stream);
 void wgi_launch_norm(const wgi_norm_launch *l, void *stream);
+/* The same of rows for which wgi_norm_chunks is not 0. */
+void wgi_launch_norm_rows(const wgi_norm_launch *l, void *stream);
+void wgi_launch_norm_rows_backward(const wgi_norm_launch *l, void *stream);
 /* dx, if it is there, and the partial sums, if they are. */
 void wgi_launch_norm_backward(const wgi_norm_launch *l, void *stream);
 /* out (n; stride) = the sum over blocks of partial (blocks, n), in order and in f64; or added. */

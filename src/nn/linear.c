@@ -4,8 +4,10 @@
 #include "wengert/error.h"
 #include "wengert/nn.h"
 #include "wengert/ops.h"
+#include "wengert/scope.h"
 
 #include "nn/parts.h"
+#include "nn/state.h"
 
 typedef struct {
     wg_module base;
@@ -33,10 +35,26 @@ static void linear_init(wg_module *m, const void *config)
     if (!a->no_bias) wg_param(m, "bias", &self->bias, wgi_uniform_weight(WG_DIMS(a->out), bound));
 }
 
+static wg_tensor *weight_of(const linear *self) /* (out, in) */
+{
+    return self->in_out ? wg_transpose(self->weight, 0, 1) : self->weight;
+}
+
 static wg_tensor *linear_forward(wg_module *m, wg_tensor *x) /* (..., in) -> (..., out) */
 {
-    linear *self = (linear *)m;
-    return wg_linear(x, self->in_out ? wg_transpose(self->weight, 0, 1) : self->weight, self->bias);
+    const linear *self = (const linear *)m;
+    return wg_linear(x, weight_of(self), self->bias);
+}
+
+/* relu apart: its gradient needs y alone, where linear_act would keep its argument as well. */
+wg_tensor *wg_forward_act(wg_module *m, wg_tensor *x, wg_activation act)
+{
+    if (!m || !x || wg_is_error(x) || act == WG_ACT_RELU || !wg_module_is(m, &wg_linear_type) ||
+        wgi_forward_is_watched(m))
+        return wgi_activate(act, wg_forward(m, x));
+    wg_scope s = wg_module_enter(m);
+    return wg_scope_return(
+        s, wg_linear_act(x, weight_of((const linear *)m), ((const linear *)m)->bias, act));
 }
 
 const wg_module_type wg_linear_type = {

@@ -1,6 +1,7 @@
 /* The MLPs of transformers: plain and gated. */
 #include "nn/parts.h"
 
+#include "wengert/error.h"
 #include "wengert/ops.h"
 
 wg_tensor *wgi_activate(wg_activation a, wg_tensor *x)
@@ -11,7 +12,7 @@ wg_tensor *wgi_activate(wg_activation a, wg_tensor *x)
     case WG_ACT_RELU: return wg_relu(x);
     case WG_ACT_SILU: return wg_silu(x);
     }
-    return x;
+    return wg_fail(WG_EARG, "activation %d is none of wg_activation", (int)a);
 }
 
 /* ---- plain: down(act(up x)) ------------------------------------------------------------------ */
@@ -38,7 +39,7 @@ static void mlp_init(wg_module *m, const void *config)
 static wg_tensor *mlp_forward(wg_module *m, wg_tensor *x) /* (..., C) -> (..., C) */
 {
     mlp *self = (mlp *)m;
-    wg_tensor *y = wg_forward(self->down, wgi_activate(self->activation, wg_forward(self->up, x)));
+    wg_tensor *y = wg_forward(self->down, wg_forward_act(self->up, x, self->activation));
     return wg_dropout(y, self->dropout, m->training);
 }
 
@@ -77,10 +78,11 @@ static void gated_mlp_init(wg_module *m, const void *config)
 static wg_tensor *gated_mlp_forward(wg_module *m, wg_tensor *x) /* (..., C) -> (..., C) */
 {
     gated_mlp *self = (gated_mlp *)m;
-    wg_tensor *gate = wg_forward(self->gate, x), *up = wg_forward(self->up, x);
-    wg_tensor *h = self->activation == WG_ACT_SILU
-                       ? wg_swiglu(gate, up)
-                       : wg_mul(wgi_activate(self->activation, gate), up);
+    const bool swiglu = self->activation == WG_ACT_SILU;
+    wg_tensor *gate = swiglu ? wg_forward(self->gate, x)
+                             : wg_forward_act(self->gate, x, self->activation),
+              *up = wg_forward(self->up, x);
+    wg_tensor *h = swiglu ? wg_swiglu(gate, up) : wg_mul(gate, up);
     return wg_dropout(wg_forward(self->down, h), self->dropout, m->training);
 }
 

@@ -2,8 +2,11 @@
 #include "wengert/error.h"
 #include "wengert/nn.h"
 #include "wengert/ops.h"
+#include "wengert/scope.h"
+#include "wengert/tensor.h"
 
 #include "nn/parts.h"
+#include "nn/state.h"
 
 static double positive_eps(wg_module *m, double eps)
 {
@@ -81,6 +84,44 @@ const wg_module_type wg_rms_norm_type = {
 wg_module *wg_rms_norm_new(int64_t width, double eps)
 {
     return wg_module_new(&wg_rms_norm_type, &(rms_norm_config) { width, eps });
+}
+
+/* ---- of a residual sum --------------------------------------------------------------------------- */
+
+static bool same_shape(wg_tensor *x, wg_tensor *r)
+{
+    const wg_dims a = wg_shape(x), b = wg_shape(r);
+    bool same = a.n == b.n;
+    for (int d = 0; same && d < a.n; d++) same = a.d[d] == b.d[d];
+    return same;
+}
+
+static bool adds_in_one_pass(const wg_module *m, wg_tensor *x, wg_tensor *r)
+{
+    if (!m || !x || !r || wg_is_error(x) || wg_is_error(r) || wgi_forward_is_watched(m))
+        return false;
+    return (wg_module_is(m, &wg_layer_norm_type) || wg_module_is(m, &wg_rms_norm_type)) &&
+           same_shape(x, r);
+}
+
+wg_tensor *wg_norm_add(wg_module *m, wg_tensor *x, wg_tensor *r, wg_tensor **sum)
+{
+    wg_tensor *both = NULL, *y;
+    if (!adds_in_one_pass(m, x, r)) {
+        both = wg_add(x, r);
+        if (sum) *sum = both;
+        return wg_forward(m, both);
+    }
+    wg_scope s = wg_module_enter(m);
+    if (wg_module_is(m, &wg_layer_norm_type)) {
+        const layer_norm *self = (const layer_norm *)m;
+        y = wg_add_layer_norm(x, r, self->weight, self->bias, &both, .eps = self->eps);
+    } else {
+        const rms_norm *self = (const rms_norm *)m;
+        y = wg_add_rms_norm(x, r, self->weight, &both, .eps = self->eps);
+    }
+    if (sum) *sum = wg_scope_keep(s, both);
+    return wg_scope_return(s, y);
 }
 
 /* ---- GroupNorm ------------------------------------------------------------------------------- */

@@ -18,6 +18,11 @@ const wgi_observer *wgi_observe(const wgi_observer *o)
     return before;
 }
 
+bool wgi_forward_is_watched(const wg_module *m)
+{
+    return observer || m->state->n_hooks > 0 || m->state->recompute;
+}
+
 wg_tensor *wgi_first_tensor(const wg_module *m, bool floating)
 {
     const struct wg_module_state *s = m->state;

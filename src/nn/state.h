@@ -75,6 +75,8 @@ typedef struct {
 } wgi_observer;
 /* Sets this thread's observer (NULL: none) and returns the one before. */
 const wgi_observer *wgi_observe(const wgi_observer *o);
+/* A wg_forward of m is seen by somebody (hooks, an observer) or run again by backward: its op must stand alone. */
+bool wgi_forward_is_watched(const wg_module *m);
 /* The first parameter or buffer of m or below; NULL: none. With floating: the first floating one.
  */
 wg_tensor *wgi_first_tensor(const wg_module *m, bool floating);

@@ -3,15 +3,12 @@
  *   f32: within 2e-7 |x| of the exact value; the form by erf also keeps the lower tail, to 6 ulp
  *   for x > -12, while tanh_form loses up to 150 ulp there (its exponent carries x^3's rounding).
  *   source: Hendrycks & Gimpel, arXiv:1606.08415, section 2. */
+#include "ops/activation.h"
 #include "ops/elementwise.h"
-
-typedef struct {
-    bool tanh_form;
-} gelu;
 
 static bool tanh_form(const void *attr)
 {
-    return ((const gelu *)attr)->tanh_form;
+    return ((const wgi_gelu_attr *)attr)->tanh_form;
 }
 
 static wg_status run(const wg_run *r)
@@ -67,15 +64,15 @@ static void grad_fused(wg_vjp *g)
 
 static void samples(wg_samples *s)
 {
-    wgi_unary_samples(s, &(const gelu) { false }, -4, 4);
-    wgi_unary_samples(s, &(const gelu) { true }, -4, 4);
+    wgi_unary_samples(s, &(const wgi_gelu_attr) { false }, -4, 4);
+    wgi_unary_samples(s, &(const wgi_gelu_attr) { true }, -4, 4);
 }
 
 const wg_op wgi_op_gelu = {
     .name = "gelu",
     .in = { "x" },
     .out = { "y" },
-    .attr_size = sizeof(gelu),
+    .attr_size = sizeof(wgi_gelu_attr),
     .flags = WG_OP_ELEMENTWISE | WG_OP_ACCUMULATE,
     .saves = WG_IN(0),
     .infer = wgi_infer_float,
@@ -89,5 +86,5 @@ const wg_op wgi_op_gelu = {
 
 wg_tensor *wg_gelu(wg_tensor *x, bool tanh)
 {
-    return wg_apply(&wgi_op_gelu, WG_LIST(x), &(const gelu) { tanh }, NULL);
+    return wg_apply(&wgi_op_gelu, WG_LIST(x), &(const wgi_gelu_attr) { tanh }, NULL);
 }

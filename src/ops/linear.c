@@ -9,8 +9,10 @@
  *   the rows of dy; saves x for w's sake and w for x's.
  *   errors: WG_ESHAPE if x has no dimensions, w is no matrix or a size differs; WG_EDTYPE for
  *   bool, and for x that is not floating with w in blocks. */
+#include "autograd/rule.h"
 #include "cpu/quant_linear.h"
 #include "cuda/cuda.h"
+#include "ops/activation.h"
 #include "ops/product_op.h"
 
 static wg_status only_w_in_blocks(const wg_infer *c)
@@ -43,9 +45,9 @@ static wg_status infer(wg_infer *c)
     return WG_OK;
 }
 
-static wg_status run(const wg_run *r)
+wgi_gemm_args wgi_linear_args(const wg_run *r, const wg_tensor *y)
 {
-    const wg_tensor *x = r->in.t[0], *w = r->in.t[1], *bias = r->in.t[2], *y = r->out.t[0];
+    const wg_tensor *x = r->in.t[0], *w = r->in.t[1], *bias = r->in.t[2];
     wg_dims batch = wgi_shape(x);
     batch.n--;
     wgi_gemm_args g = {
@@ -69,26 +71,75 @@ static wg_status run(const wg_run *r)
     wgi_matrix_batch(&g.a, x, 1, &batch);
     wgi_matrix_batch(&g.c, y, 1, &batch);
     wgi_fold_batch(&g);
-    if (y->device.kind == WG_CUDA) return wgi_cuda_gemm(r, &g);
-    return wgi_in_blocks(w->dtype) ? wgi_quant_product(&g) : wgi_gemm(&g);
+    return g;
+}
+
+static wg_status run(const wg_run *r)
+{
+    const wgi_gemm_args g = wgi_linear_args(r, r->out.t[0]);
+    if (r->out.t[0]->device.kind == WG_CUDA) return wgi_cuda_gemm(r, &g);
+    return wgi_in_blocks(r->in.t[1]->dtype) ? wgi_quant_product(&g) : wgi_gemm(&g);
+}
+
+/* x is linear_act's result: its h gets the cotangent, without x's. Returns whether it does: not where x's would be rounded
+ * to another dtype on the way. */
+static bool past_activation(wg_vjp *g, wg_tensor *dy)
+{
+    wg_tensor *w = g->x.t[1], *h;
+    const void *attr;
+    if (!wgi_vjp_behind(g, 0, &wgi_op_linear_act, 1, &h, &attr)) return false;
+    if (!wgi_is_float(w->dtype) || !wgi_is_float(dy->dtype) ||
+        wgi_promote_dtypes((wg_dtype)dy->dtype, (wg_dtype)w->dtype) != (wg_dtype)h->dtype)
+        return false;
+    wgi_vjp_put_behind(g, 0, 1,
+                       wg_apply(&wgi_op_linear_act_backward, WG_LIST(dy, w, h), attr, NULL));
+    return true;
+}
+
+/* x (.., n) -> (rows, n), whatever the number of rows is. */
+static wg_tensor *rows_of(wg_tensor *x, int64_t n)
+{
+    int64_t rows = 1;
+    for (int a = 0; a + 1 < wg_ndim(x); a++) rows *= wg_size(x, a);
+    return wg_reshape(x, WG_DIMS(rows, n));
+}
+
+/* On CUDA the weight's product of 16-bit operands sums dy's rows, too. */
+static bool sums_on_the_way(const wg_tensor *dy, const wg_tensor *x)
+{
+    return dy->device.kind == WG_CUDA && dy->dtype == x->dtype && wgi_is_16bit(dy->dtype);
+}
+
+void wgi_linear_vjp(wg_vjp *g, wg_tensor *dy, bool fused)
+{
+    wg_tensor *x = g->x.t[0], *w = g->x.t[1];
+    const bool blocks = w && wgi_in_blocks(w->dtype);
+    if (g->wants[0] && !(fused && past_activation(g, dy)))
+        wg_vjp_apply(g, &(int) { 0 }, blocks ? &wgi_op_linear_backward : &wgi_op_matmul,
+                     WG_LIST(dy, w), NULL);
+    if (fused && g->wants[1] && g->wants[2] && sums_on_the_way(dy, x)) {
+        wg_tensor *d = rows_of(dy, wg_vjp_in_shape(g, 1).d[0]),
+                  *rows = rows_of(x, wg_vjp_in_shape(g, 1).d[1]);
+        wg_vjp_apply(g, (const int[]) { 1, 2 }, &wgi_op_linear_weight_backward, WG_LIST(d, rows),
+                     NULL);
+        return;
+    }
+    if (g->wants[1]) {
+        const wg_dims ws = wg_vjp_in_shape(g, 1);
+        wg_tensor *d = wg_transpose(rows_of(dy, ws.d[0]), 0, 1);
+        wg_vjp_apply(g, &(int) { 1 }, &wgi_op_matmul, WG_LIST(d, rows_of(x, ws.d[1])), NULL);
+    }
+    if (g->wants[2]) g->dx.t[2] = dy; /* the engine sums its rows */
 }
 
 static void grad(wg_vjp *g)
 {
-    wg_tensor *x = g->x.t[0], *w = g->x.t[1], *dy = g->dy.t[0];
-    const bool blocks = w && wgi_in_blocks(w->dtype);
-    if (g->wants[0])
-        wg_vjp_apply(g, &(int) { 0 }, blocks ? &wgi_op_linear_backward : &wgi_op_matmul,
-                     WG_LIST(dy, w), NULL);
-    if (g->wants[1]) {
-        wg_dims xs = wg_vjp_in_shape(g, 0), ws = wg_vjp_in_shape(g, 1);
-        int64_t rows = 1;
-        for (int a = 0; a + 1 < xs.n; a++) rows *= xs.d[a];
-        wg_tensor *d = wg_transpose(wg_reshape(dy, WG_DIMS(rows, ws.d[0])), 0, 1);
-        wg_vjp_apply(g, &(int) { 1 }, &wgi_op_matmul,
-                     WG_LIST(d, wg_reshape(x, WG_DIMS(rows, ws.d[1]))), NULL);
-    }
-    if (g->wants[2]) g->dx.t[2] = dy; /* the engine sums its rows */
+    wgi_linear_vjp(g, g->dy.t[0], false);
+}
+
+static void grad_fused(wg_vjp *g)
+{
+    wgi_linear_vjp(g, g->dy.t[0], true);
 }
 
 static double flops(const wg_infer *c)
@@ -161,6 +212,7 @@ const wg_op wgi_op_linear = {
     .cuda = run,
     .reference = reference,
     .grad = grad,
+    .grad_fused = grad_fused,
     .flops = flops,
     .samples = samples,
 };

@@ -17,6 +17,11 @@ void wgi_matrix_batch(wgi_matrix *m, const wg_tensor *t, int own, const wg_dims 
  * for all: a 2-d weight under batched rows is one product. */
 void wgi_fold_batch(wgi_gemm_args *g);
 
+/* linear.c: what makes y of linear's operands, which are r's inputs 0, 1, 2; and the gradients of these inputs from the
+ * cotangent of x w^T + bias; fused: by kernels of their own, when no higher derivative is wanted. */
+wgi_gemm_args wgi_linear_args(const wg_run *r, const wg_tensor *y);
+void wgi_linear_vjp(wg_vjp *g, wg_tensor *dy, bool fused);
+
 /* The dtype of a product; raises WG_EDTYPE for bool. */
 wg_status wgi_product_dtype(const wg_tensor *x, const wg_tensor *y, wg_dtype *out);
 #endif

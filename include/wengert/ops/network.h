@@ -155,6 +155,26 @@ typedef struct {
 } wg_rms_norm_args;
 WG_API wg_tensor *wg_rms_norm_call(wg_rms_norm_args a);
 
+/** A residual sum and its layer norm in one pass over memory: s = x + r, y = wg_layer_norm(s, weight, bias).
+ * x, r: (..., C) floating, one shape; weight, bias: (C) floating or NULL -> y: s's dtype, the wider one of x's and r's;
+ * *sum: s (NULL: not wanted). y and s have the bits that wg_add and wg_layer_norm give, and their gradients too; eps 1e-5
+ * unless given. Under autocast x and r stay as they are. Gradient: of y and s, into x, r, weight and bias, of every order.
+ * Errors: WG_ESHAPE for 0-d x, another shape of r (nothing is broadcast) and weights, WG_EDTYPE, WG_EARG for a negative eps. */
+typedef struct {
+    wg_tensor *x, *r, *weight, *bias, **sum;
+    double eps;
+    char end;
+} wg_add_layer_norm_args;
+WG_API wg_tensor *wg_add_layer_norm_call(wg_add_layer_norm_args a);
+
+/** The same with wg_rms_norm, as Llama's blocks have it. */
+typedef struct {
+    wg_tensor *x, *r, *weight, **sum;
+    double eps;
+    char end;
+} wg_add_rms_norm_args;
+WG_API wg_tensor *wg_add_rms_norm_call(wg_add_rms_norm_args a);
+
 /** Group norm: the channels in `groups` groups of C / groups neighbours; over each group of each sample
  * y = (x - mean) / sqrt(var + eps) weight_c + bias_c.
  * x: (N, C, ...) floating; weight, bias: (C) floating or NULL -> y: shape and dtype of x (16-bit x is computed in f32);
@@ -230,6 +250,10 @@ WG_API wg_tensor *wg_sdpa_call(wg_sdpa_args a);
 #define wg_kl_div(...) WG_HERE(wg_kl_div_call(WG_ARGS(wg_kl_div_args, __VA_ARGS__)))
 #define wg_layer_norm(...) WG_HERE(wg_layer_norm_call(WG_ARGS(wg_layer_norm_args, __VA_ARGS__)))
 #define wg_rms_norm(...) WG_HERE(wg_rms_norm_call(WG_ARGS(wg_rms_norm_args, __VA_ARGS__)))
+#define wg_add_layer_norm(...)                                                                     \
+    WG_HERE(wg_add_layer_norm_call(WG_ARGS(wg_add_layer_norm_args, __VA_ARGS__)))
+#define wg_add_rms_norm(...)                                                                       \
+    WG_HERE(wg_add_rms_norm_call(WG_ARGS(wg_add_rms_norm_args, __VA_ARGS__)))
 #define wg_group_norm(...) WG_HERE(wg_group_norm_call(WG_ARGS(wg_group_norm_args, __VA_ARGS__)))
 #define wg_rope(...) WG_HERE(wg_rope_call(WG_ARGS(wg_rope_args, __VA_ARGS__)))
 #define wg_sdpa(...) WG_HERE(wg_sdpa_call(WG_ARGS(wg_sdpa_args, __VA_ARGS__)))

@@ -21,6 +21,11 @@ WG_API wg_tensor *wg_matmul(wg_tensor *x, wg_tensor *y);
  * weights. So a row's result depends on how many there are through that threshold alone (another
  * type's last bits through one of 4 rows), and on the number of threads never. */
 WG_API wg_tensor *wg_linear(wg_tensor *x, wg_tensor *w, wg_tensor *bias);
+/** y = act(x w^T + bias) in one op: wg_linear and the activation after it, the same bits on the CPU and, on CUDA, a result
+ * that may miss one rounding between the two. Shapes, dtypes, blocks and errors as in wg_linear, and WG_EDTYPE if no operand
+ * is floating, WG_EARG for another activation. The gradient, of every order, reads h = x w^T + bias, which is kept beside y
+ * (where wg_relu after wg_linear would keep y alone). */
+WG_API wg_tensor *wg_linear_act(wg_tensor *x, wg_tensor *w, wg_tensor *bias, wg_activation act);
 /** z[i, j] = x[i] y[j]. x: (m), y: (n). WG_ESHAPE unless both are 1-d. */
 WG_API wg_tensor *wg_outer(wg_tensor *x, wg_tensor *y);
 /** The sum of products that letters name: "bqhd,bkhd->bhqk". Without `->` the output has the
@@ -45,6 +50,7 @@ WG_API wg_tensor *wg_conv1d_call(wg_conv1d_args a);
 #endif
 #define wg_matmul(...) WG_HERE(wg_matmul(__VA_ARGS__))
 #define wg_linear(...) WG_HERE(wg_linear(__VA_ARGS__))
+#define wg_linear_act(...) WG_HERE(wg_linear_act(__VA_ARGS__))
 #define wg_outer(...) WG_HERE(wg_outer(__VA_ARGS__))
 #define wg_einsum(...) WG_HERE(wg_einsum(__VA_ARGS__))
 #define wg_conv1d(...) WG_HERE(wg_conv1d_call(WG_ARGS(wg_conv1d_args, __VA_ARGS__)))
