@@ -4,7 +4,8 @@
  *   w in blocks: x is floating, y has its dtype. Up to WGI_QUANT_FEW_ROWS rows of x in f32 or 16
  *   bits meet q4_0, q8_0, q4_k, q5_k and q6_k in 8 bits themselves, a scale for 32 (the error:
  *   src/cpu/quant_dot.h); more rows, f64 and other blocks meet the dequantised weights. So a row's
- *   result depends on the number of rows through that threshold alone.
+ *   result depends on the number of rows through that threshold alone. On CUDA x stays a float:
+ *   src/cuda/cuda.h says in what the weights meet it.
  *   gradient: dx = dy w (w dequantised), dw = dy^T x over all rows, none for blocks, dbias = sum of
  *   the rows of dy; saves x for w's sake and w for x's.
  *   errors: WG_ESHAPE if x has no dimensions, w is no matrix or a size differs; WG_EDTYPE for
@@ -69,8 +70,10 @@ static wg_status run(const wg_run *r)
     wgi_matrix_batch(&g.a, x, 1, &batch);
     wgi_matrix_batch(&g.c, y, 1, &batch);
     wgi_fold_batch(&g);
-    if (y->device.kind == WG_CUDA) return wgi_cuda_gemm(r, &g);
-    return wgi_in_blocks(w->dtype) ? wgi_quant_product(&g) : wgi_gemm(&g);
+    const bool blocks = wgi_in_blocks(w->dtype);
+    if (y->device.kind == WG_CUDA)
+        return blocks ? wgi_cuda_blocks_product(r, &g) : wgi_cuda_gemm(r, &g);
+    return blocks ? wgi_quant_product(&g) : wgi_gemm(&g);
 }
 
 static void grad(wg_vjp *g)
