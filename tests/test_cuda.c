@@ -390,6 +390,29 @@ START_TEST(data_goes_to_the_device_and_comes_back)
 }
 END_TEST
 
+START_TEST(assigning_within_the_device_knows_overlap_broadcasts_and_casts)
+{
+    if (no_device()) return;
+    wg_scope s = wg_scope_push();
+    wg_tensor *made[2];
+    for (int k = 0; k < 2; k++) { /* on the CPU, on the device */
+        wg_scope inner = wg_scope_push();
+        wg_use_device(k ? wg_cuda(0) : wg_cpu());
+        wg_tensor *x = wg_cast(wg_reshape(wg_arange(0, 60), WG_DIMS(6, 10)), WG_F32);
+        ck_assert(wg_assign(wg_narrow(x, 0, 1, 4), wg_narrow(x, 0, 0, 4)) == WG_OK); /* overlap */
+        ck_assert(wg_assign(wg_narrow(x, 1, 3, 5), wg_full(WG_DIMS(6, 1), 7)) == WG_OK);
+        ck_assert(wg_assign(wg_select(x, 0, 5), wg_arange(90, 100)) == WG_OK);
+        ck_assert(wg_assign(wg_transpose(wg_narrow(x, 1, 0, 6), 0, 1), wg_narrow(x, 1, 4, 6)) ==
+                  WG_OK);
+        ck_assert(wg_assign(x, x) == WG_OK);
+        made[k] = wg_scope_return(inner, wg_to(x, wg_cpu()));
+    }
+    expect_no_error();
+    ck_assert_mem_eq(wg_data(made[0]), wg_data(made[1]), 60 * sizeof(float));
+    pop(s);
+}
+END_TEST
+
 START_TEST(an_index_out_of_range_is_told_with_its_op_and_place)
 {
     if (no_device()) return;
@@ -468,6 +491,7 @@ int main(void)
         every_op_has_a_kernel,
         without_a_device_errors_say_why,
         data_goes_to_the_device_and_comes_back,
+        assigning_within_the_device_knows_overlap_broadcasts_and_casts,
         an_index_out_of_range_is_told_with_its_op_and_place,
         memory_that_is_not_there_is_an_error_that_counts,
         products_are_those_of_the_cpu,
