@@ -19,7 +19,8 @@ WG_API wg_tensor *wg_matmul(wg_tensor *x, wg_tensor *y);
  * bits, a scale for 32 of them, where w is q4_0, q8_0, q4_k, q5_k or q6_k: a sum then misses at most
  * the sum of |w| max|x| / 254 over every 32; more rows, f64 and the other types meet the dequantised
  * weights. So a row's result depends on how many there are through that threshold alone (another
- * type's last bits through one of 4 rows), and on the number of threads never. */
+ * type's last bits through one of 4 rows), and on the number of threads never. On CUDA x stays a float:
+ * up to 8 rows meet f32 weights in f32, more rows of 16 bits weights rounded to their dtype. */
 WG_API wg_tensor *wg_linear(wg_tensor *x, wg_tensor *w, wg_tensor *bias);
 /** z[i, j] = x[i] y[j]. x: (m), y: (n). WG_ESHAPE unless both are 1-d. */
 WG_API wg_tensor *wg_outer(wg_tensor *x, wg_tensor *y);
