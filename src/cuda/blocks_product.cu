@@ -60,7 +60,7 @@ __device__ __forceinline__ void put(const wgi_blocks_few &l, int64_t i, int64_t 
 }
 
 template <int T, int M>
-__global__ void __launch_bounds__(WARPS * 32) few(const __grid_constant__ wgi_blocks_few l)
+__global__ void __launch_bounds__(WARPS * 32, 4) few(const __grid_constant__ wgi_blocks_few l)
 {
     __shared__ float parts[WARPS][OUTPUTS * M];
     const int thread = int(threadIdx.x), lane = thread % 32, warp = thread / 32;
