@@ -58,7 +58,7 @@ WGI_DEVICE uint8_t wgi_code_above(float x, float least, float by, float most)
     return wgi_block_code((x - least) * by + 0.5f, most);
 }
 
-WGI_DEVICE void wgi_quantise_q4_0(uint8_t *y, const float *x)
+WGI_DEVICE void wgi_quantise_q4_0(uint8_t *__restrict y, const float *__restrict x)
 {
     const float d = wgi_block_farthest(x) / -8;
     const double by = wgi_block_inverse(d);
@@ -68,7 +68,7 @@ WGI_DEVICE void wgi_quantise_q4_0(uint8_t *y, const float *x)
                              wgi_code_around(x[16 + i], by, 8, 15) << 4);
 }
 
-WGI_DEVICE void wgi_quantise_q4_1(uint8_t *y, const float *x)
+WGI_DEVICE void wgi_quantise_q4_1(uint8_t *__restrict y, const float *__restrict x)
 {
     float d, least = wgi_block_least(x, 15, &d), by = wgi_block_inverse(d);
     wgi_put_f16(y, d);
@@ -85,7 +85,7 @@ WGI_DEVICE uint8_t wgi_put_five(uint32_t *fifth, int i, unsigned low, unsigned h
     return (uint8_t)((low & 15) | (high & 15) << 4);
 }
 
-WGI_DEVICE void wgi_quantise_q5_0(uint8_t *y, const float *x)
+WGI_DEVICE void wgi_quantise_q5_0(uint8_t *__restrict y, const float *__restrict x)
 {
     const float d = wgi_block_farthest(x) / -16;
     const double by = wgi_block_inverse(d);
@@ -97,7 +97,7 @@ WGI_DEVICE void wgi_quantise_q5_0(uint8_t *y, const float *x)
     memcpy(y + 2, &fifth, sizeof fifth);
 }
 
-WGI_DEVICE void wgi_quantise_q5_1(uint8_t *y, const float *x)
+WGI_DEVICE void wgi_quantise_q5_1(uint8_t *__restrict y, const float *__restrict x)
 {
     float d, least = wgi_block_least(x, 31, &d), by = wgi_block_inverse(d);
     uint32_t fifth = 0;
@@ -109,7 +109,7 @@ WGI_DEVICE void wgi_quantise_q5_1(uint8_t *y, const float *x)
     memcpy(y + 4, &fifth, sizeof fifth);
 }
 
-WGI_DEVICE void wgi_quantise_q8_0(uint8_t *y, const float *x)
+WGI_DEVICE void wgi_quantise_q8_0(uint8_t *__restrict y, const float *__restrict x)
 {
     const float d = fabsf(wgi_block_farthest(x)) / 127, by = wgi_block_inverse(d);
     wgi_put_f16(y, d);
