@@ -4,6 +4,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "common/device.h"
 #include "common/encode.h"
 #include "common/options.h"
 #include "common/program.h"
@@ -13,7 +14,7 @@ const char program_name[] = "evaluate";
 
 typedef struct {
     char model[TEXT_SIZE], tokenizer[TEXT_SIZE], adapter[TEXT_SIZE], text[TEXT_SIZE];
-    char choices[TEXT_SIZE];
+    char choices[TEXT_SIZE], device[TEXT_SIZE];
     int64_t window, stride, limit, threads;
     bool special;
 } settings;
@@ -31,6 +32,7 @@ static const option options[] = {
     { "choices", OPTION_TEXT, AT(choices), "", "JSON lines of ctx, endings, label: accuracy", ANY, NULL },
     { "limit", OPTION_INT, AT(limit), "0", "questions at most; 0: all", 0, 1e12, NULL },
     { "special", OPTION_FLAG, AT(special), "false", "special tokens spelled in the text become their ids", ANY, NULL },
+    { "device", OPTION_TEXT, AT(device), "cpu", "cpu, cuda or cuda:N", ANY, NULL },
     { "threads", OPTION_INT, AT(threads), "0", "0: all; the results are the same", 0, 4096, NULL },
     { .name = NULL },
 };
@@ -171,6 +173,7 @@ static bool choices(run *r)
 static bool evaluate(run *r)
 {
     const settings *s = r->s;
+    if (!use_device(s->device)) return false;
     wg_use_threads((int)s->threads);
     r->file = wg_model_open(s->model);
     if (!r->file) return failed();

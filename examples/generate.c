@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/device.h"
 #include "common/encode.h"
 #include "common/options.h"
 #include "common/program.h"
@@ -16,7 +17,7 @@ const char program_name[] = "generate";
 
 typedef struct {
     const char *prompt, *system, *stop[STRINGS + 1];
-    char model[TEXT_SIZE], tokenizer[TEXT_SIZE], draft[TEXT_SIZE];
+    char model[TEXT_SIZE], tokenizer[TEXT_SIZE], draft[TEXT_SIZE], device[TEXT_SIZE];
     int64_t tokens, top_k, penalty_last, seed, context, drafted, beams, threads;
     double temperature, top_p, min_p, repetition_penalty;
     bool chat, echo, ignore_end;
@@ -53,6 +54,7 @@ static const option options[] = {
     { "Running", .type = OPTION_SECTION },
     { "context", OPTION_INT, AT(context), "0", "positions at most; 0: as many as the model has", 0, 1e9, NULL },
     { "drafted", OPTION_INT, AT(drafted), "4", "tokens that --draft proposes at a time", 1, 64, NULL },
+    { "device", OPTION_TEXT, AT(device), "cpu", "cpu, cuda or cuda:N", ANY, NULL },
     { "threads", OPTION_INT, AT(threads), "0", "0: all; the text is the same", 0, 4096, NULL },
     { .name = NULL },
 };
@@ -156,6 +158,7 @@ static bool generate(const settings *s)
 {
     run r = { .s = s, .stop = stop_flag() };
     wg_tokenizer *own = NULL;
+    if (!use_device(s->device)) return false;
     wg_model *m = wg_model_open(s->model, .no_tokenizer = *s->tokenizer != 0),
              *draft = *s->draft ? wg_model_open(s->draft, .no_tokenizer = true) : NULL;
     const wg_tokenizer *t = m ? tokenizer_of(m, s->model, s->tokenizer, &own) : NULL;

@@ -3,6 +3,7 @@
  *     quantize --model llama/ --out llama-q4_0.gguf --dtype q4_0 --text wiki.txt */
 #include <stdlib.h>
 
+#include "common/device.h"
 #include "common/encode.h"
 #include "common/options.h"
 #include "common/program.h"
@@ -11,6 +12,7 @@ const char program_name[] = "quantize";
 
 typedef struct {
     char model[TEXT_SIZE], tokenizer[TEXT_SIZE], out[TEXT_SIZE], text[TEXT_SIZE];
+    char device[TEXT_SIZE];
     int64_t window, stride, threads;
     int dtype;
 } settings;
@@ -29,6 +31,7 @@ static const option options[] = {
     { "text", OPTION_TEXT, AT(text), "", "a file: its perplexity before and after", ANY, NULL },
     { "window", OPTION_INT, AT(window), "0", "inputs at once; 0: the model's block, at most 2048", 0, 1e9, NULL },
     { "stride", OPTION_INT, AT(stride), "0", "from one window to the next; 0: half a window", 0, 1e9, NULL },
+    { "device", OPTION_TEXT, AT(device), "cpu", "cpu, cuda or cuda:N", ANY, NULL },
     { "threads", OPTION_INT, AT(threads), "0", "0: all; the results are the same", 0, 4096, NULL },
     { .name = NULL },
 };
@@ -82,6 +85,7 @@ static bool quantize(const settings *s)
 {
     wg_tokenizer *own = NULL;
     const wg_tokenizer *t = NULL;
+    if (!use_device(s->device)) return false;
     wg_model *m = wg_model_open(s->model, .no_tokenizer = *s->tokenizer != 0);
     bool fine = m != NULL;
     if (fine && *s->text) fine = (t = tokenizer_of(m, s->model, s->tokenizer, &own)) != NULL;

@@ -14,7 +14,7 @@
 
 extern char **environ;
 
-/* The program that runs: an environment variable has its path. */
+/* The program that runs: an environment variable has its path. PROGRAM_DEVICE becomes its --device. */
 static const char *program_variable;
 #define RUN(...) run_program((const char *[]) { __VA_ARGS__, NULL })
 #define START(...) start_program((const char *[]) { __VA_ARGS__, NULL })
@@ -23,7 +23,12 @@ static inline pid_t start_program(const char *const *arguments)
 {
     const char *argv[64] = { getenv(program_variable) };
     ck_assert_msg(argv[0] != NULL, "%s is not set", program_variable);
-    for (int i = 0; arguments[i]; i++) argv[i + 1] = arguments[i];
+    int n = 1;
+    for (; arguments[n - 1]; n++) argv[n] = arguments[n - 1];
+    if (getenv("PROGRAM_DEVICE") && strcmp(program_variable, "TOKENIZE") != 0) {
+        argv[n++] = "--device";
+        argv[n] = getenv("PROGRAM_DEVICE");
+    }
     posix_spawn_file_actions_t files;
     posix_spawn_file_actions_init(&files);
     posix_spawn_file_actions_addopen(&files, 0, "/dev/null", O_RDONLY, 0);

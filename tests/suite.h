@@ -1,17 +1,53 @@
 /* A test program: suite_run("scope", (const TTest *[]){ first, second, NULL }). Tests run in this process, one after the
- * other, each beginning without a pending error. */
+ * other, each beginning without a pending error. WG_TEST_DEVICE=cuda makes cuda:0 the device that new tensors are made
+ * on, where there is one. */
 #ifndef WENGERT_TESTS_SUITE_H
 #define WENGERT_TESTS_SUITE_H
 #include <check.h>
 
+#include <stdlib.h>
+
 #include "wengert/wengert.h"
+
+static inline bool on_cuda(void)
+{
+    const char *device = getenv("WG_TEST_DEVICE");
+    return device && strcmp(device, "cuda") == 0 && wg_cuda_device_count() > 0;
+}
+
+/* wg_data, or, of a tensor on CUDA, a copy that lives as long as the innermost scope. */
+static inline const void *suite_data(wg_tensor *t)
+{
+    if (!on_cuda() || !t || wg_is_error(t) || wg_device_of(t).kind != WG_CUDA) return (wg_data)(t);
+    const wg_dtype d = wg_dtype_of(t);
+    const size_t bytes = (size_t)(wg_numel(t) / wg_dtype_block(d)) * wg_dtype_block_bytes(d);
+    void *copy = wg_scope_alloc(bytes + 1);
+    return copy && wg_read(t, copy, bytes, d) == WG_OK ? copy : NULL;
+}
+#undef wg_data
+#define wg_data(t) suite_data(t)
+
+/* What a failed test leaves open ends with the test. */
+static wg_scope suite_scope;
+static inline void suite_begin(void)
+{
+    wg_error_clear();
+    if (!on_cuda()) return;
+    suite_scope = wg_scope_push();
+    wg_use_device(wg_cuda(0));
+}
+static inline void suite_end(void)
+{
+    wg_error_clear();
+    if (on_cuda()) (void)!wg_scope_pop(suite_scope);
+}
 
 static inline int suite_run(const char *name, const TTest *const *tests)
 {
     Suite *suite = suite_create(name);
     TCase *c = tcase_create(name);
     tcase_set_timeout(c, 0);
-    tcase_add_checked_fixture(c, wg_error_clear, wg_error_clear);
+    tcase_add_checked_fixture(c, suite_begin, suite_end);
     for (; *tests; tests++) tcase_add_test(c, *tests);
     suite_add_tcase(suite, c);
     SRunner *r = srunner_create(suite);

@@ -72,6 +72,9 @@ START_TEST(mistakes_are_one_line)
         "the context of 64 tokens is full");
     expect_mistake(RUN("--model", in_folder("base"), "--beams", "2", "--tokens", "0"), 2,
                    "--beams goes with");
+    if (!getenv("PROGRAM_DEVICE"))
+        expect_mistake(RUN("--model", in_folder("base"), "--device", "tpu"), 1,
+                       "--device: 'tpu' is none of cpu, cuda, cuda:N");
     program_variable = "QUANTIZE";
     expect_mistake(RUN("--model", in_folder("base")), 2, "--model and --out are needed");
     expect_mistake(RUN("--model", in_folder("base"), "--out", in_folder("x.gguf"), "--dtype", "q3"),

@@ -52,7 +52,7 @@ START_TEST(every_op_passes_the_registrys_tests)
         ops++;
     }
     printf(
-        "%d ops: %lld cases of op x sample x dtype x layout, %lld failed, %lld refused by name (a 16-bit dtype, a view that would copy, blocks on a device)\n",
+        "%d ops: %lld cases of op x sample x dtype x layout, %lld failed, %lld refused by name (a 16-bit dtype, a view that would copy)\n",
         ops, (long long)total.cases, (long long)total.failures, (long long)total.skipped);
     if (without) printf("%d ops without a kernel for this device\n", without);
     ck_assert_int_gt(ops + without, 0);

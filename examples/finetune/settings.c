@@ -47,6 +47,7 @@ static const option options[] = {
     { "Run", .type = OPTION_SECTION },
     { "steps", OPTION_INT, AT(steps), "100", "", 0, 1e12, NULL },
     { "seed", OPTION_INT, AT(seed), "1337", "", 0, 9e15, NULL },
+    { "device", OPTION_TEXT, AT(device), "cpu", "cpu, cuda or cuda:N", ANY, NULL },
     { "threads", OPTION_INT, AT(threads), "0", "0: all; the results are the same", 0, 4096, NULL },
     { "eval-every", OPTION_INT, AT(eval_every), "0", "steps between evaluations; they are made before and after all the same", 0, 1e12, NULL },
     { "print-every", OPTION_INT, AT(print_every), "10", "steps between lines, where output is no terminal", 1, 1e12, NULL },

@@ -29,6 +29,7 @@ typedef struct {
     int schedule;
     int64_t warmup;
     /* run */
+    char device[TEXT_SIZE];
     int64_t steps, seed, threads, eval_every, print_every;
     bool recompute;
 } settings;

@@ -7,6 +7,7 @@
 
 #include <wengert/wengert.h>
 
+#include "../common/device.h"
 #include "../common/report.h"
 #include "data.h"
 
@@ -72,10 +73,7 @@ static bool train_step(trainer *t, step_report *r)
 /* Targets that count. */
 static int64_t learned(wg_tensor *y)
 {
-    const int64_t *id = wg_data(y);
-    int64_t n = 0;
-    for (int64_t i = 0; id && i < wg_numel(y); i++) n += id[i] >= 0;
-    return n;
+    return wg_item_int(wg_sum(wg_cast(wg_ge(y, wg_scalar(0)), WG_I64), WG_ALL, false));
 }
 
 /* Mean loss over all that is held out; NaN where there is nothing, and when it was stopped or failed. */
@@ -205,7 +203,7 @@ static void describe(const trainer *t)
 static bool build(trainer *t)
 {
     const settings *s = &t->s;
-    if (!check_out(s)) return false;
+    if (!use_device(s->device) || !check_out(s)) return false;
     wg_use_threads((int)s->threads);
     wg_seed((uint64_t)s->seed);
     t->file = wg_model_open(s->model, .trainable = !s->lora);

@@ -56,7 +56,8 @@ typedef struct {
     int64_t chunk; /**< tokens of a prompt that run at once; 0: 512 */
     char end;
 } wg_generation_args;
-/** Yours, to be freed with wg_generation_free. NULL and WG_EARG: no transformer, vocabularies that
+/** Each model runs where its parameters lie, whatever the thread's device; tokens are chosen on the CPU.
+ * Yours, to be freed with wg_generation_free. NULL and WG_EARG: no transformer, vocabularies that
  * differ, a context beyond a block. */
 WG_API wg_generation *wg_generation_call(wg_generation_args a);
 /** NULL is fine. */

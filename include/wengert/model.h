@@ -34,7 +34,8 @@ typedef struct {
 } wg_model_args;
 /** wg_model_open(path, .trainable = true): the model in a file or folder, whose kind is told by its
  * content. Weights are mapped and frozen where their layout allows it (all but GPT-2's matrices in
- * Hugging Face's order, which are transposed, and 16-bit vectors); norms and biases become f32, and
+ * Hugging Face's order, which are transposed, and 16-bit vectors), and go one after the other to the
+ * thread's device where that is not the CPU; norms and biases become f32, and
  * the stream runs in f32 (all f64 with .dtype = WG_F64). The module is in eval mode, without
  * dropout. The tokenizer is the folder's or the file's; of a llama2.c file tokenizer.bin beside it,
  * or the only tok*.bin; an llm.c file has none.

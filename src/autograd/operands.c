@@ -119,8 +119,6 @@ static wg_status check_blocks(const wg_op *op, wg_list in)
         const wg_tensor *t = in.t[i];
         if (!t || !wgi_in_blocks(t->dtype)) continue;
         if (!takes) return refuse_blocks(op, in, i);
-        if (t->device.kind == WG_CUDA && strcmp(op->name, "to") != 0)
-            return wg_raise(WG_EDEVICE, "no cuda kernel for %s", wg_dtype_name((wg_dtype)t->dtype));
     }
     return WG_OK;
 }

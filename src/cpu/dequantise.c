@@ -3,6 +3,7 @@
  * 16 bytes: left to themselves, compilers make slow loops of these. */
 #include "cpu/quant.h"
 
+#include "cpu/block_scales.h"
 #include "cpu/vec.h"
 #include "tensor/half.h"
 
@@ -166,12 +167,6 @@ static void q2_k(float *restrict y, const void *from, int64_t blocks)
     }
 }
 
-/* The 6-bit scales of q3_k: 8 bytes of two low nibbles, 4 bytes of four high pairs of bits. */
-static inline int q3_k_scale(const uint8_t *s, int part)
-{
-    return ((s[part % 8] >> part / 8 * 4 & 15) | (s[8 + part % 4] >> part / 4 * 2 & 3) << 4) - 32;
-}
-
 /* 32 bytes of third bits (0: subtract 4), 64 of four elements, 12 of scales, d. */
 static void q3_k(float *restrict y, const void *from, int64_t blocks)
 {
@@ -187,19 +182,7 @@ static void q3_k(float *restrict y, const void *from, int64_t blocks)
             memcpy(q + i, &v, sizeof v);
         }
         for (int part = 0; part < 16; part++, y += 16)
-            scale(y, q + 16 * part, 16, d * (float)q3_k_scale(x + 96, part));
-    }
-}
-
-/* The 6-bit scales and minima of q4_k and q5_k: 12 bytes for eight of each. */
-static inline void k_scale(const uint8_t *s, int part, int *most, int *least)
-{
-    if (part < 4) {
-        *most = s[part] & 63;
-        *least = s[part + 4] & 63;
-    } else {
-        *most = (s[part + 4] & 15) | s[part - 4] >> 6 << 4;
-        *least = s[part + 4] >> 4 | s[part] >> 6 << 4;
+            scale(y, q + 16 * part, 16, d * (float)wgi_q3_k_scale(x + 96, part));
     }
 }
 
@@ -207,10 +190,12 @@ static inline void k_scale(const uint8_t *s, int part, int *most, int *least)
 static inline void scale_k(float *restrict y, const int8_t *restrict q, const uint8_t *x)
 {
     const float d = f16_at(x), dmin = f16_at(x + 2);
-    for (int part = 0; part < 8; part++) {
-        int s, m;
-        k_scale(x + 4, part, &s, &m);
-        scale_and_shift(y + 32 * part, q + 32 * part, 32, d * (float)s, -(dmin * (float)m));
+    uint32_t words[3], most, least;
+    memcpy(words, x + 4, sizeof words);
+    for (int pair = 0; pair < 4; pair++, y += 64, q += 64) {
+        wgi_k_scale_pair(words, pair, &most, &least);
+        scale_and_shift(y, q, 32, d * (float)(most & 255), -(dmin * (float)(least & 255)));
+        scale_and_shift(y + 32, q + 32, 32, d * (float)(most >> 8), -(dmin * (float)(least >> 8)));
     }
 }
 

@@ -25,7 +25,7 @@ static void sort_axes(wgi_pass *p)
         }
 }
 
-static wg_status copy_pass(wgi_pass *p, cudaStream_t stream)
+wg_status wgi_cuda_copy_pass(wgi_pass *p, void *stream)
 {
     const wgi_operand *to = &p->o[0], *from = &p->o[1];
     if (p->numel == 0) return WG_OK;
@@ -56,7 +56,7 @@ wg_status wgi_cuda_copy_strided(const wg_run *r, void *dst, wg_dtype dst_type,
     wgi_pass p;
     wgi_pass_of_two(&p, ndim, shape, dst, (int)dst_type, dst_strides, src, (int)src_type,
                     src_strides);
-    return copy_pass(&p, r->stream);
+    return wgi_cuda_copy_pass(&p, r->stream);
 }
 
 wg_status wgi_cuda_fill_strided(const wg_run *r, void *dst, wg_dtype type, const int64_t *strides,
@@ -77,9 +77,11 @@ wg_status wgi_cuda_copy_elements(wg_tensor *dst, const wg_tensor *src)
     wgi_cuda_device *d = wgi_cuda_of(dst);
     if (!d) return wg_error_code();
     wgi_pass p;
+    if (wgi_in_blocks(dst->dtype) || wgi_in_blocks(src->dtype))
+        return wgi_cuda_copy_blocks(dst, src, wgi_cuda_stream(d));
     wgi_pass_of_two(&p, dst->ndim, dst->shape, wgi_data(dst), dst->dtype, dst->strides,
                     wgi_data(src), src->dtype, src->strides);
-    return copy_pass(&p, wgi_cuda_stream(d));
+    return wgi_cuda_copy_pass(&p, wgi_cuda_stream(d));
 }
 
 wg_status wgi_cuda_add_strided(const wg_run *r, void *dst, wg_dtype dst_type,

@@ -131,6 +131,17 @@ WGI_CUDA_FUNCTION wg_status wgi_cuda_gemm_act_backward(const wg_run *r, const wg
 WGI_CUDA_FUNCTION wg_status wgi_cuda_gemm_bgrad(const wg_run *r, const wgi_gemm_args *g,
                                                 const wg_tensor *dbias, bool *summed);
 
+/* ---- weights in blocks: blocks.c, blocks_product.c ---- */
+/* Rows i of w in blocks (V, C), as embedding: output 0 is f32. */
+WGI_CUDA_FUNCTION wg_status wgi_cuda_embedding_blocks(const wg_run *r);
+/* A cast from blocks, to blocks, or both. */
+WGI_CUDA_FUNCTION wg_status wgi_cuda_cast_blocks(const wg_run *r);
+/* As wgi_quant_product and wgi_quant_product_back (src/cpu/quant_linear.h). The activations stay
+ * floats: up to 8 rows of f32 or 16 bits meet the dequantised weights in f32; more rows of 16 bits
+ * meet weights rounded to their dtype, of f32 and f64 in these; sums are f32, f64 for f64. */
+WGI_CUDA_FUNCTION wg_status wgi_cuda_blocks_product(const wg_run *r, const wgi_gemm_args *g);
+WGI_CUDA_FUNCTION wg_status wgi_cuda_blocks_product_back(const wg_run *r, const wgi_gemm_args *g);
+
 /* ---- by rows: rows.c, classes.c ---- */
 WGI_CUDA_FUNCTION wg_status wgi_cuda_softmax(const wg_run *r, int axis, bool log);
 WGI_CUDA_FUNCTION wg_status wgi_cuda_softmax_backward(const wg_run *r, int axis, bool log);

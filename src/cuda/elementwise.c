@@ -80,6 +80,8 @@ wg_status wgi_cuda_logical(const wg_run *r, wgi_logical f)
 /* In x's own type, so that nothing is lost on the way; what is added to is added in the output's. */
 wg_status wgi_cuda_cast(const wg_run *r)
 {
+    if (wgi_in_blocks(r->in.t[0]->dtype) || wgi_in_blocks(r->out.t[0]->dtype))
+        return wgi_cuda_cast_blocks(r);
     wg_dtype t = wgi_compute_dtype((wg_dtype)r->in.t[0]->dtype);
     if (r->accumulate && t == WG_F32) t = wgi_compute_dtype((wg_dtype)r->out.t[0]->dtype);
     return run(r, WGI_GPU_COPY, t, 1, inputs(r), NULL);

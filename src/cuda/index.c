@@ -216,6 +216,7 @@ wg_status wgi_cuda_embedding(const wg_run *r)
 {
     const wg_tensor *w = r->in.t[0];
     wgi_index_axes m;
+    if (wgi_in_blocks(w->dtype)) return wgi_cuda_embedding_blocks(r);
     wg_status s = embedding_map(r, &m, r->in.t[1], w->shape[0], w->shape[1]);
     if (s != WG_OK) return s;
     memcpy(m.large, w->strides, 2 * sizeof *m.large);

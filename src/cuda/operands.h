@@ -18,6 +18,11 @@ wgi_fault_source wgi_fault_of(wgi_fault_kind kind, const wg_tensor *t, const cha
                               int64_t limit);
 /* The running kernel's device: that of a tensor among its operands that lies on CUDA. */
 wgi_cuda_device *wgi_cuda_running(const wg_run *r);
+/* Operand 0 = operand 1 of a pass of two, converted: copy.c */
+wg_status wgi_cuda_copy_pass(wgi_pass *p, void *stream);
+/* dst = src, of one shape, where one or both lie in blocks: those of one type as they are, src in
+ * blocks to any plain dtype: blocks.c. WG_EDTYPE for dst in other blocks than src. */
+wg_status wgi_cuda_copy_blocks(wg_tensor *dst, const wg_tensor *src, void *stream);
 /* Output 0 (any strides and dtype) = acc, or += acc; acc: row-major of its shape: reduce.c */
 void wgi_cuda_fold_store(const wg_run *r, const void *acc, wgi_acc kind, bool accumulate);
 /* Targets of any strides as contiguous i64; those out of range are reported and become `ignore`: classes.c */

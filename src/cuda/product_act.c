@@ -1,5 +1,6 @@
-/* Products with an activation behind them, or with a sum of rows beside them: in cuBLASLt's epilogue where it offers one, else by a kernel of its own on what
- * the product left. Both give the op's result; the epilogue applies the activation before the product is rounded. */
+/* Products with an activation behind them, or with a sum of rows beside them: in cuBLASLt's epilogue where it offers one,
+ * else by a kernel of its own on what the product left. Both give the op's result; the epilogue applies the activation
+ * before the product is rounded. */
 #include "cpu/rows.h"
 #include "cuda/cuda.h"
 #include "cuda/operands.h"
@@ -68,10 +69,12 @@ wg_status wgi_cuda_gemm_act(const wg_run *r, const wgi_gemm_args *g, wg_activati
 {
     wg_tensor *y = r->out.t[0], *from = (wg_tensor *)(uintptr_t)h;
     const wgi_epilogue_wish w = { .act = act, .keeps_h = h != y };
-    bool done;
-    wg_status s = in_epilogue(r, g, w, wgi_data(y), w.keeps_h ? g->c.data : NULL, &done);
+    const bool blocks = wgi_in_blocks(g->b.type);
+    bool done = false;
+    wg_status s = WG_OK;
+    if (!blocks) s = in_epilogue(r, g, w, wgi_data(y), w.keeps_h ? g->c.data : NULL, &done);
     if (s != WG_OK || done) return s;
-    s = wgi_cuda_gemm(r, g);
+    s = blocks ? wgi_cuda_blocks_product(r, g) : wgi_cuda_gemm(r, g);
     return s == WG_OK ? apply(r, wgi_activation_formula(act), WG_LIST(from)) : s;
 }
 

@@ -188,6 +188,7 @@ static wg_status read_prompt(search *s)
     for (int64_t from = 0; from < p.n; from += g->chunk) {
         const int64_t n = p.n - from < g->chunk ? p.n - from : g->chunk;
         const wg_scope scope = wg_scope_push();
+        wgi_generation_use_device(g->model);
         wg_tensor *x = wg_from(p.ids + from, (size_t)n * sizeof *p.ids, WG_I64, WG_DIMS(1, n));
         wg_tensor *y =
             wg_transformer_step(g->model, x, &(wg_step) { .cache = s->cache, .last = 1 });
@@ -204,6 +205,7 @@ static wg_status read_tokens(search *s)
 {
     const int64_t n = s->live_count, V = s->a->g->vocab;
     const wg_scope scope = wg_scope_push();
+    wgi_generation_use_device(s->a->g->model);
     wg_tensor *rows = wg_from(s->rows, (size_t)n * sizeof *s->rows, WG_I64, WG_DIMS(n));
     wg_tensor *x = wg_from(s->tokens, (size_t)n * sizeof *s->tokens, WG_I64, WG_DIMS(n, 1));
     if (wg_kv_reorder(s->cache, rows) == WG_OK) {

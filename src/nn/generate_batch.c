@@ -125,9 +125,10 @@ static wg_status read_columns(batch *b)
     const wg_generation *g = b->a->g;
     for (int64_t from = wg_kv_length(b->cache, NULL); from < b->columns;) {
         const int64_t to = b->columns - from > g->chunk ? from + g->chunk : b->columns;
-        const wg_device device = wg_device_of(wg_module_params(g->model).p[0].tensor);
         wg_tensor *in[3];
         const wg_scope s = wg_scope_push();
+        wgi_generation_use_device(g->model);
+        const wg_device device = wg_current_device();
         wg_use_device(wg_cpu());
         make_inputs(b, from, to, in);
         for (int i = 0; i < 3; i++) in[i] = wg_to(in[i], device);

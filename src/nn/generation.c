@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "nn/state.h"
 #include "wengert/error.h"
 #include "wengert/ops.h"
 #include "wengert/scope.h"
@@ -142,11 +143,18 @@ wg_tensor *wgi_generation_ids(const wg_generation *g, int64_t from, int64_t to)
                    WG_DIMS(1, to - from));
 }
 
+void wgi_generation_use_device(const wg_module *m)
+{
+    const wg_tensor *first = wgi_first_tensor(m, false);
+    if (first) wg_use_device(wg_device_of(first));
+}
+
 /* Runs [from, to); without logits the model's last product is left out. */
 static wg_status run(const wg_generation *g, wg_module *model, wg_kv_cache *cache, int64_t from,
                      int64_t to, int64_t last, float *logits)
 {
     const wg_scope s = wg_scope_push();
+    wgi_generation_use_device(model);
     wg_tensor *x = wgi_generation_ids(g, from, to);
     if (last == 0)
         wg_transformer_hidden(model, x, &(wg_step) { .cache = cache });

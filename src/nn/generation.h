@@ -24,6 +24,9 @@ typedef struct {
 wgi_generating wgi_generation_enter(wg_generation *g);
 void wgi_generation_leave(wg_generation *g, wgi_generating was);
 
+/* Until the scope ends new tensors are made where m's parameters lie, whatever the thread's device. */
+void wgi_generation_use_device(const wg_module *m);
+
 /* ids >= 0 and below V, at least one, no more than the context; raises, naming function. */
 bool wgi_generation_takes(const wg_generation *g, const char *function, wg_ids prompt);
 

@@ -129,6 +129,7 @@ static wg_tensor *prepared(const load *l, wg_tensor *t)
 
 static wg_module *make(const load *l)
 {
+    const wg_device device = wg_current_device();
     const wg_scope s = wg_scope_push();
     wg_use_device(wg_meta());
     wg_use_dtype(l->args->dtype == WG_F64 ? WG_F64 : WG_F32);
@@ -138,11 +139,12 @@ static wg_module *make(const load *l)
         const wg_scope one = wg_scope_push();
         wg_use_grad(false);
         wg_use_device(wg_cpu());
-        wg_module_put(m, l->pieces[i].path, prepared(l, l->pieces[i].tensor));
+        wg_module_put(m, l->pieces[i].path, wg_to(prepared(l, l->pieces[i].tensor), device));
         wg_scope_return(one, NULL);
     }
     if (m && !wg_error_code()) {
-        if (l->source->rope_factors) wg_transformer_set_rope_factors(m, l->source->rope_factors);
+        if (l->source->rope_factors)
+            wg_transformer_set_rope_factors(m, wg_to(l->source->rope_factors, device));
         wg_module_freeze(m, !l->args->trainable);
         wg_module_train(m, false);
     }

@@ -4,7 +4,8 @@
  *   w in blocks: x is floating, y has its dtype. Up to WGI_QUANT_FEW_ROWS rows of x in f32 or 16
  *   bits meet q4_0, q8_0, q4_k, q5_k and q6_k in 8 bits themselves, a scale for 32 (the error:
  *   src/cpu/quant_dot.h); more rows, f64 and other blocks meet the dequantised weights. So a row's
- *   result depends on the number of rows through that threshold alone.
+ *   result depends on the number of rows through that threshold alone. On CUDA x stays a float:
+ *   src/cuda/cuda.h says in what the weights meet it.
  *   gradient: dx = dy w (w dequantised), dw = dy^T x over all rows, none for blocks, dbias = sum of
  *   the rows of dy; saves x for w's sake and w for x's.
  *   errors: WG_ESHAPE if x has no dimensions, w is no matrix or a size differs; WG_EDTYPE for
@@ -77,8 +78,10 @@ wgi_gemm_args wgi_linear_args(const wg_run *r, const wg_tensor *y)
 static wg_status run(const wg_run *r)
 {
     const wgi_gemm_args g = wgi_linear_args(r, r->out.t[0]);
-    if (r->out.t[0]->device.kind == WG_CUDA) return wgi_cuda_gemm(r, &g);
-    return wgi_in_blocks(r->in.t[1]->dtype) ? wgi_quant_product(&g) : wgi_gemm(&g);
+    const bool blocks = wgi_in_blocks(r->in.t[1]->dtype);
+    if (r->out.t[0]->device.kind == WG_CUDA)
+        return blocks ? wgi_cuda_blocks_product(r, &g) : wgi_cuda_gemm(r, &g);
+    return blocks ? wgi_quant_product(&g) : wgi_gemm(&g);
 }
 
 /* x is linear_act's result: its h gets the cotangent, without x's. Returns whether it does: not where x's would be rounded

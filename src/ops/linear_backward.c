@@ -4,6 +4,7 @@
  *   gradient: ddy = linear(ddx, w) with all of w dequantised; saves w.
  *   errors: WG_ESHAPE if a size differs; WG_EDTYPE for another w. */
 #include "cpu/quant_linear.h"
+#include "cuda/cuda.h"
 #include "ops/product_op.h"
 
 static wg_status infer(wg_infer *c)
@@ -18,7 +19,7 @@ static wg_status infer(wg_infer *c)
     return WG_OK;
 }
 
-static wg_status cpu(const wg_run *r)
+static wg_status run(const wg_run *r)
 {
     const wg_tensor *dy = r->in.t[0], *w = r->in.t[1], *dx = r->out.t[0];
     wg_dims batch = wgi_shape(dy);
@@ -38,7 +39,10 @@ static wg_status cpu(const wg_run *r)
     wgi_matrix_batch(&g.a, dy, 1, &batch);
     wgi_matrix_batch(&g.c, dx, 1, &batch);
     wgi_fold_batch(&g);
-    return wgi_in_blocks(w->dtype) ? wgi_quant_product_back(&g) : wgi_gemm(&g);
+    const bool blocks = wgi_in_blocks(w->dtype);
+    if (dx->device.kind == WG_CUDA)
+        return blocks ? wgi_cuda_blocks_product_back(r, &g) : wgi_cuda_gemm(r, &g);
+    return blocks ? wgi_quant_product_back(&g) : wgi_gemm(&g);
 }
 
 static void grad(wg_vjp *g)
@@ -85,7 +89,8 @@ const wg_op wgi_op_linear_backward = {
     .saves = WG_IN(1),
     .no_grad = WG_IN(1),
     .infer = infer,
-    .cpu = cpu,
+    .cpu = run,
+    .cuda = run,
     .reference = reference,
     .grad = grad,
     .flops = flops,

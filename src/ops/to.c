@@ -42,7 +42,7 @@ static wg_status run(const wg_run *r)
     wg_status s = flat == x ? WG_OK : wgi_copy_elements(flat, x);
     if (s == WG_OK)
         s = wgi_cuda->copy(wgi_data(y), y->device, wgi_data(flat), x->device,
-                           (size_t)x->numel * wg_dtype_size((wg_dtype)x->dtype));
+                           wgi_bytes_of((wg_dtype)x->dtype, x->numel));
     wgi_unref(flat);
     return s;
 }

@@ -235,7 +235,28 @@ static wg_status assign_cpu(wgi_context *c, wg_tensor *into, wg_tensor *from)
     return WG_OK;
 }
 
-/* To a CUDA device, from it or from the CPU: brought into shape and dtype where it lies, sent, then
+static bool same_device(wg_device a, wg_device b)
+{
+    return a.kind == b.kind && a.index == b.index;
+}
+
+/* Within a CUDA device: one copy, as a key-value cache makes two of for every layer and token. */
+static wg_status assign_within(wgi_context *c, wg_tensor *into, wg_tensor *from)
+{
+    int64_t strides[WG_MAX_DIMS];
+    const wg_dims shape = wgi_shape(into);
+    wg_tensor *source = share_memory(into, from) ? copy_of(c, from) : wgi_ref(from);
+    if (!source) return c->error.code;
+    broadcast_strides(source, into, strides);
+    wg_tensor *seen =
+        wgi_tensor_make_view(c, source, shape, wgi_dims(shape.n, strides), source->offset);
+    const wg_status s = seen ? wgi_copy_elements(into, seen) : c->error.code;
+    wgi_unref(seen);
+    wgi_unref(source);
+    return s;
+}
+
+/* To a CUDA device, or from one: brought into shape and dtype where it lies, sent, then
  * laid out there. */
 static wg_status assign_device(wgi_context *c, wg_tensor *into, wg_tensor *from)
 {
@@ -294,7 +315,8 @@ wg_status(wg_assign)(wg_tensor *into, wg_tensor *from)
     if (into->device.kind == WG_CPU && from->device.kind == WG_CPU)
         s = assign_cpu(c, into, from);
     else if (into->device.kind != WG_META && into->numel > 0)
-        s = assign_device(c, into, from);
+        s = same_device(into->device, from->device) ? assign_within(c, into, from)
+                                                    : assign_device(c, into, from);
     if (s == WG_OK) wgi_storage_touch(into->storage, "assign");
     return s;
 }

@@ -19,7 +19,8 @@ WG_API wg_tensor *wg_matmul(wg_tensor *x, wg_tensor *y);
  * bits, a scale for 32 of them, where w is q4_0, q8_0, q4_k, q5_k or q6_k: a sum then misses at most
  * the sum of |w| max|x| / 254 over every 32; more rows, f64 and the other types meet the dequantised
  * weights. So a row's result depends on how many there are through that threshold alone (another
- * type's last bits through one of 4 rows), and on the number of threads never. */
+ * type's last bits through one of 4 rows), and on the number of threads never. On CUDA x stays a float:
+ * up to 8 rows meet f32 weights in f32, more rows of 16 bits weights rounded to their dtype. */
 WG_API wg_tensor *wg_linear(wg_tensor *x, wg_tensor *w, wg_tensor *bias);
 /** y = act(x w^T + bias) in one op: wg_linear and the activation after it, the same bits on the CPU and, on CUDA, a result
  * that may miss one rounding between the two. Shapes, dtypes, blocks and errors as in wg_linear, and WG_EDTYPE if no operand
