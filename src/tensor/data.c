@@ -262,7 +262,6 @@ static wg_status assign_device(wgi_context *c, wg_tensor *into, wg_tensor *from)
 {
     int64_t strides[WG_MAX_DIMS];
     wg_dims shape = wgi_shape(into);
-    if (wgi_refuse_lost("assign", (wg_list) { 1, &from }) != WG_OK) return c->error.code;
     broadcast_strides(from, into, strides);
     wg_tensor *seen =
         wgi_tensor_make_view(c, from, shape, wgi_dims(shape.n, strides), from->offset);
@@ -314,7 +313,8 @@ wg_status(wg_assign)(wg_tensor *into, wg_tensor *from)
     if (s != WG_OK) return s;
     if (into->device.kind == WG_CPU && from->device.kind == WG_CPU)
         s = assign_cpu(c, into, from);
-    else if (into->device.kind != WG_META && into->numel > 0)
+    else if (into->device.kind != WG_META && into->numel > 0 &&
+             (s = wgi_refuse_lost("assign", (wg_list) { 1, &from })) == WG_OK)
         s = same_device(into->device, from->device) ? assign_within(c, into, from)
                                                     : assign_device(c, into, from);
     if (s == WG_OK) wgi_storage_touch(into->storage, "assign");
