@@ -33,13 +33,20 @@ typedef struct { /* what tiles read or write: parts of t, one of the tiling's op
     int operand;
 } wgi_fuse_part;
 
+typedef enum {                /* how a result gets to where it belongs */
+               WGI_FUSE_PUT,  /* by the job */
+               WGI_FUSE_MADE, /* it is made there */
+               WGI_FUSE_SENT, /* copied, past the caches */
+               WGI_FUSE_NONE  /* there is none */
+} wgi_fuse_way;
+
 typedef struct { /* what runs on tiles of one shape */
     int64_t length;
     wgi_program program;
-    int *from;    /* (n_from) values */
-    int *to;      /* (n_to) operands; -1: there is no such result */
-    bool *placed; /* (n_to) it is written right where it belongs */
-    bool all_placed;
+    int *from;         /* (n_from) values */
+    int *to;           /* (n_to) operands; -1: there is no such result */
+    wgi_fuse_way *way; /* (n_to) */
+    bool puts;         /* some result is put */
 } wgi_fuse_code;
 
 typedef struct wgi_fuse_job wgi_fuse_job;
@@ -56,7 +63,7 @@ struct wgi_fuse_job {
      * (n_from). NULL: there is none. */
     void (*trace)(wgi_fuse_job *j, wgi_context *c, const wgi_tile *at, wg_list from, wg_list to);
     /* On one of the CPU's threads; errors are looked at when they return. begin (may be NULL): before a range's first tile.
-     * put: a result that is not placed. */
+     * put: a result that goes that way. */
     void (*begin)(wgi_fuse_job *j, wgi_context *c, int64_t range);
     void (*put)(wgi_fuse_job *j, wgi_context *c, int64_t range, const wgi_tile *at, int64_t to,
                 wg_tensor *y);

@@ -5,7 +5,12 @@
 #include <stdlib.h>
 
 #include "cpu/parallel.h"
+#include "cpu/stream.h"
 #include "wengert/ops.h"
+
+enum {
+    SENT_BYTES = 32 << 20
+}; /* results of this size are not found in a cache by whoever reads them */
 
 /* ---- a thread's context while it runs tiles --------------------------------------------------------------------- */
 typedef struct { /* as it was, to be put back */
@@ -153,6 +158,14 @@ static bool placeable(const wgi_fuse_job *j, const wgi_fuse_code *code, const wg
     return wgi_dims_equal(&own, &shape);
 }
 
+static wgi_fuse_way way_of(const wgi_fuse_job *j, const wgi_fuse_code *code, const wgi_tile *at,
+                           int64_t to)
+{
+    if (code->to[to] < 0) return WGI_FUSE_NONE;
+    if (!placeable(j, code, at, to)) return WGI_FUSE_PUT;
+    return j->to[to].t->storage->bytes < SENT_BYTES ? WGI_FUSE_MADE : WGI_FUSE_SENT;
+}
+
 /* What the function does on a tile of this shape. The trace's tensors live in the scope. */
 static void note(wgi_fuse_job *j, wgi_context *c, wgi_fuse_code *code, const wgi_tile *at)
 {
@@ -181,9 +194,8 @@ static wg_status trace(wgi_fuse_job *j, wgi_context *c, const wgi_tile *at)
     *code = (wgi_fuse_code) { .length = at->length,
                               .from = wg_scope_alloc((size_t)j->n_from * sizeof *code->from),
                               .to = wg_scope_alloc((size_t)j->n_to * sizeof *code->to),
-                              .placed = wg_scope_alloc((size_t)j->n_to * sizeof *code->placed),
-                              .all_placed = true };
-    if (!code->from || !code->to || !code->placed) return wg_error_code();
+                              .way = wg_scope_alloc((size_t)j->n_to * sizeof *code->way) };
+    if (!code->from || !code->to || !code->way) return wg_error_code();
     thread_state was;
     double flops;
     enter(j, c, &was);
@@ -192,8 +204,8 @@ static wg_status trace(wgi_fuse_job *j, wgi_context *c, const wgi_tile *at)
     note(j, c, code, at);
     if (!wg_error_code()) wgi_program_close(&code->program, code->to, j->n_to);
     for (int64_t k = 0; k < j->n_to && !wg_error_code(); k++) {
-        code->placed[k] = code->to[k] >= 0 && placeable(j, code, at, k);
-        code->all_placed &= code->placed[k] || code->to[k] < 0;
+        code->way[k] = way_of(j, code, at, k);
+        code->puts |= code->way[k] == WGI_FUSE_PUT;
     }
     wgi_error_put(c, leave(j, c, &was, &flops));
     return wg_error_code();
@@ -219,8 +231,19 @@ static void look_ahead(const wgi_fuse_job *j, const wgi_tile *next, const wgi_fu
         if (code->from[k] >= 0)
             wgi_replay_ahead(r, code->from[k], place_of(&j->tiling, next, &j->from[k]));
     for (int64_t k = 0; k < j->n_to; k++)
-        if (code->placed[k])
+        if (code->way[k] == WGI_FUSE_MADE)
             wgi_replay_ahead(r, value_of(code, k), place_of(&j->tiling, next, &j->to[k]));
+}
+
+static void put_results(wgi_fuse_job *j, wgi_context *c, int64_t range, const wgi_tile *at,
+                        const wgi_fuse_code *code, wgi_replay *r)
+{
+    const wg_scope scope = (wg_scope_push)();
+    c->file = j->file;
+    c->line = j->line;
+    for (int64_t k = 0; k < j->n_to && !wg_error_code(); k++)
+        if (code->way[k] == WGI_FUSE_PUT) j->put(j, c, range, at, k, &r->operand[code->to[k]]);
+    (wg_scope_return)(scope, NULL);
 }
 
 static void run_tile(wgi_fuse_job *j, wgi_context *c, int64_t range, const wgi_tile *at,
@@ -230,17 +253,15 @@ static void run_tile(wgi_fuse_job *j, wgi_context *c, int64_t range, const wgi_t
         if (code->from[k] >= 0)
             wgi_replay_bind(r, code->from[k], place_of(&j->tiling, at, &j->from[k]));
     for (int64_t k = 0; k < j->n_to; k++)
-        if (code->placed[k])
+        if (code->way[k] == WGI_FUSE_MADE)
             wgi_replay_bind(r, value_of(code, k), place_of(&j->tiling, at, &j->to[k]));
     if (next) look_ahead(j, next, code, r);
-    if (wgi_replay_run(r, c) != WG_OK || code->all_placed) return;
-    const wg_scope scope = (wg_scope_push)();
-    c->file = j->file;
-    c->line = j->line;
-    for (int64_t k = 0; k < j->n_to && !wg_error_code(); k++)
-        if (code->to[k] >= 0 && !code->placed[k])
-            j->put(j, c, range, at, k, &r->operand[code->to[k]]);
-    (wg_scope_return)(scope, NULL);
+    if (wgi_replay_run(r, c) != WG_OK) return;
+    for (int64_t k = 0; k < j->n_to; k++)
+        if (code->way[k] == WGI_FUSE_SENT)
+            wgi_stream(place_of(&j->tiling, at, &j->to[k]), wgi_data(&r->operand[code->to[k]]),
+                       r->storage[value_of(code, k)].bytes);
+    if (code->puts) put_results(j, c, range, at, code, r);
 }
 
 static void run_tiles(wgi_fuse_job *j, wgi_context *c, int64_t range)
@@ -260,6 +281,7 @@ static void run_tiles(wgi_fuse_job *j, wgi_context *c, int64_t range)
         run_tile(j, c, range, &at, more ? &next : NULL, &j->code[k], &r[k]);
         if (atomic_load_explicit(&j->failed, memory_order_relaxed)) break;
     }
+    wgi_stream_end();
     for (int k = 0; k < j->codes; k++) wgi_replay_close(&r[k]);
 }
 

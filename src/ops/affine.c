@@ -1,4 +1,4 @@
-/* y = a x + b, computed in x's dtype (integers: the current dtype). dx = a dy. */
+/* y = a x + b, computed in x's dtype (integers: the current dtype). dx = a dy, dy itself where a is 1. */
 #include "ops/elementwise.h"
 
 typedef struct {
@@ -25,12 +25,17 @@ static void grad(wg_vjp *g)
 {
     const affine *c = g->attr;
     const affine scale = { c->a, 0 };
+    if (c->a == 1) {
+        g->dx.t[0] = g->dy.t[0];
+        return;
+    }
     wg_vjp_apply(g, (const int[]) { 0 }, &wgi_op_affine, WG_LIST(g->dy.t[0]), &scale);
 }
 
 static void samples(wg_samples *s)
 {
     wgi_unary_samples(s, &(const affine) { -1.5, 0.25 }, -3, 3);
+    wg_sample(s, "shifted", WG_LIST(wg_randn(WG_DIMS(2, 3))), &(const affine) { 1, -0.5 });
     wg_sample(s, "constant", WG_LIST(wg_randn(WG_DIMS(3))), &(const affine) { 0, 2 });
 }
 
