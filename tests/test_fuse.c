@@ -1,39 +1,6 @@
 /* Fused functions: the values and gradients of the ops one by one, also as a part of the tape. */
 #include "fuse_check.h"
 
-enum { MOST = 2 }; /* outputs of the functions below */
-
-/* The function's outputs and the gradients of <cotangents, outputs>, fused and op by op. relative: of the values and of
- * the gradients of inputs that were not broadcast; summed: of the others. */
-static void compare(wg_fn fn, int outputs, wg_list in, double relative, double summed)
-{
-    wg_tensor *y[2][MOST], *dx[2][8], *dy[MOST];
-    for (int fused = 0; fused < 2; fused++) {
-        wg_list leaves = wg_list_new(in.n), wanted = wg_list_new(in.n);
-        wg_list out = { outputs, y[fused] };
-        wanted.n = 0;
-        for (int64_t i = 0; i < in.n; i++) {
-            leaves.t[i] = in.t[i];
-            if (!in.t[i] || !wg_dtype_is_float(wg_dtype_of(in.t[i]))) continue;
-            leaves.t[i] = wanted.t[wanted.n++] = wg_require_grad(wg_detach(in.t[i]));
-        }
-        run(fused, fn, leaves, out);
-        expect_no_error();
-        for (int j = 0; j < outputs && !fused; j++)
-            dy[j] = wg_cast(wg_randn(wg_shape(y[0][j])), wg_dtype_of(y[0][j]));
-        wg_list d = { wanted.n, dx[fused] };
-        ck_assert_int_eq(wg_grad(out, wanted, (wg_list) { outputs, dy }, WG_ALLOW_UNUSED, d),
-                         WG_OK);
-    }
-    for (int j = 0; j < outputs; j++) assert_close("y", y[1][j], y[0][j], relative);
-    for (int64_t i = 0, k = 0; i < in.n; i++) {
-        if (!in.t[i] || !wg_dtype_is_float(wg_dtype_of(in.t[i]))) continue;
-        const bool sum = wg_numel(in.t[i]) < wg_numel(y[0][0]);
-        assert_close("dx", dx[1][k], dx[0][k], sum ? summed : relative);
-        k++;
-    }
-}
-
 /* ---- values and gradients ------------------------------------------------------------------------------------------- */
 START_TEST(a_chain_has_the_bits_of_its_ops)
 {

@@ -35,6 +35,8 @@ void wgi_cast_copy_renewed(wg_tensor *p);
 typedef struct {    /* a kernel that is one call of a loop on the whole of its operands' memory */
     wgi_loop_fn fn; /* NULL: it is not */
     wgi_numbers numbers;
+    wgi_formula formula;
+    bool f32; /* it computes in f32 */
 } wgi_plain_kernel;
 
 typedef struct {

@@ -211,17 +211,24 @@ static size_t bytes_of(const wgi_value *v)
     return ((v->storage->bytes + 63) & ~(size_t)63) + 64;
 }
 
-/* The lowest place that none has which lives at the same time, among the values before v. */
+/* Whether a may not lie at `at` because of b. What they share they share as a whole, element by element: chains run strip
+ * by strip (chain.c), so that a part of a is there while another part of b is still to be read. */
+static bool in_the_way(const wgi_value *a, size_t at, const wgi_value *b)
+{
+    if (!b->made || !b->used) return false;
+    if (at + bytes_of(a) <= b->at || b->at + bytes_of(b) <= at) return false;
+    return together(a, b) || at != b->at || a->storage->bytes != b->storage->bytes;
+}
+
+/* The lowest place for value v among those before it. */
 static size_t lowest_place(const wgi_program *p, int64_t v)
 {
-    const wgi_value *a = &p->value[v];
     size_t at = 0;
     for (bool moved = true; moved;) {
         moved = false;
         for (int64_t i = 0; i < v; i++) {
             const wgi_value *b = &p->value[i];
-            if (!b->made || !b->used || !together(a, b)) continue;
-            if (at + bytes_of(a) <= b->at || b->at + bytes_of(b) <= at) continue;
+            if (!in_the_way(&p->value[v], at, b)) continue;
             at = b->at + bytes_of(b);
             moved = true;
         }

@@ -4,6 +4,7 @@
 #ifndef WGI_AUTOGRAD_PROGRAM_H
 #define WGI_AUTOGRAD_PROGRAM_H
 #include "autograd/door.h"
+#include "cpu/chain.h"
 
 typedef struct { /* memory: of an operand to be bound, of a constant, or of something made */
     wgi_storage *storage; /* the trace's; one reference */
@@ -69,6 +70,9 @@ typedef struct {
     int64_t launches;
     wgi_ahead *ahead; /* (values) */
     int64_t aheads, lines;
+    wgi_chain_item *item; /* of chains: see launch.h */
+    struct wgi_address *address;
+    bool chained; /* chains were looked for, after the first run */
     void *memory;
     size_t bytes;
 } wgi_replay;

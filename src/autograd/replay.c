@@ -1,22 +1,5 @@
 /* Runs of a program: its kernels, one after the other, on memory of the thread's own. */
-#include "autograd/program.h"
-
-#include "cpu/elementwise.h"
-
-typedef struct { /* where an operand of a plain loop lies */
-    void *const *data;
-    size_t offset; /* in bytes */
-} place;
-
-/* A kernel. One that has told that it is a plain loop is called as that from then on. */
-struct wgi_launch {
-    wg_run run;
-    const wgi_step *step;
-    wgi_plain_kernel plain;
-    place in[WGI_OPERANDS], out;
-    int n_in;
-    int64_t numel;
-};
+#include "autograd/launch.h"
 
 enum { LINE = 64 }; /* bytes of the cache */
 
@@ -25,24 +8,38 @@ static size_t aligned(size_t bytes)
     return (bytes + 63) & ~(size_t)63;
 }
 
+/* The next part of `bytes` bytes; its offset. */
+static size_t part(size_t *end, size_t bytes)
+{
+    const size_t at = *end;
+    *end += aligned(bytes);
+    return at;
+}
+
 /* The block, then the tables: one allocation. */
 static wg_status take_memory(wgi_replay *r, wg_tensor ***list)
 {
     const wgi_program *p = r->program;
-    const size_t block = aligned(p->block),
-                 storages = aligned((size_t)p->values * sizeof *r->storage),
-                 operands = aligned((size_t)p->operands * sizeof *r->operand),
-                 launches = aligned((size_t)p->steps * sizeof *r->launch),
-                 aheads = aligned((size_t)p->values * sizeof *r->ahead);
-    r->bytes =
-        block + storages + operands + launches + aheads + (size_t)p->operands * sizeof **list + 64;
-    char *m = r->memory = wgi_cpu_alloc(r->bytes);
+    const size_t steps = (size_t)p->steps, values = (size_t)p->values,
+                 operands = (size_t)p->operands, items = WGI_CHAIN_ITEMS * steps;
+    size_t end = aligned(p->block);
+    const size_t storage = part(&end, values * sizeof *r->storage),
+                 operand = part(&end, operands * sizeof *r->operand),
+                 launch = part(&end, steps * sizeof *r->launch),
+                 ahead = part(&end, values * sizeof *r->ahead),
+                 item = part(&end, items * sizeof *r->item),
+                 place = part(&end, items * sizeof *r->address),
+                 pointers = part(&end, operands * sizeof **list);
+    r->bytes = end;
+    char *m = r->memory = wgi_cpu_alloc(end);
     if (!m) return wg_raise(WG_EMEM, "fuse: out of memory");
-    r->storage = (void *)(m + block);
-    r->operand = (void *)(m + block + storages);
-    r->launch = (void *)(m + block + storages + operands);
-    r->ahead = (void *)(m + block + storages + operands + launches);
-    *list = (void *)(m + block + storages + operands + launches + aheads);
+    r->storage = (void *)(m + storage);
+    r->operand = (void *)(m + operand);
+    r->launch = (void *)(m + launch);
+    r->ahead = (void *)(m + ahead);
+    r->item = (void *)(m + item);
+    r->address = (void *)(m + place);
+    *list = (void *)(m + pointers);
     return WG_OK;
 }
 
@@ -98,32 +95,30 @@ void wgi_replay_close(wgi_replay *r)
     r->memory = NULL;
 }
 
-static place place_of(const wg_tensor *t)
+static wgi_address address_of(const wgi_replay *r, const wg_tensor *t)
 {
-    return (place) { &t->storage->data, (size_t)t->offset * wgi_dtype_bytes[t->dtype] };
+    return (wgi_address) { .data = &t->storage->data,
+                           .offset = (size_t)t->offset * wgi_dtype_bytes[t->dtype],
+                           .value = r->program->operand[t - r->operand].value };
 }
 
-static void prepare_plain(struct wgi_launch *l)
+static void prepare_plain(const wgi_replay *r, struct wgi_launch *l)
 {
     l->n_in = (int)l->run.in.n;
-    for (int k = 0; k < l->n_in; k++) l->in[k] = place_of(l->run.in.t[k]);
-    l->out = place_of(l->run.out.t[0]);
+    for (int k = 0; k < l->n_in; k++) l->in[k] = address_of(r, l->run.in.t[k]);
+    l->out = address_of(r, l->run.out.t[0]);
     l->numel = l->run.out.t[0]->numel;
 }
 
-static void *at(place p)
+void wgi_launch_plain(const struct wgi_launch *l, int64_t first)
 {
-    return (char *)*p.data + p.offset;
-}
-
-static void run_plain(const struct wgi_launch *l)
-{
+    const size_t skip = (size_t)first * wgi_dtype_bytes[l->run.out.t[0]->dtype];
     const void *in[WGI_OPERANDS];
-    for (int k = 0; k < l->n_in; k++) in[k] = at(l->in[k]);
-    l->plain.fn(at(l->out), in, l->numel, &l->plain.numbers);
+    for (int k = 0; k < l->n_in; k++) in[k] = (char *)wgi_address_now(&l->in[k]) + skip;
+    l->plain.fn((char *)wgi_address_now(&l->out) + skip, in, l->numel - first, &l->plain.numbers);
 }
 
-static wg_status launch(wgi_context *c, struct wgi_launch *l)
+static wg_status launch(const wgi_replay *r, wgi_context *c, struct wgi_launch *l)
 {
     wgi_kernel_memory memory = { .device = wg_cpu(), .plain = &l->plain };
     wg_run run = l->run;
@@ -135,7 +130,7 @@ static wg_status launch(wgi_context *c, struct wgi_launch *l)
     wg_status s = l->step->kernel(&run);
     if (s != WG_OK && !wg_error_code()) wg_raise(s, "failed");
     if (memory.first) wgi_scratch_release(&memory);
-    if (l->plain.fn) prepare_plain(l);
+    if (l->plain.fn) prepare_plain(r, l);
     return s;
 }
 
@@ -160,18 +155,38 @@ static void fetch(wgi_replay *r, int64_t n)
     }
 }
 
+/* Strip by strip; `lines` are fetched in all. What is no whole strip goes through the loops. */
+static void run_chain(wgi_replay *r, struct wgi_launch *l, int64_t lines)
+{
+    const wgi_chain_kernels *k = WGI_PICK(wgi_chain_kernels);
+    const int64_t strips = l->numel / k->strip, whole = strips * k->strip;
+    wgi_chain_bind(&l->chain);
+    for (int64_t i = 0; i < strips; i++) {
+        fetch(r, (lines + strips - 1) / strips);
+        k->run(l->chain.item, i * k->strip);
+    }
+    for (int j = 0; j < l->chain.launches && whole < l->numel; j++) wgi_launch_plain(l + j, whole);
+}
+
 wg_status wgi_replay_run(wgi_replay *r, wgi_context *c)
 {
     wg_status s = WG_OK;
     const int64_t lines = r->launches ? (r->lines + r->launches - 1) / r->launches : 0;
-    for (int64_t i = 0; i < r->launches && s == WG_OK; i++) {
-        fetch(r, lines);
+    for (int64_t i = 0, n; i < r->launches && s == WG_OK; i += n) {
         struct wgi_launch *l = &r->launch[i];
+        n = l->chain.launches ? l->chain.launches : 1;
+        if (l->chain.launches) {
+            run_chain(r, l, n * lines);
+            continue;
+        }
+        fetch(r, lines);
         if (l->plain.fn)
-            run_plain(l);
+            wgi_launch_plain(l, 0);
         else
-            s = launch(c, l);
+            s = launch(r, c, l);
     }
+    if (!r->chained && s == WG_OK) wgi_chain_find(r, r->item, r->address);
+    r->chained = s == WG_OK;
     r->aheads = r->lines = 0;
     c->op = NULL;
     c->operands = WG_NO_LIST;

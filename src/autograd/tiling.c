@@ -91,6 +91,7 @@ static void order(wgi_tiling *t, int shared)
             if (t->ndim) round *= steps_along(t, a);
         }
     t->per_range = (t->tiles + WGI_TILE_RANGES - 1) / WGI_TILE_RANGES;
+    if (t->per_range < WGI_TILE_LEAST) t->per_range = WGI_TILE_LEAST;
     if (t->tiles / round >= WGI_TILE_ROUNDS)
         t->per_range = (t->per_range + round - 1) / round * round;
     t->ranges = (t->tiles + t->per_range - 1) / t->per_range;

@@ -5,8 +5,13 @@
 #define WGI_AUTOGRAD_TILING_H
 #include "tensor/internal.h"
 
-/* Of f32 a tile of 768 is 3 KiB: ten of them, and what is fetched ahead, fit the first cache of most processors. */
-enum { WGI_TILE_ELEMENTS = 768, WGI_TILE_RANGES = 128, WGI_TILE_ROUNDS = 16 };
+/* Of f32 a tile is 2 KiB: a dozen of them, and what is fetched ahead, fit the first cache of most processors. */
+enum {
+    WGI_TILE_ELEMENTS = 512,
+    WGI_TILE_LEAST = 8,    /* tiles of a range, but for the last */
+    WGI_TILE_RANGES = 128, /* the most, about */
+    WGI_TILE_ROUNDS = 16
+};
 
 /* A tensor along the axes of the tiling. */
 typedef struct {

@@ -103,6 +103,8 @@ wg_status wgi_run_formula(const wg_run *r, wgi_formula f, const wgi_numbers *p)
     if (plain && !r->accumulate && !(p && p->zero_divisor) &&
         wgi_elementwise_is_plain(&loop, y, (int)r->in.n, r->in.t)) {
         plain->fn = loop.fn;
+        plain->formula = f;
+        plain->f32 = loop.out == WG_F32;
         if (p) plain->numbers = *p;
     }
     wgi_elementwise(&loop, y, (int)r->in.n, r->in.t, p, r->accumulate);
