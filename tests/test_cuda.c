@@ -494,6 +494,25 @@ START_TEST(data_that_waits_in_pinned_memory_is_not_overwritten)
 }
 END_TEST
 
+static wg_tensor *captured;
+static void times_captured(void *self, wg_list in, wg_list out)
+{
+    (void)self;
+    out.t[0] = wg_mul(in.t[0], captured);
+}
+
+START_TEST(a_fused_function_captures_on_its_own_device)
+{
+    if (no_device()) return;
+    wg_scope s = wg_scope_push();
+    wg_tensor *y[1], *x = wg_rand(WG_DIMS(5000));
+    captured = wg_to(wg_full(WG_DIMS(), 2), wg_cuda(0));
+    wg_fuse(times_captured, NULL, 0, WG_LIST(x), ((wg_list) { 1, y }));
+    expect_error(WG_EDEVICE, "fuse: mul takes a captured tensor on cuda:0, the inputs are on cpu");
+    pop(s);
+}
+END_TEST
+
 START_TEST(assigning_within_the_device_knows_overlap_broadcasts_and_casts)
 {
     if (no_device()) return;
@@ -600,6 +619,7 @@ int main(void)
         data_goes_to_the_device_and_comes_back,
         data_that_waits_in_pinned_memory_is_not_overwritten,
         assigning_within_the_device_knows_overlap_broadcasts_and_casts,
+        a_fused_function_captures_on_its_own_device,
         an_index_out_of_range_is_told_with_its_op_and_place,
         memory_that_is_not_there_is_an_error_that_counts,
         products_are_those_of_the_cpu,

@@ -295,6 +295,53 @@ START_TEST(it_nests)
 }
 END_TEST
 
+/* Recomputed inside, with a number from outside, and fused again in there. */
+static wg_tensor *number;
+static void inner(void *self, wg_list in, wg_list out)
+{
+    (void)self;
+    out.t[0] = wg_mul(wg_sin(in.t[0]), number);
+}
+
+static void inner_fused(void *self, wg_list in, wg_list out)
+{
+    wg_fuse(inner, self, 0, in, out);
+}
+
+static void recomputed(void *self, wg_list in, wg_list out)
+{
+    (void)self;
+    wg_recompute(inner, NULL, 0, in, out);
+    out.t[0] = wg_add(out.t[0], wg_tanh(in.t[0]));
+}
+
+static void recomputed_fused(void *self, wg_list in, wg_list out)
+{
+    (void)self;
+    wg_recompute(inner_fused, NULL, 0, in, out);
+    out.t[0] = wg_add(out.t[0], wg_tanh(in.t[0]));
+}
+
+START_TEST(parts_may_be_recomputed)
+{
+    wg_scope s = wg_scope_push();
+    number = wg_full(WG_DIMS(), 3);
+    wg_tensor *y[2], *x = wg_require_grad(wg_randn(WG_DIMS(9001))), *d[2];
+    const wg_fn fns[] = { recomputed, recomputed_fused };
+    for (int k = 0; k < 2; k++) {
+        for (int fused = 0; fused < 2; fused++) {
+            run(fused, fused ? fns[k] : recomputed, WG_LIST(x), (wg_list) { 1, &y[fused] });
+            wg_grad(WG_LIST(total(y[fused])), WG_LIST(x), WG_NO_LIST, 0,
+                    ((wg_list) { 1, &d[fused] }));
+            expect_no_error();
+        }
+        assert_close("y", y[1], y[0], 0);
+        assert_close("dx", d[1], d[0], 0);
+    }
+    end(s);
+}
+END_TEST
+
 START_TEST(meta_has_its_shapes)
 {
     wg_scope s = wg_scope_push();
@@ -350,6 +397,7 @@ int main(void)
         an_input_changed_in_place_raises,
         hooks_see_its_cotangents,
         it_nests,
+        parts_may_be_recomputed,
         meta_has_its_shapes,
         flops_are_counted_on_the_callers_thread,
         NULL,

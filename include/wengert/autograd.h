@@ -58,8 +58,8 @@ WG_API void wg_recompute(wg_fn fn, const void *self, size_t bytes, wg_list in, w
  * tile's) but no numbers: wg_item raises. It reads *self, which may hold numbers, and 0-d tensors that require no gradient
  * and stay as they are until backward. What it calls must be elementwise: a row with WG_OP_ELEMENTWISE. Errors by
  * name: WG_EARG for another op, for a random one, for a captured tensor with dimensions and for writing in place; WG_EGRAD
- * for a captured tensor that requires a gradient; WG_EDTYPE for blocks. What a kernel raises on any thread is pending on
- * the caller's afterwards, with the op's place in fn.
+ * for a captured tensor that requires a gradient; WG_EDEVICE for one on another device; WG_EDTYPE for blocks. What a kernel
+ * raises on any thread is pending on the caller's afterwards, with the op's place in fn.
  *   gradient: that of the ops; of an input that was broadcast, summed in f64 over fixed ranges in a fixed order: the same
  *   bits for any number of threads. With create_graph, fn on whole tensors, differentiated by the tape.
  * On meta and on CUDA there are no tiles: fn is checked in the same way and runs under wg_recompute. In another fused

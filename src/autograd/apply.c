@@ -264,8 +264,9 @@ static wg_status enter(call *k)
 {
     if (refuse_operands(k)) return wg_error_code();
     wgi_context *c = k->c;
-    if (c->fusion) {
-        wg_status s = wgi_fusion_admit(c, k->op, &k->in, k->in_space, WGI_ON_STACK);
+    if (c->fusion || c->program) {
+        wg_status s = c->fusion ? wgi_fusion_admit(c, k->op, &k->in, k->in_space, WGI_ON_STACK)
+                                : wgi_fusion_admit_again(c, &k->in, k->in_space, WGI_ON_STACK);
         if (s != WG_OK) return s;
     }
     const wg_op *op = c->op;

@@ -32,7 +32,8 @@ wg_tensor *wgi_cast_copy_of(wg_tensor *p);
 void wgi_cast_copy_renewed(wg_tensor *p);
 
 /* ---- scratch.c ------------------------------------------------------------------------------- */
-typedef struct {    /* a kernel that is one call of a loop on the whole of its operands' memory */
+/* A kernel that is one call of a loop on the whole of its inputs' memory, in their order, into output 0's. */
+typedef struct {
     wgi_loop_fn fn; /* NULL: it is not */
     wgi_numbers numbers;
     wgi_formula formula;

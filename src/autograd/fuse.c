@@ -82,10 +82,29 @@ static wg_status refuse(wgi_context *c, const wgi_fusion *f, wg_status code, con
     return code;
 }
 
+/* A captured tensor is read where the inputs are. */
+static wg_status check_device(wgi_context *c, const wg_op *op, const wg_tensor *t)
+{
+    char what[256], is[16], want[16];
+    for (int64_t i = 1; i < c->fusion->in.n && !(t->flags & WGI_WEAK); i++) {
+        const wg_tensor *x = c->fusion->in.t[i];
+        if (!x || x == c->fusion->in.t[0] || (x->flags & WGI_WEAK) || x->device.kind == WG_META)
+            continue;
+        if (t->device.kind == x->device.kind && t->device.index == x->device.index) continue;
+        wgi_device_text(is, sizeof is, t->device);
+        wgi_device_text(want, sizeof want, x->device);
+        snprintf(what, sizeof what, "%s takes a captured tensor on %s, the inputs are on %s",
+                 op->name, is, want);
+        return refuse(c, c->fusion, WG_EDEVICE, what);
+    }
+    return WG_OK;
+}
+
 /* An operand that was made of none of the function's inputs is the same in every tile: one value. */
 static wg_status check_foreign(wgi_context *c, const wg_op *op, const wg_tensor *t)
 {
     char what[384], shape[160];
+    if (check_device(c, op, t) != WG_OK) return wg_error_code();
     if (t->ndim > 0) {
         wgi_tensor_text(shape, sizeof shape, t);
         snprintf(what, sizeof what,
@@ -142,6 +161,14 @@ wg_status wgi_fusion_admit(wgi_context *c, const wg_op *op, wg_list *in, wg_tens
     for (int64_t i = 0; i < in->n && s == WG_OK; i++)
         if (in->t[i] && !(in->t[i]->flags & WGI_FUSED)) s = check_foreign(c, op, in->t[i]);
     return s == WG_OK && on_tile ? to_meta(c, in, space, room) : s;
+}
+
+/* A segment that is computed again in a fused function's backward was admitted when it first ran. */
+wg_status wgi_fusion_admit_again(wgi_context *c, wg_list *in, wg_tensor **space, int64_t room)
+{
+    bool on_meta = false;
+    for (int64_t i = 0; i < in->n; i++) on_meta |= in->t[i] && in->t[i]->device.kind == WG_META;
+    return on_meta ? to_meta(c, in, space, room) : WG_OK;
 }
 
 wg_status wgi_fusion_mark(wgi_context *c, const wg_op *op, wg_list in, wg_tensor **y, int n_out)
@@ -309,7 +336,7 @@ void(wg_fuse)(wg_fn fn, const void *self, size_t bytes, wg_list in, wg_list out)
     for (int64_t j = 0; out.t && j < out.n; j++) out.t[j] = &wgi_error_tensor;
     if (check_arguments(fn, self, bytes, in, out) != WG_OK) return;
     wg_scope scope = (wg_scope_push)();
-    if (c->fusion) /* on a tile already */
+    if (c->fusion || c->program) /* on a tile already */
         fn((void *)(uintptr_t)self, in, out);
     else
         fuse_here(c, fn, self, bytes, in, out);

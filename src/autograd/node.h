@@ -108,6 +108,8 @@ void wgi_segment_unref(wgi_segment *s);
  * meta are replaced by ones that are, in `space` if they fit. */
 wg_status wgi_fusion_admit(wgi_context *c, const wg_op *op, wg_list *in, wg_tensor **space,
                            int64_t room);
+/* The same replacing alone, while a program is noted. */
+wg_status wgi_fusion_admit_again(wgi_context *c, wg_list *in, wg_tensor **space, int64_t room);
 /* Marks what was made of the function's inputs. */
 wg_status wgi_fusion_mark(wgi_context *c, const wg_op *op, wg_list in, wg_tensor **y, int n_out);
 

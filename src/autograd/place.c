@@ -29,8 +29,9 @@ wg_dtype wg_vjp_out_dtype(const wg_vjp *g, int i)
 
 wg_status wgi_copy_into(wgi_context *c, wg_tensor *into, wg_tensor *from)
 {
-    if (into->device.kind == WG_META) return WG_OK;
-    (void)c;
+    if (into->device.kind == WG_META)
+        return c->program ? wg_raise(WG_EARG, "fuse: a gradient is copied, which no tile can do")
+                          : WG_OK;
     return wgi_copy_elements(into, from);
 }
 
