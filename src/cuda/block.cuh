@@ -35,6 +35,19 @@ template <class T, class Op> __device__ T block_all(T v, Op op)
     return all;
 }
 
+/* The sum over the block's THREADS threads, a power of two, by a tree over all of them; valid in thread 0. */
+template <int THREADS> __device__ double block_sum(double v)
+{
+    __shared__ double s[THREADS];
+    s[threadIdx.x] = v;
+    __syncthreads();
+    for (int half = THREADS / 2; half > 0; half /= 2) {
+        if (int(threadIdx.x) < half) s[threadIdx.x] += s[threadIdx.x + half];
+        __syncthreads();
+    }
+    return s[0];
+}
+
 /* The sums of a and of b over all threads, in every thread, as block_all adds. */
 template <class T> __device__ void block_sums(T &a, T &b)
 {

@@ -1,4 +1,5 @@
 /* The gradients' norm, by chunks of the optimizer's table, and what follows from it: one thread's work, on the device. */
+#include "cuda/block.cuh"
 #include "cuda/update.cuh"
 
 namespace
@@ -7,19 +8,6 @@ namespace
 using wgi::get, wgi::number;
 
 enum { THREADS = 256 };
-
-/* The sum over the block's threads, in every thread's order alike; valid in thread 0. */
-__device__ double block_sum(double v)
-{
-    __shared__ double s[THREADS];
-    s[threadIdx.x] = v;
-    __syncthreads();
-    for (int half = THREADS / 2; half > 0; half /= 2) {
-        if (int(threadIdx.x) < half) s[threadIdx.x] += s[threadIdx.x + half];
-        __syncthreads();
-    }
-    return s[0];
-}
 
 __device__ __forceinline__ double square_sum(const wgi_update_entry &e, int64_t first)
 {
@@ -42,7 +30,7 @@ __global__ void __launch_bounds__(THREADS)
 {
     for (int64_t c = blockIdx.x; c < t.chunks; c += gridDim.x) {
         const wgi_update_entry &e = t.entry[wgi_update_entry_of(&t, c)];
-        const double sum = block_sum(square_sum(e, (c - e.first) * WGI_UPDATE_CHUNK));
+        const double sum = wgi::block_sum<THREADS>(square_sum(e, (c - e.first) * WGI_UPDATE_CHUNK));
         if (threadIdx.x == 0) partial[c] = sum;
         __syncthreads();
     }

@@ -1,6 +1,6 @@
 /* One thread, one group of neighbours: everything is loaded before anything is stored, so that
  * operands may be changed in place. */
-#include "cuda/element.cuh"
+#include "cuda/block.cuh"
 
 #include "cpu/loss_kind.h"
 #include "cuda/pointwise.h"
@@ -239,19 +239,6 @@ template <class T> void dispatch(const wgi_pointwise_launch *l, cudaStream_t s)
 
 /* ---- sums: a block a piece, then one block over the pieces ------------------------------------- */
 
-/* The sum over the block's threads, in every thread's order alike; valid in thread 0. */
-__device__ double block_sum(double v)
-{
-    __shared__ double s[THREADS];
-    s[threadIdx.x] = v;
-    __syncthreads();
-    for (int half = THREADS / 2; half > 0; half /= 2) {
-        if (int(threadIdx.x) < half) s[threadIdx.x] += s[threadIdx.x + half];
-        __syncthreads();
-    }
-    return s[0];
-}
-
 template <class T>
 __global__ void __launch_bounds__(THREADS)
     partials(const __grid_constant__ wgi_pointwise_launch l, int64_t groups, int64_t per_piece,
@@ -271,7 +258,7 @@ __global__ void __launch_bounds__(THREADS)
             for (int k = 0; k < V; k++)
                 if (k < g.count) sum += double(x[k]);
         }
-        sum = block_sum(sum);
+        sum = wgi::block_sum<THREADS>(sum);
         if (threadIdx.x == 0) partial[b] = sum;
         __syncthreads();
     }
@@ -282,7 +269,7 @@ __global__ void __launch_bounds__(THREADS)
 {
     double sum = 0;
     for (int64_t i = threadIdx.x; i < n; i += THREADS) sum += partial[i];
-    sum = block_sum(sum);
+    sum = wgi::block_sum<THREADS>(sum);
     if (threadIdx.x != 0) return;
     sum /= divisor;
     wgi::store<double>(out, 0, type, root ? wgi_sqrt_f64(sum) : sum);
