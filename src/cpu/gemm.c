@@ -177,6 +177,9 @@ static bool is_bf16(const tile *t, const extent *e)
 
 static const wgi_gemm_kernel *own_kernel(const tile *t, const extent *e)
 {
+#if defined(WGI_HAVE_AMX)
+    if (is_bf16(t, e) && wgi_cpu_amx()) return &wgi_gemm_amx;
+#endif
 #if defined(WGI_HAVE_AVX512_BF16)
     if (is_bf16(t, e)) return &wgi_gemm_bf16;
 #endif

@@ -24,6 +24,35 @@ enum {
 #define NAME(x) x##_bf16
 #include "cpu/gemm_micro.inc.h"
 #include "cpu/gemm_pack_pairs.inc.h"
+
+/* Steps [from, from + steps) of all rows of A. */
+static NAME(left)
+    NAME(pack_a)(const wgi_gemm_block *g, int64_t from, int64_t steps, REAL *to, REAL *stage)
+{
+    (void)stage;
+    const char *a = NAME(at)(g->a, 2, 2 * from * g->a_column);
+    const int64_t k = g->k - 2 * from, row = steps + A_PAD;
+    const bool odd = 2 * steps > k;
+    if (g->a_column == 1) {
+        for (int64_t i = 0; i < g->m; i++) {
+            if (odd) memset(to + i * row + steps - 1, 0, sizeof *to);
+            memcpy(to + i * row, a + 2 * i * g->a_row, 2 * (size_t)(odd ? k : 2 * steps));
+        }
+        return (NAME(left)) { to, row, 1, ROWS * row };
+    }
+    const int64_t next = 2 * g->a_column;
+    for (int64_t first = 0; first < steps; first += 8) { /* few streams, pieces that lie together */
+        const int64_t last = steps - first < 8 ? steps : first + 8;
+        for (int64_t i = 0; i < g->m; i += ROWS)
+            for (int64_t p = first; p < last; p++) {
+                const char *x = a + 2 * p * next + 2 * i;
+                pair_up(to + (i / ROWS * steps + p) * A_PANEL, x,
+                        odd && p == steps - 1 ? NULL : x + next, g->m - i, A_PANEL);
+            }
+    }
+    return (NAME(left)) { to, 1, A_PANEL, steps * A_PANEL };
+}
+
 #include "cpu/gemm_tile.inc.h"
 
 static size_t scratch(const wgi_gemm_block *g)

@@ -46,4 +46,6 @@ WGI_DECLARE_LEVELS(wgi_gemm_kernels, wgi_gemm_kernels);
 
 /* A and B of bf16, either with a stride of 1, C of f32: only where wgi_cpu_bf16(). */
 extern const wgi_gemm_kernel wgi_gemm_bf16;
+/* The same, only where wgi_cpu_amx(). */
+extern const wgi_gemm_kernel wgi_gemm_amx;
 #endif

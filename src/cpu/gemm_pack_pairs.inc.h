@@ -1,6 +1,6 @@
-/* Template (REAL, LANES, NAME; see gemm_bf16.c): A and B of bf16, packed so that an element of 32 bits holds two
- * neighbours along k, as the pair product takes them; an odd k ends with a pair whose second is zero. One stride of
- * either operand is 1. */
+/* Template (REAL, VEC, LANES, LOAD, STORE, TRANSPOSE, COLUMNS, NAME; see gemm_bf16.c and gemm_amx.c): B of bf16, packed so
+ * that an element of 32 bits holds two neighbours along k, as the pair products take them; an odd k ends with a pair whose
+ * second is zero. One of its strides is 1. */
 typedef uint16_t pairs_half __attribute__((vector_size(2 * LANES)));
 typedef uint16_t pairs_whole __attribute__((vector_size(4 * LANES)));
 
@@ -37,7 +37,7 @@ static void NAME(pack_b)(const wgi_gemm_block *g, int64_t from, int64_t steps, i
                          int64_t width, REAL *panel, REAL *stage)
 {
     (void)stage;
-    const char *b = NAME(at)(g->b, 2, 2 * from * g->b_row + column * g->b_column);
+    const char *b = (const char *)g->b + 2 * (2 * from * g->b_row + column * g->b_column);
     const int64_t k = g->k - 2 * from, whole = 2 * steps <= k ? steps : steps - 1;
     if (g->b_row != 1 || g->b_column == 1) { /* rows lie contiguous: two of them at a time */
         const int64_t row = 2 * g->b_row;
@@ -65,32 +65,4 @@ static void NAME(pack_b)(const wgi_gemm_block *g, int64_t from, int64_t steps, i
                 memcpy(panel + p * COLUMNS + i, pair, sizeof pair);
             }
     }
-}
-
-/* Steps [from, from + steps) of all rows of A. */
-static NAME(left)
-    NAME(pack_a)(const wgi_gemm_block *g, int64_t from, int64_t steps, REAL *to, REAL *stage)
-{
-    (void)stage;
-    const char *a = NAME(at)(g->a, 2, 2 * from * g->a_column);
-    const int64_t k = g->k - 2 * from, row = steps + A_PAD;
-    const bool odd = 2 * steps > k;
-    if (g->a_column == 1) {
-        for (int64_t i = 0; i < g->m; i++) {
-            if (odd) memset(to + i * row + steps - 1, 0, sizeof *to);
-            memcpy(to + i * row, a + 2 * i * g->a_row, 2 * (size_t)(odd ? k : 2 * steps));
-        }
-        return (NAME(left)) { to, row, 1, ROWS * row };
-    }
-    const int64_t next = 2 * g->a_column;
-    for (int64_t first = 0; first < steps; first += 8) { /* few streams, pieces that lie together */
-        const int64_t last = steps - first < 8 ? steps : first + 8;
-        for (int64_t i = 0; i < g->m; i += ROWS)
-            for (int64_t p = first; p < last; p++) {
-                const char *x = a + 2 * p * next + 2 * i;
-                pair_up(to + (i / ROWS * steps + p) * A_PANEL, x,
-                        odd && p == steps - 1 ? NULL : x + next, g->m - i, A_PANEL);
-            }
-    }
-    return (NAME(left)) { to, 1, A_PANEL, steps * A_PANEL };
 }

@@ -2,6 +2,10 @@
 
 #include <stdlib.h>
 #include <string.h>
+#if defined(WGI_HAVE_AMX)
+#include <sys/syscall.h>
+#include <unistd.h>
+#endif
 #if defined(__x86_64__)
 #include <cpuid.h>
 #endif
@@ -71,6 +75,23 @@ static bool detect_bf16(wgi_level l)
 #endif
 }
 
+/* The matrix registers are 8 KiB, which Linux saves for those processes only that ask for them: Documentation/arch/x86/
+ * xstate.rst. */
+static bool detect_amx(wgi_level l)
+{
+#if defined(WGI_HAVE_AMX)
+    enum { ASK_PERMISSION = 0x1023, MATRIX_REGISTERS = 18 };
+    unsigned a, b, c, d;
+    const char *wanted = getenv("WG_ISA");
+    return !(wanted && strcmp(wanted, names[l]) == 0) && detect_bf16(l) &&
+           __get_cpuid_count(7, 0, &a, &b, &c, &d) && d >> 22 & 1 && d >> 24 & 1 &&
+           syscall(SYS_arch_prctl, ASK_PERMISSION, MATRIX_REGISTERS) == 0;
+#else
+    (void)l;
+    return false;
+#endif
+}
+
 /* Asking the processor takes microseconds: once. */
 static bool remembered(signed char *known, bool (*detect)(wgi_level), wgi_level l)
 {
@@ -92,4 +113,10 @@ bool wgi_cpu_bf16(void)
 {
     static signed char known = -1;
     return remembered(&known, detect_bf16, wgi_cpu_level());
+}
+
+bool wgi_cpu_amx(void)
+{
+    static signed char known = -1;
+    return remembered(&known, detect_amx, wgi_cpu_level());
 }

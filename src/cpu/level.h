@@ -6,7 +6,8 @@
 #include <stdbool.h>
 
 typedef enum { WGI_LEVEL_BASE, WGI_LEVEL_AVX2, WGI_LEVEL_AVX512 } wgi_level;
-/* The best level that this CPU and system can run; WG_ISA=base|avx2|avx512 lowers it (tests). Fixed at the first call. */
+/* The best level that this CPU and system can run; WG_ISA=base|avx2|avx512 lowers it (tests), avx512 also where there is
+ * AMX. Fixed at the first call. */
 wgi_level wgi_cpu_level_find(void);
 extern int wgi_cpu_level_known; /* negative until the first call; every thread finds the same */
 static inline wgi_level wgi_cpu_level(void)
@@ -20,6 +21,9 @@ bool wgi_cpu_vnni(wgi_level l);
 
 /* Can it multiply pairs of bf16 (AVX-512-BF16), and was a kernel for it built? Never below the AVX-512 level. */
 bool wgi_cpu_bf16(void);
+/* Can it multiply matrices of bf16 in registers (AMX), does the system let this process, and was a kernel for it built?
+ * Only where wgi_cpu_bf16() is true, too. */
+bool wgi_cpu_amx(void);
 
 #define WGI_JOIN2(a, b) a##_##b
 #define WGI_JOIN(a, b) WGI_JOIN2(a, b)
