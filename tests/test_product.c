@@ -216,6 +216,19 @@ START_TEST(bf16_is_multiplied_in_pairs_where_the_cpu_can)
 }
 END_TEST
 
+/* AMX adds the first of 16 pairs and the second of them apart: 2^24 - 2^24 and 1 + 0. One after the other, the 1 is lost. */
+START_TEST(bf16_is_multiplied_in_matrix_registers_where_the_cpu_can)
+{
+    static const float row[] = { 0x1p24f, 1, -0x1p24f, 0 };
+    wg_scope s = wg_scope_push();
+    wg_tensor *x = wg_expand(wg_from(row, sizeof row, WG_F32, WG_DIMS(1, 4)), WG_DIMS(32, 4)),
+              *y = wg_cast(wg_ones(WG_DIMS(4, 32)), WG_BF16),
+              *z = wg_matmul(wg_contiguous(wg_cast(x, WG_BF16)), y);
+    ck_assert(wg_item(wg_max(wg_cast(z, WG_F64), WG_ALL, false)) == wgi_cpu_amx());
+    pop(s);
+}
+END_TEST
+
 /* FNV-1a of the bytes of t. */
 static uint64_t bits(wg_tensor *t)
 {
@@ -576,18 +589,25 @@ END_TEST
 int main(void)
 {
     unsetenv("BLIS_ARCH_TYPE");
-    return suite_run(
-        "product",
-        (const TTest *[]) {
-            products_of_every_layout_and_size_are_right, every_level_of_the_own_kernel_is_right,
-            bf16_is_multiplied_in_pairs_where_the_cpu_can,
-            operands_that_repeat_a_row_count_every_repetition,
-            the_bits_do_not_depend_on_the_threads, large_products_have_tiles_for_eight_threads,
-            empty_sums_scale_and_beta_0_overwrites_nan, nan_and_infinity_propagate,
-            a_weight_under_a_batch_is_one_product, a_products_gradient_accumulates_in_place,
-            products_count_their_operations, without_memory_a_product_is_an_error,
-            blis_does_not_run_its_generic_kernels, einsum_is_what_its_letters_say,
-            einsum_has_gradients_of_every_order, einsum_refuses_what_it_cannot_read,
-            a_causal_convolution_sees_only_the_past,
-            a_depthwise_convolution_is_a_sum_of_shifted_products, NULL });
+    return suite_run("product",
+                     (const TTest *[]) { products_of_every_layout_and_size_are_right,
+                                         every_level_of_the_own_kernel_is_right,
+                                         bf16_is_multiplied_in_pairs_where_the_cpu_can,
+                                         bf16_is_multiplied_in_matrix_registers_where_the_cpu_can,
+                                         operands_that_repeat_a_row_count_every_repetition,
+                                         the_bits_do_not_depend_on_the_threads,
+                                         large_products_have_tiles_for_eight_threads,
+                                         empty_sums_scale_and_beta_0_overwrites_nan,
+                                         nan_and_infinity_propagate,
+                                         a_weight_under_a_batch_is_one_product,
+                                         a_products_gradient_accumulates_in_place,
+                                         products_count_their_operations,
+                                         without_memory_a_product_is_an_error,
+                                         blis_does_not_run_its_generic_kernels,
+                                         einsum_is_what_its_letters_say,
+                                         einsum_has_gradients_of_every_order,
+                                         einsum_refuses_what_it_cannot_read,
+                                         a_causal_convolution_sees_only_the_past,
+                                         a_depthwise_convolution_is_a_sum_of_shifted_products,
+                                         NULL });
 }

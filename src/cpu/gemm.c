@@ -164,27 +164,27 @@ typedef struct {
     wg_dtype type;
 } tile;
 
-#if defined(WGI_HAVE_AVX512_BF16)
-/* Both of bf16, and enough rows to pack them. */
-static bool is_bf16(const tile *t, const extent *e)
+enum { FEW_ROWS = 8 }; /* up to so many are not worth packing */
+
+/* Both of bf16, each with a stride of 1, into sums of f32. */
+static bool is_bf16(const tile *t)
 {
-    enum { FEW_ROWS = 8 };
-    const bool both = t->a.type == WG_BF16 && t->b.type == WG_BF16 && t->type == WG_F32;
-    return both && e->m > FEW_ROWS && (t->a.row == 1 || t->a.column == 1) &&
-           (t->b.row == 1 || t->b.column == 1) && wgi_cpu_bf16();
+    return t->a.type == WG_BF16 && t->b.type == WG_BF16 && t->type == WG_F32 &&
+           (t->a.row == 1 || t->a.column == 1) && (t->b.row == 1 || t->b.column == 1);
 }
-#endif
 
 static const wgi_gemm_kernel *own_kernel(const tile *t, const extent *e)
 {
+    const wgi_gemm_kernels *kernels = WGI_PICK(wgi_gemm_kernels);
+    if (t->type == WG_F64) return &kernels->f64;
+    if (e->m <= FEW_ROWS || !is_bf16(t)) return &kernels->f32;
 #if defined(WGI_HAVE_AMX)
-    if (is_bf16(t, e) && wgi_cpu_amx()) return &wgi_gemm_amx;
+    if (wgi_cpu_amx()) return &wgi_gemm_amx;
 #endif
 #if defined(WGI_HAVE_AVX512_BF16)
-    if (is_bf16(t, e)) return &wgi_gemm_bf16;
+    if (wgi_cpu_bf16()) return &wgi_gemm_bf16;
 #endif
-    const wgi_gemm_kernels *kernels = WGI_PICK(wgi_gemm_kernels);
-    return t->type == WG_F64 ? &kernels->f64 : &kernels->f32;
+    return &kernels->f32;
 }
 
 static bool own_product(const tile *t, const extent *e)

@@ -1,30 +1,12 @@
 /* Products of one tile of bf16 by bf16 into f32 in AMX's matrix registers: 32 x 32 sums in four of them, over 32 of k at a
  * time, 15 times the rate of AVX-512-BF16's pairs. Built where the compiler knows the instructions. They take bf16 denormals
  * as zero, and flush sums to it (Intel's manual, TDPBF16PS). */
-#include <immintrin.h>
-
 #include "cpu/gemm_ahead.h"
-#include "cpu/gemm_kernel.h"
-#include "cpu/vec.h"
+#include "cpu/gemm_amx_pack.h"
 
-enum {
-    SIDE = 16,            /* rows of a register, and 32-bit columns */
-    BLOCK = 2 * SIDE,     /* rows and columns of sums at once */
-    REGISTER = 64 * SIDE, /* bytes */
-    DEPTH = 128, /* pairs along k that a panel of B has at most: 32 KiB, which stay in L1 */
-};
+enum { DEPTH = 256 }; /* of k that a panel of B has at most: 16 KiB, which stay in L1 */
 
-#define REAL float
-#define VEC wgi_vf
-#define LANES WGI_VF
-#define COLUMNS BLOCK
-#define LOAD wgi_vf_load
-#define STORE wgi_vf_store
-#define TRANSPOSE wgi_vf_transpose
-#define NAME(x) x##_amx
-#include "cpu/gemm_pack_pairs.inc.h"
-
-/* The rows of a register lie `stride` bytes apart, the second 16 rows at `half`, the next SIDE pairs of k at `step`. */
+/* The rows of a register of A lie `stride` bytes apart, the second 16 rows at `half`, the next BLOCK of k at `step`. */
 typedef struct {
     const char *p;
     int64_t stride, half, step, steps;
@@ -63,9 +45,11 @@ static void configure(void)
     _tile_loadconfig(&c);
 }
 
+/* ---- a block --------------------------------------------------------------------------------- */
 /* Registers 0 to 3 are sums of (first, second) rows by (first, second) columns; 4 and 5 hold A, 6 and 7 B. */
 static inline __attribute__((always_inline)) void add_products(const left *a, const char *b,
-                                                               bool two_rows, bool two_columns)
+                                                               const bool two_rows,
+                                                               const bool two_columns)
 {
     const char *p = a->p;
     for (int64_t s = 0; s < a->steps; s++, p += a->step, b += 2 * REGISTER) {
@@ -83,32 +67,24 @@ static inline __attribute__((always_inline)) void add_products(const left *a, co
     }
 }
 
+static inline __attribute__((always_inline)) void products_of(const block *u, const bool two_rows,
+                                                              const bool two_columns)
+{
+    add_products(&u->a, u->b, two_rows, two_columns);
+    add_products(&u->rest, u->b + u->a.steps * 2 * REGISTER, two_rows, two_columns);
+}
+
 static void products(const block *u)
 {
     const bool two_rows = u->rows > SIDE, two_columns = u->columns > SIDE;
-    const char *rest = u->b + u->a.steps * 2 * REGISTER;
-    if (two_rows && two_columns) {
-        add_products(&u->a, u->b, true, true);
-        add_products(&u->rest, rest, true, true);
-    } else if (two_rows) {
-        add_products(&u->a, u->b, true, false);
-        add_products(&u->rest, rest, true, false);
-    } else if (two_columns) {
-        add_products(&u->a, u->b, false, true);
-        add_products(&u->rest, rest, false, true);
-    } else {
-        add_products(&u->a, u->b, false, false);
-        add_products(&u->rest, rest, false, false);
-    }
-}
-
-/* What the next block of C holds, or will, is on its way while this one is computed. */
-static void fetch_sums(const float *c, int64_t row)
-{
-    for (int i = 0; i < BLOCK; i++, c += row) {
-        __builtin_prefetch(c, 1);
-        __builtin_prefetch(c + SIDE, 1);
-    }
+    if (two_rows && two_columns)
+        products_of(u, true, true);
+    else if (two_rows)
+        products_of(u, true, false);
+    else if (two_columns)
+        products_of(u, false, true);
+    else
+        products_of(u, false, false);
 }
 
 static void load_sums(const float *c, int64_t row)
@@ -127,10 +103,16 @@ static void store_sums(float *c, int64_t row)
     _tile_stored(3, c + SIDE * row + SIDE, row * 4);
 }
 
+static void begin_with_zero(void)
+{
+    _tile_zero(0);
+    _tile_zero(1);
+    _tile_zero(2);
+    _tile_zero(3);
+}
+
 static void begin_with(const float *bias)
 {
-    static const float zero[BLOCK];
-    if (!bias) bias = zero;
     _tile_loadd(0, bias, 0); /* every row the same */
     _tile_loadd(1, bias + SIDE, 0);
     _tile_loadd(2, bias, 0);
@@ -141,7 +123,7 @@ static void begin_with(const float *bias)
 static void run_edge(const block *u)
 {
     float sum[BLOCK][BLOCK] __attribute__((aligned(64)));
-    begin_with(NULL);
+    begin_with_zero();
     products(u);
     store_sums(sum[0], BLOCK);
     for (int i = 0; i < u->rows; i++)
@@ -160,105 +142,47 @@ static void run_block(const block *u)
     }
     if (u->add)
         load_sums(u->c, u->c_row);
-    else
+    else if (u->bias)
         begin_with(u->bias);
+    else
+        begin_with_zero();
     products(u);
     store_sums(u->c, u->c_row);
 }
 
-/* ---- A: rows of pairs, as registers hold them ------------------------------------------------ */
-/* A's rows lie contiguous: up to SIDE of them, `bytes` of each, behind them zeros. */
-static void copy_rows(char *to, const char *a, int64_t stride, int64_t rows, int64_t bytes)
+/* What the next block of C holds, or will, is on its way while this one is computed. */
+static void fetch_sums(const float *c, int64_t row)
 {
-    memset(to, 0, REGISTER);
-    for (int64_t i = 0; i < rows; i++) memcpy(to + 64 * i, a + i * stride, (size_t)bytes);
-}
-
-/* A's columns lie contiguous, `stride` bytes apart: pairs of them, transposed. */
-static void copy_columns(char *to, const char *a, int64_t stride, int64_t rows, int64_t k)
-{
-    VEC square[SIDE];
-    for (int64_t p = 0; p < SIDE; p++) {
-        const char *x = a + 2 * p * stride;
-        REAL *z = (REAL *)&square[p];
-        if (2 * p < k)
-            pair_up(z, x, 2 * p + 1 < k ? x + stride : NULL, rows, SIDE);
-        else
-            memset(z, 0, 64);
+    for (int i = 0; i < BLOCK; i++, c += row) {
+        __builtin_prefetch(c, 1);
+        __builtin_prefetch(c + SIDE, 1);
     }
-    TRANSPOSE(square);
-    memcpy(to, square, REGISTER);
 }
 
-/* Rows [i, i + BLOCK) and k [from, to), by registers: (steps, 2). */
-static left pack_rows(const wgi_gemm_block *g, int64_t i, int64_t from, int64_t to, char *into)
-{
-    const left a = { into, 64, REGISTER, 2 * REGISTER, (to - from + BLOCK - 1) / BLOCK };
-    const int64_t row = 2 * g->a_row, column = 2 * g->a_column;
-    for (int64_t p = from; p < to; p += BLOCK)
-        for (int64_t h = i; h < i + BLOCK; h += SIDE, into += REGISTER) {
-            const char *x = (const char *)g->a + h * row + p * column;
-            const int64_t k = to - p < BLOCK ? to - p : BLOCK,
-                          left = g->m - h < SIDE ? g->m - h : SIDE;
-            if (left <= 0)
-                continue; /* its sums are not used */
-            else if (column == 2)
-                copy_rows(into, x, row, left, 2 * k);
-            else
-                copy_columns(into, x, column, left, k);
-        }
-    return a;
-}
-
-/* Whole blocks of A's rows are read where they lie if they are contiguous, but for the end of k. */
-static void take_rows(const wgi_gemm_block *g, int64_t i, int64_t from, int64_t to, char *into,
-                      left *a, left *rest)
-{
-    rest->steps = 0;
-    if (g->a_column != 1 || g->m - i < BLOCK) {
-        *a = pack_rows(g, i, from, to, into);
-        return;
-    }
-    const int64_t whole = from + (to - from) / BLOCK * BLOCK, row = 2 * g->a_row;
-    *a = (left) { (const char *)g->a + i * row + 2 * from, row, SIDE * row, 64,
-                  (whole - from) / BLOCK };
-    if (whole < to) *rest = pack_rows(g, i, whole, to, into);
-}
-
-/* ---- the tile -------------------------------------------------------------------------------- */
-/* Pairs in equal pieces of at most DEPTH, a multiple of SIDE. */
-static int64_t depth_of(int64_t k)
-{
-    const int64_t pairs = (k + 1) / 2, pieces = (pairs + DEPTH - 1) / DEPTH;
-    return ((pairs + pieces - 1) / pieces + SIDE - 1) / SIDE * SIDE;
-}
-
-static int64_t blocks_of(int64_t m)
-{
-    return (m + BLOCK - 1) / BLOCK;
-}
-
-static int64_t panels_of(int64_t n)
-{
-    return (n + COLUMNS - 1) / COLUMNS;
-}
-
-/* What run works in, for one depth. */
+/* ---- what run works in, for one depth -------------------------------------------------------- */
 typedef struct {
-    char *panels;         /* (panels, depth, COLUMNS) pairs: B */
+    int64_t depth;        /* of k at once, a multiple of BLOCK */
+    int64_t blocks;       /* of A's rows */
+    int64_t block, panel; /* bytes from one to the next */
+    char *panels;         /* (panels, depth / 2, COLUMNS) pairs: B */
     left *a, *rest;       /* (blocks): A's rows, where they lie or packed */
-    char *packed;         /* (blocks, depth / SIDE, 2) registers */
-    int64_t panel, block; /* bytes from one to the next */
+    char *packed;         /* (blocks, depth / BLOCK, 2) registers */
     size_t bytes;
 } room;
 
+static int64_t ceil_div(int64_t a, int64_t b)
+{
+    return (a + b - 1) / b;
+}
+
 static room room_of(const wgi_gemm_block *g)
 {
-    const int64_t blocks = blocks_of(g->m), depth = depth_of(g->k);
-    room r = { .panel = depth * COLUMNS * 4, .block = depth / SIDE * 2 * REGISTER };
-    const int64_t list = (blocks * (int64_t)sizeof(left) + 63) / 64 * 64,
-                  panels = panels_of(g->n) * r.panel;
-    r.bytes = (size_t)(panels + 2 * list + blocks * r.block);
+    room r = { .blocks = ceil_div(g->m, BLOCK) };
+    r.depth = ceil_div(ceil_div(g->k, ceil_div(g->k, DEPTH)), BLOCK) * BLOCK; /* equal pieces */
+    r.block = r.panel = r.depth / BLOCK * 2 * REGISTER;
+    const int64_t list = ceil_div(r.blocks * (int64_t)sizeof(left), 64) * 64,
+                  panels = ceil_div(g->n, COLUMNS) * r.panel;
+    r.bytes = (size_t)(panels + 2 * list + r.blocks * r.block);
     if (!g->scratch) return r;
     r.panels = g->scratch;
     r.a = (left *)(void *)(r.panels + panels);
@@ -267,6 +191,37 @@ static room room_of(const wgi_gemm_block *g)
     return r;
 }
 
+/* ---- A --------------------------------------------------------------------------------------- */
+/* Rows [i, i + BLOCK) and k [from, to), by registers. */
+static left pack_rows(const wgi_gemm_block *g, int64_t i, int64_t from, int64_t to, char *into)
+{
+    const left a = { into, 64, REGISTER, 2 * REGISTER, ceil_div(to - from, BLOCK) };
+    for (int64_t p = from; p < to; p += BLOCK, into += a.step)
+        for (int64_t h = i; h < i + BLOCK && h < g->m; h += SIDE) {
+            const char *x = (const char *)g->a + 2 * (h * g->a_row + p * g->a_column);
+            char *half = into + (h - i) * 64;
+            if (g->a_column == 1)
+                bf16_rows(half, x, 2 * g->a_row, g->m - h, to - p);
+            else
+                bf16_columns(half, x, 2 * g->a_column, g->m - h, to - p);
+        }
+    return a;
+}
+
+/* k [from, to) of all rows. Whole blocks of contiguous rows are read where they lie, but for the end of k. */
+static void take_rows(const wgi_gemm_block *g, const room *r, int64_t from, int64_t to)
+{
+    for (int64_t i = 0; i < r->blocks; i++) {
+        const bool in_place = g->a_column == 1 && g->m - i * BLOCK >= BLOCK;
+        const int64_t whole = in_place ? from + (to - from) / BLOCK * BLOCK : from,
+                      row = 2 * g->a_row;
+        r->a[i] = (left) { (const char *)g->a + i * BLOCK * row + 2 * from, row, SIDE * row, 64,
+                           (whole - from) / BLOCK };
+        r->rest[i] = pack_rows(g, i * BLOCK, whole, to, r->packed + i * r->block);
+    }
+}
+
+/* ---- B --------------------------------------------------------------------------------------- */
 /* A piece of B that is packed at once: k [from, to), columns [first, last). Where rows lie contiguous it is as wide as the
  * tile, since memory gives long pieces faster; else one panel, which is still in L1 when it is read. */
 typedef struct {
@@ -280,8 +235,8 @@ static piece piece_at(const wgi_gemm_block *g, int64_t from, int64_t depth, int6
     return (piece) { from, to, first, last };
 }
 
-/* SIDE pairs of all panels after another. */
-static void take_piece(const wgi_gemm_block *g, const piece *x, const room *r)
+/* BLOCK of k of all panels after another. */
+static void take_piece(const wgi_gemm_block *g, const room *r, const piece *x)
 {
     for (int64_t p = x->from; p < x->to; p += BLOCK)
         for (int64_t column = x->first; column < x->last; column += COLUMNS) {
@@ -305,6 +260,7 @@ static wgi_ahead next_piece(const wgi_gemm_block *g, const piece *x, int64_t dep
                           g->b_row, g->b_column, y.to - y.from, y.last - y.first, calls);
 }
 
+/* ---- the tile -------------------------------------------------------------------------------- */
 /* All rows of A against a packed piece of B. */
 static void run_piece(const wgi_gemm_block *g, const room *r, const piece *x, wgi_ahead *ahead)
 {
@@ -328,16 +284,14 @@ static void run_piece(const wgi_gemm_block *g, const room *r, const piece *x, wg
 static void run(const wgi_gemm_block *g)
 {
     const room r = room_of(g);
-    const int64_t blocks = blocks_of(g->m), depth = 2 * depth_of(g->k);
     configure();
-    for (int64_t from = 0; from < g->k; from += depth) {
-        const int64_t to = g->k - from < depth ? g->k : from + depth;
-        for (int64_t i = 0; i < blocks; i++)
-            take_rows(g, i * BLOCK, from, to, r.packed + i * r.block, &r.a[i], &r.rest[i]);
+    for (int64_t from = 0; from < g->k; from += r.depth) {
+        take_rows(g, &r, from, g->k - from < r.depth ? g->k : from + r.depth);
         for (int64_t column = 0; column < g->n;) {
-            const piece x = piece_at(g, from, depth, column);
-            wgi_ahead ahead = next_piece(g, &x, depth, blocks * panels_of(x.last - x.first));
-            take_piece(g, &x, &r);
+            const piece x = piece_at(g, from, r.depth, column);
+            wgi_ahead ahead =
+                next_piece(g, &x, r.depth, r.blocks * ceil_div(x.last - x.first, COLUMNS));
+            take_piece(g, &r, &x);
             memory_is_read();
             run_piece(g, &r, &x, &ahead);
             column = x.last;
