@@ -204,7 +204,8 @@ static bool own_product(const tile *t, const extent *e)
                          .b_size = (int64_t)wg_dtype_size(t->b.type),
                          .bias = t->bias.data,
                          .alpha = e->alpha,
-                         .add = e->beta != 0 };
+                         .add = e->beta != 0,
+                         .fetches_ahead = wgi_cpu_wants_fetches() };
     if (t->a.type != t->type) g.a_convert = wgi_converter(t->type, t->a.type);
     if (t->b.type != t->type) g.b_convert = wgi_converter(t->type, t->b.type);
     const wgi_gemm_kernel *kernel = own_kernel(t, e);

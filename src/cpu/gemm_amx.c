@@ -1,7 +1,6 @@
 /* Products of one tile of bf16 by bf16 into f32 in AMX's matrix registers: 32 x 32 sums in four of them, over 32 of k at a
  * time, 15 times the rate of AVX-512-BF16's pairs. Built where the compiler knows the instructions. They take bf16 denormals
  * as zero, and flush sums to it (Intel's manual, TDPBF16PS). */
-#include "cpu/gemm_ahead.h"
 #include "cpu/gemm_amx_pack.h"
 
 enum { DEPTH = 256 }; /* of k that a panel of B has at most: 16 KiB, which stay in L1 */
@@ -249,20 +248,9 @@ static void take_piece(const wgi_gemm_block *g, const room *r, const piece *x)
         }
 }
 
-/* Fetches the piece after x while x is multiplied, in so many calls. */
-static wgi_ahead next_piece(const wgi_gemm_block *g, const piece *x, int64_t depth, int64_t calls)
-{
-    const bool across = x->last < g->n;
-    const int64_t from = across ? x->from : x->to;
-    if (from >= g->k) return (wgi_ahead) { .rows = 0 };
-    const piece y = piece_at(g, from, depth, across ? x->last : 0);
-    return wgi_look_ahead((const char *)g->b + 2 * (y.from * g->b_row + y.first * g->b_column), 2,
-                          g->b_row, g->b_column, y.to - y.from, y.last - y.first, calls);
-}
-
 /* ---- the tile -------------------------------------------------------------------------------- */
 /* All rows of A against a packed piece of B. */
-static void run_piece(const wgi_gemm_block *g, const room *r, const piece *x, wgi_ahead *ahead)
+static void run_piece(const wgi_gemm_block *g, const room *r, const piece *x)
 {
     block u = { .c_row = g->c_row, .alpha = (float)g->alpha, .add = g->add || x->from > 0 };
     for (int64_t column = x->first; column < x->last; column += COLUMNS) {
@@ -274,7 +262,6 @@ static void run_piece(const wgi_gemm_block *g, const room *r, const piece *x, wg
             u.rest = r->rest[i / BLOCK];
             u.rows = (int)(g->m - i < BLOCK ? g->m - i : BLOCK);
             u.c = (float *)g->c + i * g->c_row + column;
-            wgi_fetch(ahead);
             if (i + 2 * BLOCK <= g->m) fetch_sums(u.c + BLOCK * g->c_row, g->c_row);
             run_block(&u);
         }
@@ -289,11 +276,9 @@ static void run(const wgi_gemm_block *g)
         take_rows(g, &r, from, g->k - from < r.depth ? g->k : from + r.depth);
         for (int64_t column = 0; column < g->n;) {
             const piece x = piece_at(g, from, r.depth, column);
-            wgi_ahead ahead =
-                next_piece(g, &x, r.depth, r.blocks * ceil_div(x.last - x.first, COLUMNS));
             take_piece(g, &r, &x);
             memory_is_read();
-            run_piece(g, &r, &x, &ahead);
+            run_piece(g, &r, &x);
             column = x.last;
         }
     }

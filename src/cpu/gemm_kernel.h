@@ -21,7 +21,7 @@ typedef struct {
     int64_t a_size, b_size;                /* bytes of an element */
     const void *bias;                      /* (n) elements of C's type; NULL: none */
     double alpha;
-    bool add;
+    bool add, fetches_ahead;
     void *scratch; /* of wgi_gemm_kernel.scratch() bytes, 64-byte aligned */
 } wgi_gemm_block;
 

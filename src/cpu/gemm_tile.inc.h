@@ -1,6 +1,6 @@
 /* Template (REAL, VEC, ..., NAME; see gemm_simd.c): a tile's product. B is packed to panels of two vectors' columns,
  * DEPTH of k at a time, which all rows of A pass; A is packed once a depth where it is transposed, or its rows would
- * fall on each other in L1. While rows pass a panel, the next panel's part of B is fetched, and of A's next depth. The
+ * fall on each other in L1. While rows pass a panel, the next panel's part of B may be fetched, and of A's next depth. The
  * scheme is that of Goto and van de Geijn, "Anatomy of high-performance matrix multiplication", ACM TOMS 34(3), 2008. */
 
 /* The panel of B after the one at (from, column), while `calls` blocks of rows pass that. */
@@ -13,7 +13,7 @@ static wgi_ahead NAME(next_b)(const wgi_gemm_block *g, int64_t from, int64_t dep
         from += depth;
     }
     const int64_t left = g->k - from, width = g->n - column < COLUMNS ? g->n - column : COLUMNS;
-    if (left <= 0) return (wgi_ahead) { .rows = 0 };
+    if (left <= 0 || !g->fetches_ahead) return (wgi_ahead) { .rows = 0 };
     return wgi_look_ahead(NAME(at)(g->b, g->b_size, from * g->b_row + column * g->b_column),
                           g->b_size, g->b_row, g->b_column, left < depth ? left : depth, width,
                           calls);
@@ -24,7 +24,7 @@ static wgi_ahead NAME(next_a)(const wgi_gemm_block *g, int64_t from, int64_t dep
 {
     from += depth;
     const int64_t left = g->k - from;
-    if (left <= 0) return (wgi_ahead) { .rows = 0 };
+    if (left <= 0 || !g->fetches_ahead) return (wgi_ahead) { .rows = 0 };
     return wgi_look_ahead(NAME(at)(g->a, g->a_size, from * g->a_column), g->a_size, g->a_row,
                           g->a_column, g->m, left < depth ? left : depth, calls);
 }

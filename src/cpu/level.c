@@ -120,3 +120,19 @@ bool wgi_cpu_amx(void)
     static signed char known = -1;
     return remembered(&known, detect_amx, wgi_cpu_level());
 }
+
+static bool detect_wants_fetches(wgi_level l)
+{
+    (void)l;
+#if defined(__x86_64__)
+    return !__builtin_cpu_is("intel");
+#else
+    return true;
+#endif
+}
+
+bool wgi_cpu_wants_fetches(void)
+{
+    static signed char known = -1;
+    return remembered(&known, detect_wants_fetches, wgi_cpu_level());
+}
