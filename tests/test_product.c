@@ -229,6 +229,37 @@ START_TEST(bf16_is_multiplied_in_matrix_registers_where_the_cpu_can)
 }
 END_TEST
 
+/* Whole blocks of a kernel and what is left of one sum alike, also what they begin with. */
+START_TEST(equal_rows_have_equal_bits)
+{
+    static const wg_dtype types[] = { WG_F32, WG_BF16 };
+    enum { M = 47, N = 45, K = 700 };
+    for (int t = 0; t < 2; t++)
+        for (int with_bias = 0; with_bias < 2; with_bias++) {
+            sample a = make(types[t], 1, K, BY_ROWS), b = make(types[t], K, N, BY_ROWS),
+                   c = make(WG_F32, M, N, BY_ROWS), bias = make(WG_F32, 1, N, BY_ROWS);
+            for (int64_t e = N; e < M * N; e++) ((float *)c.m.data)[e] = ((float *)c.m.data)[e - N];
+            a.m.row = 0;
+            wgi_gemm_args g = {
+                .m = M, .n = N, .k = K, .a = a.m, .b = b.m, .c = c.m, .alpha = 1, .beta = !with_bias
+            };
+            if (with_bias) {
+                g.bias = bias.m.data;
+                g.bias_type = WG_F32;
+                g.bias_stride = 1;
+            }
+            ck_assert(wgi_gemm(&g) == WG_OK);
+            for (int64_t i = 1; i < M; i++)
+                ck_assert_msg(!memcmp(c.memory, c.memory + i * N * 4, N * 4), "%s row %d",
+                              wg_dtype_name(types[t]), (int)i);
+            drop(&a);
+            drop(&b);
+            drop(&c);
+            drop(&bias);
+        }
+}
+END_TEST
+
 /* FNV-1a of the bytes of t. */
 static uint64_t bits(wg_tensor *t)
 {
@@ -594,6 +625,7 @@ int main(void)
                                          every_level_of_the_own_kernel_is_right,
                                          bf16_is_multiplied_in_pairs_where_the_cpu_can,
                                          bf16_is_multiplied_in_matrix_registers_where_the_cpu_can,
+                                         equal_rows_have_equal_bits,
                                          operands_that_repeat_a_row_count_every_repetition,
                                          the_bits_do_not_depend_on_the_threads,
                                          large_products_have_tiles_for_eight_threads,

@@ -1,6 +1,6 @@
 /* Products of one tile of bf16 by bf16 into f32 in AMX's matrix registers: 32 x 32 sums in four of them, over 32 of k at a
- * time, 15 times the rate of AVX-512-BF16's pairs. Built where the compiler knows the instructions. They take bf16 denormals
- * as zero, and flush sums to it (Intel's manual, TDPBF16PS). */
+ * time, 15 times the rate of AVX-512-BF16's pairs. Built where the compiler knows the instructions. They take denormals as
+ * zero, C's too where it is added to, and flush sums to it (Intel's manual, TDPBF16PS). */
 #include "cpu/gemm_amx_pack.h"
 
 enum { DEPTH = 256 }; /* of k that a panel of B has at most: 16 KiB, which stay in L1 */
@@ -23,7 +23,7 @@ typedef struct {
     bool add;
 } block;
 
-/* Stores made before are what registers load after: the compiler's loads of them say nothing of memory. */
+/* Between stores and loads of registers, and between those and later stores: to the compiler they read no memory. */
 static inline void memory_is_read(void)
 {
     __asm__ volatile("" ::: "memory");
@@ -118,19 +118,24 @@ static void begin_with(const float *bias)
     _tile_loadd(3, bias + SIDE, 0);
 }
 
-/* What does not fill a block, or is multiplied by alpha, is added to C by way of memory. */
+/* What does not fill a block, or is multiplied by alpha, goes by way of memory. Sums begin with what C gets them added to, as
+ * in whole blocks, so that a row has the same bits wherever it lies; but alpha must not multiply that. */
 static void run_edge(const block *u)
 {
-    float sum[BLOCK][BLOCK] __attribute__((aligned(64)));
-    begin_with_zero();
+    float sum[BLOCK][BLOCK] __attribute__((aligned(64))) = { 0 };
+    float before[BLOCK][BLOCK] = { 0 };
+    for (int i = 0; i < u->rows; i++)
+        for (int j = 0; j < u->columns; j++)
+            before[i][j] = u->add ? u->c[i * u->c_row + j] : u->bias ? u->bias[j] : 0;
+    const bool scaled = u->alpha != 1;
+    if (!scaled) memcpy(sum, before, sizeof sum);
+    memory_is_read();
+    load_sums(sum[0], BLOCK);
     products(u);
     store_sums(sum[0], BLOCK);
     for (int i = 0; i < u->rows; i++)
-        for (int j = 0; j < u->columns; j++) {
-            float *c = u->c + i * u->c_row + j;
-            const float before = u->add ? *c : u->bias ? u->bias[j] : 0;
-            *c = before + u->alpha * sum[i][j];
-        }
+        for (int j = 0; j < u->columns; j++)
+            u->c[i * u->c_row + j] = scaled ? before[i][j] + u->alpha * sum[i][j] : sum[i][j];
 }
 
 static void run_block(const block *u)
@@ -160,12 +165,12 @@ static void fetch_sums(const float *c, int64_t row)
 
 /* ---- what run works in, for one depth -------------------------------------------------------- */
 typedef struct {
-    int64_t depth;        /* of k at once, a multiple of BLOCK */
-    int64_t blocks;       /* of A's rows */
-    int64_t block, panel; /* bytes from one to the next */
-    char *panels;         /* (panels, depth / 2, COLUMNS) pairs: B */
-    left *a, *rest;       /* (blocks): A's rows, where they lie or packed */
-    char *packed;         /* (blocks, depth / BLOCK, 2) registers */
+    int64_t depth;            /* of k at once, a multiple of BLOCK */
+    int64_t blocks;           /* of A's rows */
+    int64_t a_bytes, b_bytes; /* of a packed block of A's rows, of a panel of B */
+    char *panels;             /* (panels, depth / 2, COLUMNS) pairs: B */
+    left *a, *rest;           /* (blocks): A's rows, where they lie or packed */
+    char *packed;             /* (blocks, depth / BLOCK, 2) registers */
     size_t bytes;
 } room;
 
@@ -178,10 +183,10 @@ static room room_of(const wgi_gemm_block *g)
 {
     room r = { .blocks = ceil_div(g->m, BLOCK) };
     r.depth = ceil_div(ceil_div(g->k, ceil_div(g->k, DEPTH)), BLOCK) * BLOCK; /* equal pieces */
-    r.block = r.panel = r.depth / BLOCK * 2 * REGISTER;
+    r.a_bytes = r.b_bytes = r.depth / BLOCK * 2 * REGISTER;
     const int64_t list = ceil_div(r.blocks * (int64_t)sizeof(left), 64) * 64,
-                  panels = ceil_div(g->n, COLUMNS) * r.panel;
-    r.bytes = (size_t)(panels + 2 * list + r.blocks * r.block);
+                  panels = ceil_div(g->n, COLUMNS) * r.b_bytes;
+    r.bytes = (size_t)(panels + 2 * list + r.blocks * r.a_bytes);
     if (!g->scratch) return r;
     r.panels = g->scratch;
     r.a = (left *)(void *)(r.panels + panels);
@@ -191,7 +196,7 @@ static room room_of(const wgi_gemm_block *g)
 }
 
 /* ---- A --------------------------------------------------------------------------------------- */
-/* Rows [i, i + BLOCK) and k [from, to), by registers. */
+/* Rows [i, i + BLOCK) and k [from, to), by registers; a second one of rows that do not exist stays as it is, unread. */
 static left pack_rows(const wgi_gemm_block *g, int64_t i, int64_t from, int64_t to, char *into)
 {
     const left a = { into, 64, REGISTER, 2 * REGISTER, ceil_div(to - from, BLOCK) };
@@ -207,7 +212,8 @@ static left pack_rows(const wgi_gemm_block *g, int64_t i, int64_t from, int64_t 
     return a;
 }
 
-/* k [from, to) of all rows. Whole blocks of contiguous rows are read where they lie, but for the end of k. */
+/* k [from, to) of all rows. Whole blocks of contiguous rows are read where they lie (a), but for the end of k; that and what
+ * does not lie so is packed (rest). Either may have no steps. */
 static void take_rows(const wgi_gemm_block *g, const room *r, int64_t from, int64_t to)
 {
     for (int64_t i = 0; i < r->blocks; i++) {
@@ -216,7 +222,7 @@ static void take_rows(const wgi_gemm_block *g, const room *r, int64_t from, int6
                       row = 2 * g->a_row;
         r->a[i] = (left) { (const char *)g->a + i * BLOCK * row + 2 * from, row, SIDE * row, 64,
                            (whole - from) / BLOCK };
-        r->rest[i] = pack_rows(g, i * BLOCK, whole, to, r->packed + i * r->block);
+        r->rest[i] = pack_rows(g, i * BLOCK, whole, to, r->packed + i * r->a_bytes);
     }
 }
 
@@ -234,14 +240,14 @@ static piece piece_at(const wgi_gemm_block *g, int64_t from, int64_t depth, int6
     return (piece) { from, to, first, last };
 }
 
-/* BLOCK of k of all panels after another. */
+/* BLOCK of k for every panel, then the next BLOCK. */
 static void take_piece(const wgi_gemm_block *g, const room *r, const piece *x)
 {
     for (int64_t p = x->from; p < x->to; p += BLOCK)
         for (int64_t column = x->first; column < x->last; column += COLUMNS) {
             const int64_t width = x->last - column < COLUMNS ? x->last - column : COLUMNS,
                           pairs = (x->to - p < BLOCK ? x->to - p + 1 : BLOCK) / 2;
-            char *to = r->panels + (column - x->first) / COLUMNS * r->panel +
+            char *to = r->panels + (column - x->first) / COLUMNS * r->b_bytes +
                        (p - x->from) / 2 * COLUMNS * 4;
             pack_b_amx(g, p / 2, pairs, column, width, (REAL *)(void *)to, NULL);
             memset(to + pairs * COLUMNS * 4, 0, (size_t)(SIDE - pairs) * COLUMNS * 4);
@@ -254,7 +260,7 @@ static void run_piece(const wgi_gemm_block *g, const room *r, const piece *x)
 {
     block u = { .c_row = g->c_row, .alpha = (float)g->alpha, .add = g->add || x->from > 0 };
     for (int64_t column = x->first; column < x->last; column += COLUMNS) {
-        u.b = r->panels + (column - x->first) / COLUMNS * r->panel;
+        u.b = r->panels + (column - x->first) / COLUMNS * r->b_bytes;
         u.columns = (int)(x->last - column < COLUMNS ? x->last - column : COLUMNS);
         if (g->bias) u.bias = (const float *)g->bias + column;
         for (int64_t i = 0; i < g->m; i += BLOCK) {
@@ -279,6 +285,7 @@ static void run(const wgi_gemm_block *g)
             take_piece(g, &r, &x);
             memory_is_read();
             run_piece(g, &r, &x);
+            memory_is_read();
             column = x.last;
         }
     }

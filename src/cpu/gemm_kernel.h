@@ -44,7 +44,7 @@ typedef struct {
 } wgi_gemm_kernels;
 WGI_DECLARE_LEVELS(wgi_gemm_kernels, wgi_gemm_kernels);
 
-/* A and B of bf16, either with a stride of 1, C of f32: only where wgi_cpu_bf16(). */
+/* A and B of bf16, each with a stride of 1, C of f32, k at least 1; nothing is converted: only where wgi_cpu_bf16(). */
 extern const wgi_gemm_kernel wgi_gemm_bf16;
 /* The same, only where wgi_cpu_amx(). */
 extern const wgi_gemm_kernel wgi_gemm_amx;

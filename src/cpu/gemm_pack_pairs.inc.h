@@ -20,15 +20,14 @@ static inline void interleave(void *to, const void *x, const void *y)
  * to `width`. */
 static inline void pair_up(void *to, const char *x, const char *y, int64_t n, int64_t width)
 {
-    uint16_t *z = to;
     if (y && n >= LANES && width >= LANES) {
         interleave(to, x, y);
         return;
     }
-    for (int64_t i = 0; i < width; i++) {
-        z[2 * i] = z[2 * i + 1] = 0;
-        if (i < n) memcpy(z + 2 * i, x + 2 * i, 2);
-        if (i < n && y) memcpy(z + 2 * i + 1, y + 2 * i, 2);
+    memset(to, 0, 4 * (size_t)width);
+    for (int64_t i = 0; i < width && i < n; i++) {
+        memcpy((char *)to + 4 * i, x + 2 * i, 2);
+        if (y) memcpy((char *)to + 4 * i + 2, y + 2 * i, 2);
     }
 }
 

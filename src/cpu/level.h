@@ -6,8 +6,8 @@
 #include <stdbool.h>
 
 typedef enum { WGI_LEVEL_BASE, WGI_LEVEL_AVX2, WGI_LEVEL_AVX512 } wgi_level;
-/* The best level that this CPU and system can run; WG_ISA=base|avx2|avx512 lowers it (tests), avx512 also where there is
- * AMX. Fixed at the first call. */
+/* The best level that this CPU and system can run; WG_ISA=base|avx2|avx512 lowers it (tests), and avx512 turns AMX off.
+ * Fixed at the first call. */
 wgi_level wgi_cpu_level_find(void);
 extern int wgi_cpu_level_known; /* negative until the first call; every thread finds the same */
 static inline wgi_level wgi_cpu_level(void)
