@@ -49,14 +49,14 @@ static int64_t equalised(int64_t size, int64_t part, int64_t multiple)
 /* Squares of 512 (384 where a side is short), halved until there are enough tiles, then made of equal size: measured best
  * for the shapes of transformers from 64 to 4,096 rows. The longer side is halved where A is packed; columns come first
  * where it is not (256 x 768 x 768: 109 against 106 GFLOP/s a core, 768 x 128 x 512: 108 against 102). */
-wgi_gemm_cut wgi_gemm_tile(int64_t m, int64_t n, int64_t k, bool in_place)
+wgi_gemm_cut wgi_gemm_tile(int64_t m, int64_t n, int64_t k, bool tall)
 {
     int64_t side = m <= 512 || n <= 512 ? 384 : 512;
     int64_t rows = m < side ? m : side, columns = n < side ? n : side;
     while (ceil_div(m, rows) * ceil_div(n, columns) < TILE_MIN_TILES &&
            2.0 * (double)(rows < THIN_ROWS ? THIN_ROWS : rows) * (double)columns * (double)k >
                TILE_MIN_WORK) {
-        const bool cut_columns = in_place || columns <= 128 || columns > rows;
+        const bool cut_columns = tall || columns <= 128 || columns > rows;
         if (cut_columns && columns > 64)
             columns = ceil_div(columns, 2);
         else if (rows >= 128)

@@ -41,10 +41,10 @@ struct wgi_gemm_args {
  * in. */
 wg_status wgi_gemm(const wgi_gemm_args *g);
 
-/* A product is cut into tiles of rows x columns by its shape and layout alone. in_place: A is read where it lies, so that
+/* A product is cut into tiles of rows x columns by its shape and layout alone. tall: where A is read where it lies,
  * tall tiles, which pack B less often, cost nothing. */
 typedef struct {
     int64_t rows, columns;
 } wgi_gemm_cut;
-wgi_gemm_cut wgi_gemm_tile(int64_t m, int64_t n, int64_t k, bool in_place);
+wgi_gemm_cut wgi_gemm_tile(int64_t m, int64_t n, int64_t k, bool tall);
 #endif

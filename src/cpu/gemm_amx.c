@@ -1,6 +1,6 @@
 /* Products of one tile of bf16 by bf16 into f32 in AMX's matrix registers: 32 x 32 sums in four of them, over 32 of k at a
- * time, 15 times the rate of AVX-512-BF16's pairs. Built where the compiler knows the instructions. They take denormals as
- * zero, C's too where it is added to, and flush sums to it (Intel's manual, TDPBF16PS). */
+ * time. Built where the compiler knows the instructions. They take denormals as zero, C's too where it is added to, and flush
+ * sums to it (Intel's manual, TDPBF16PS). */
 #include "cpu/gemm_amx_pack.h"
 
 enum { DEPTH = 256 }; /* of k that a panel of B has at most: 16 KiB, which stay in L1 */
