@@ -303,26 +303,47 @@ START_TEST(operands_that_repeat_a_row_count_every_repetition)
 }
 END_TEST
 
+/* x (m, k) and y (k, n), each by rows or by columns; their product with a bias, its result by rows or by columns. */
+static uint64_t bits_of_product(wg_tensor *x, wg_tensor *y, wg_tensor *bias, int layout)
+{
+    wg_tensor *z = wg_add(wg_matmul(x, y), bias);
+    if (layout < 4) z = wg_linear(x, wg_transpose(y, 0, 1), bias);
+    return bits(wg_contiguous(z));
+}
+
+static wg_tensor *by_columns(wg_tensor *x)
+{
+    return wg_transpose(wg_contiguous(wg_transpose(x, 0, 1)), 0, 1);
+}
+
 START_TEST(the_bits_do_not_depend_on_the_threads)
 {
-    static const int64_t big[][3] = {
-        { 256, 700, 768 }, { 1, 3072, 768 }, { 64, 64, 4096 }, { 400, 300, 500 }, { 130, 65, 2000 }
-    };
-    static const wg_dtype types[] = { WG_F32, WG_BF16, WG_F64 };
+    /* Odd sizes leave tiles of a few rows or columns at the edges of some cuts. */
+    static const int64_t big[][3] = { { 256, 700, 768 }, { 1, 3072, 768 },  { 64, 64, 4096 },
+                                      { 400, 300, 500 }, { 130, 65, 2000 }, { 389, 391, 517 },
+                                      { 8, 2051, 300 },  { 9, 2051, 300 },  { 2051, 8, 300 },
+                                      { 515, 129, 770 } };
+    static const wg_dtype types[] = { WG_F32, WG_BF16, WG_F16, WG_F64 };
+    static const int counts[] = { 1, 2, 3, 5, 8, 64 };
     int threads = wg_threads();
     for (size_t i = 0; i < sizeof big / sizeof *big; i++)
-        for (size_t t = 0; t < sizeof types / sizeof *types; t++) {
+        for (size_t c = 0; c < 8 * sizeof types / sizeof *types; c++) {
+            const wg_dtype type = types[c / 8];
+            const int layout = (int)(c % 8);
             wg_scope s = wg_scope_push();
-            wg_tensor *x = wg_cast(wg_randn(WG_DIMS(big[i][0], big[i][2])), types[t]);
-            wg_tensor *w = wg_cast(wg_randn(WG_DIMS(big[i][1], big[i][2])), types[t]);
+            wg_tensor *x = wg_cast(wg_randn(WG_DIMS(big[i][0], big[i][2])), type),
+                      *y = wg_cast(wg_randn(WG_DIMS(big[i][2], big[i][1])), type),
+                      *bias = wg_cast(wg_randn(WG_DIMS(big[i][1])), type);
+            if (layout & 1) x = by_columns(x);
+            if (layout & 2) y = by_columns(y);
             uint64_t want = 0;
-            for (int n = 1; n <= 3; n++) {
-                wg_use_threads(n);
-                uint64_t got = bits(wg_linear(x, w, NULL));
-                if (n == 1) want = got;
-                ck_assert_msg(got == want, "%lld x %lld x %lld %s: %d threads",
+            for (size_t n = 0; n < sizeof counts / sizeof *counts; n++) {
+                wg_use_threads(counts[n]);
+                uint64_t got = bits_of_product(x, y, bias, layout);
+                if (n == 0) want = got;
+                ck_assert_msg(got == want, "%lld x %lld x %lld %s, layout %d: %d threads",
                               (long long)big[i][0], (long long)big[i][1], (long long)big[i][2],
-                              wg_dtype_name(types[t]), n);
+                              wg_dtype_name(type), layout, counts[n]);
             }
             pop(s);
         }
@@ -330,22 +351,33 @@ START_TEST(the_bits_do_not_depend_on_the_threads)
 }
 END_TEST
 
-START_TEST(large_products_have_tiles_for_eight_threads)
+START_TEST(large_products_keep_all_threads_busy)
 {
     static const int64_t big[][3] = { { 256, 2304, 768 }, { 256, 768, 768 }, { 3072, 768, 256 },
                                       { 1, 50257, 768 },  { 1, 3072, 768 },  { 384, 384, 4096 },
-                                      { 768, 512, 128 } };
-    for (size_t c = 0; c < 2 * sizeof big / sizeof *big; c++) {
-        const size_t i = c / 2;
-        wgi_gemm_cut t = wgi_gemm_tile(big[i][0], big[i][1], big[i][2], c % 2);
-        int64_t tiles =
-            ((big[i][0] + t.rows - 1) / t.rows) * ((big[i][1] + t.columns - 1) / t.columns);
-        ck_assert_msg(tiles >= 6, "%lld x %lld x %lld: %lld tiles of %lld x %lld",
-                      (long long)big[i][0], (long long)big[i][1], (long long)big[i][2],
-                      (long long)tiles, (long long)t.rows, (long long)t.columns);
-    }
-    wgi_gemm_cut t = wgi_gemm_tile(64, 64, 64, true);
+                                      { 768, 512, 128 },  { 384, 128, 768 }, { 1000, 1000, 1000 } };
+    for (size_t i = 0; i < sizeof big / sizeof *big; i++)
+        for (int64_t threads = 1; threads <= 8; threads++) {
+            const int64_t m = big[i][0], n = big[i][1];
+            const wgi_gemm_cut t = wgi_gemm_tile(m, n, big[i][2], 1, threads, i % 2);
+            const int64_t tiles = ((m + t.rows - 1) / t.rows) * ((n + t.columns - 1) / t.columns),
+                          rounds = (tiles + threads - 1) / threads;
+            const double filled =
+                (double)m * (double)n / (double)(rounds * threads * t.rows * t.columns);
+            ck_assert_msg(tiles >= threads * 3 / 4 && filled > 0.55,
+                          "%lld x %lld x %lld, %lld threads: %lld tiles of %lld x %lld",
+                          (long long)m, (long long)n, (long long)big[i][2], (long long)threads,
+                          (long long)tiles, (long long)t.rows, (long long)t.columns);
+        }
+}
+END_TEST
+
+START_TEST(small_products_and_many_at_once_are_not_cut)
+{
+    wgi_gemm_cut t = wgi_gemm_tile(64, 64, 64, 1, 8, true);
     ck_assert(t.rows == 64 && t.columns == 64);
+    t = wgi_gemm_tile(256, 256, 256, 64, 8, false);
+    ck_assert(t.rows == 256 && t.columns == 256);
 }
 END_TEST
 
@@ -484,11 +516,11 @@ int main(void)
             bf16_is_multiplied_in_pairs_where_the_cpu_can,
             bf16_is_multiplied_in_matrix_registers_where_the_cpu_can, equal_rows_have_equal_bits,
             operands_that_repeat_a_row_count_every_repetition,
-            the_bits_do_not_depend_on_the_threads, large_products_have_tiles_for_eight_threads,
-            empty_sums_scale_and_beta_0_overwrites_nan, nan_and_infinity_propagate,
-            a_weight_under_a_batch_is_one_product, a_products_gradient_accumulates_in_place,
-            products_count_their_operations, without_memory_a_product_is_an_error,
-            blis_does_not_run_its_generic_kernels,
+            the_bits_do_not_depend_on_the_threads, large_products_keep_all_threads_busy,
+            small_products_and_many_at_once_are_not_cut, empty_sums_scale_and_beta_0_overwrites_nan,
+            nan_and_infinity_propagate, a_weight_under_a_batch_is_one_product,
+            a_products_gradient_accumulates_in_place, products_count_their_operations,
+            without_memory_a_product_is_an_error, blis_does_not_run_its_generic_kernels,
 
             NULL });
 }

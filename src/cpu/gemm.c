@@ -1,5 +1,6 @@
-/* Every tile of C is one task: a product over all of k on one thread, so that the bits depend on
- * the shape alone. Shape, type and instruction-set level also fix which kernel makes it. */
+/* Every tile of C is one task: a product over all of k on one thread. The own kernels give an element the same bits in
+ * whatever tile it lies; which kernel makes it is fixed by the whole product's shape, type and instruction-set level. BLIS
+ * promises no such thing, and what it multiplies is cut by shape alone. */
 #include "cpu/gemm.h"
 
 #include <stdatomic.h>
@@ -11,24 +12,24 @@
 #include "tensor/internal.h"
 
 enum {
-    TILE_MIN_TILES = 8,      /* fewer leave threads idle */
-    TILE_MIN_WORK = 4 << 20, /* operations below which a tile is not cut further */
     SERIAL_WORK = 200 << 10, /* operations for which no parallel region is opened */
     SMALL_WORK = 512 << 10,  /* operations below which BLIS's packing does not pay */
-    THIN_ROWS = 16,          /* fewer take as long as so many: B comes from memory */
+    BLIS_HANDS = 8, /* what BLIS multiplies is cut for so many threads, however many there are */
 };
 
 /* The own kernel in f32 from AVX2 on (88 against BLIS's 80, 88 and 62 Gflop/s for NT, NN and TN at
  * 384 x 384 x 768 on one Zen 3 core) and wherever the product is small; BLIS in f64 and where the
  * own kernel has no FMA. */
-static bool is_own(wg_dtype type, int64_t m, int64_t n, int64_t k)
+static bool is_own(const wgi_gemm_args *g, wg_dtype type)
 {
-    if (2.0 * (double)m * (double)n * (double)k < SMALL_WORK) return true;
+    if (2.0 * (double)g->m * (double)g->n * (double)g->k < SMALL_WORK) return true;
     return type == WG_F32 && wgi_cpu_level() >= WGI_LEVEL_AVX2;
 }
 
 typedef struct {
     const wgi_gemm_args *g;
+    wg_dtype type; /* of the sums */
+    bool own;      /* the own kernel multiplies, not BLIS */
     wgi_gemm_cut tile;
     int64_t tile_columns, tiles; /* tiles across, tiles of one entry */
     int64_t pieces, per_task;    /* tiles of all entries, tiles of a task */
@@ -38,35 +39,6 @@ typedef struct {
 static int64_t ceil_div(int64_t a, int64_t b)
 {
     return (a + b - 1) / b;
-}
-
-static int64_t equalised(int64_t size, int64_t part, int64_t multiple)
-{
-    int64_t even = ceil_div(size, ceil_div(size, part));
-    return ceil_div(even, multiple) * multiple;
-}
-
-/* Squares of 512 (384 where a side is short), halved until there are enough tiles, then made of equal size: measured best
- * for the shapes of transformers from 64 to 4,096 rows. The longer side is halved where A is packed; columns come first
- * where it is not (256 x 768 x 768: 109 against 106 GFLOP/s a core, 768 x 128 x 512: 108 against 102). */
-wgi_gemm_cut wgi_gemm_tile(int64_t m, int64_t n, int64_t k, bool tall)
-{
-    int64_t side = m <= 512 || n <= 512 ? 384 : 512;
-    int64_t rows = m < side ? m : side, columns = n < side ? n : side;
-    while (ceil_div(m, rows) * ceil_div(n, columns) < TILE_MIN_TILES &&
-           2.0 * (double)(rows < THIN_ROWS ? THIN_ROWS : rows) * (double)columns * (double)k >
-               TILE_MIN_WORK) {
-        const bool cut_columns = tall || columns <= 128 || columns > rows;
-        if (cut_columns && columns > 64)
-            columns = ceil_div(columns, 2);
-        else if (rows >= 128)
-            rows = ceil_div(rows, 2);
-        else
-            break;
-    }
-    rows = equalised(m, rows, 16);
-    columns = equalised(n, columns, 32);
-    return (wgi_gemm_cut) { rows < m ? rows : m, columns < n ? columns : n };
 }
 
 /* ---- operands in the type and with the strides that kernels take ----------------------------- */
@@ -162,6 +134,7 @@ typedef struct {
     wgi_matrix a, b; /* data: of the tile */
     operand c, bias; /* bias: (n), its data NULL if there is none */
     wg_dtype type;
+    int64_t all_rows, all_columns; /* of the whole C */
 } tile;
 
 enum { FEW_ROWS = 8 }; /* up to so many are not worth packing */
@@ -173,11 +146,11 @@ static bool is_bf16(const tile *t)
            (t->a.row == 1 || t->a.column == 1) && (t->b.row == 1 || t->b.column == 1);
 }
 
-static const wgi_gemm_kernel *own_kernel(const tile *t, const extent *e)
+static const wgi_gemm_kernel *own_kernel(const tile *t)
 {
     const wgi_gemm_kernels *kernels = WGI_PICK(wgi_gemm_kernels);
     if (t->type == WG_F64) return &kernels->f64;
-    if (e->m <= FEW_ROWS || !is_bf16(t)) return &kernels->f32;
+    if (t->all_rows <= FEW_ROWS || !is_bf16(t)) return &kernels->f32;
 #if defined(WGI_HAVE_AMX)
     if (wgi_cpu_amx()) return &wgi_gemm_amx;
 #endif
@@ -192,6 +165,7 @@ static bool own_product(const tile *t, const extent *e)
     wgi_gemm_block g = { .m = e->m,
                          .n = e->n,
                          .k = e->k,
+                         .all_rows = t->all_rows,
                          .a = t->a.data,
                          .b = t->b.data,
                          .c = t->c.data,
@@ -205,10 +179,10 @@ static bool own_product(const tile *t, const extent *e)
                          .bias = t->bias.data,
                          .alpha = e->alpha,
                          .add = e->beta != 0,
-                         .fetches_ahead = wgi_cpu_wants_fetches() };
+                         .fetches_a = wgi_cpu_wants_fetches() };
     if (t->a.type != t->type) g.a_convert = wgi_converter(t->type, t->a.type);
     if (t->b.type != t->type) g.b_convert = wgi_converter(t->type, t->b.type);
-    const wgi_gemm_kernel *kernel = own_kernel(t, e);
+    const wgi_gemm_kernel *kernel = own_kernel(t);
     size_t bytes = kernel->scratch(&g);
     if (!(g.scratch = wgi_cpu_alloc(bytes))) return false;
     kernel->run(&g);
@@ -246,17 +220,18 @@ static void lay_rows(tile *t, extent *e)
         both[i]->row = both[i]->column;
         both[i]->column = row;
     }
-    int64_t m = e->m;
+    int64_t m = e->m, all_rows = t->all_rows;
     e->m = e->n;
     e->n = m;
+    t->all_rows = t->all_columns;
+    t->all_columns = all_rows;
     t->c.row = t->c.column;
     t->c.column = 1;
 }
 
 /* The own kernel adds the bias as it stores; what it cannot do is done to C beforehand. */
-static bool product(tile *t, extent e)
+static bool product(tile *t, extent e, bool own)
 {
-    const bool own = is_own(t->type, e.m, e.n, e.k);
     const bool adds_bias = own && t->c.column == 1 && t->bias.column == 1 && e.beta == 0;
     if (e.k == 0 || (t->bias.data && !adds_bias) || (e.beta != 0 && e.beta != 1)) {
         begin(t->type, &e, &t->c, &t->bias);
@@ -268,10 +243,11 @@ static bool product(tile *t, extent e)
     return own_product(t, &e);
 }
 
-static bool float_tile(const wgi_gemm_args *g, wg_dtype type, extent e, int64_t row, int64_t column,
-                       const int64_t *offset)
+static bool float_tile(const job *j, extent e, int64_t row, int64_t column, const int64_t *offset)
 {
-    tile t = { .a = g->a, .b = g->b, .type = type };
+    const wgi_gemm_args *g = j->g;
+    const wg_dtype type = j->type;
+    tile t = { .a = g->a, .b = g->b, .type = type, .all_rows = g->m, .all_columns = g->n };
     t.a.data = element(&g->a, row, 0, offset[0]);
     t.b.data = element(&g->b, 0, column, offset[1]);
     char *into = element(&g->c, row, column, offset[2]);
@@ -280,7 +256,7 @@ static bool float_tile(const wgi_gemm_args *g, wg_dtype type, extent e, int64_t 
     if (ok && g->bias)
         ok = take(&t.bias, &added, type, element(&added, 0, column, 0), 1, e.n, true);
     operand c = t.c, bias = t.bias; /* product() lays them as it needs them */
-    ok = ok && product(&t, e);
+    ok = ok && product(&t, e, j->own);
     if (ok && c.scratch)
         copy_matrix(into, g->c.type, g->c.row, g->c.column, c.data, type, c.row, c.column, e.m,
                     e.n);
@@ -331,8 +307,7 @@ static void run_piece(job *j, int64_t piece)
         integer_tile(g, e, row, column, offset);
         return;
     }
-    bool wide = g->a.type == WG_F64 || g->b.type == WG_F64 || g->c.type == WG_F64;
-    if (!float_tile(g, wide ? WG_F64 : WG_F32, e, row, column, offset))
+    if (!float_tile(j, e, row, column, offset))
         atomic_store(&j->failed, true);
     else if (g->made)
         g->made(g->made_self, g, offset[2] + row * g->c.row + column * g->c.column, e.m, e.n);
@@ -347,7 +322,7 @@ static void run_task(void *self, int64_t task)
 
 /* The own f32 kernel will read A where it lies. What is made of the tile wants long rows more: 768 x 512 x 128 with GELU took
  * 0.54 ms in tiles of 192 x 256, 0.65 in 384 x 128. */
-static bool wants_tall_tiles(const wgi_gemm_args *g)
+static bool reads_a_in_place(const wgi_gemm_args *g)
 {
     const wgi_matrix *a = &g->a;
     return !g->made && a->type == WG_F32 && g->b.type == WG_F32 && g->c.type == WG_F32 &&
@@ -361,7 +336,11 @@ wg_status wgi_gemm(const wgi_gemm_args *g)
     int64_t entries = 1;
     for (int d = 0; d < g->batch_dims; d++) entries *= g->batch_shape[d];
     if (entries == 0 || g->m == 0 || g->n == 0) return WG_OK;
-    job j = { .g = g, .tile = wgi_gemm_tile(g->m, g->n, g->k, wants_tall_tiles(g)) };
+    const bool wide = g->a.type == WG_F64 || g->b.type == WG_F64 || g->c.type == WG_F64;
+    job j = { .g = g, .type = wide ? WG_F64 : WG_F32 };
+    j.own = is_own(g, j.type);
+    j.tile = wgi_gemm_tile(g->m, g->n, g->k, entries, j.own ? wg_threads() : BLIS_HANDS,
+                           reads_a_in_place(g));
     j.tile_columns = ceil_div(g->n, j.tile.columns);
     j.tiles = j.tile_columns * ceil_div(g->m, j.tile.rows);
     j.pieces = entries * j.tiles;

@@ -41,10 +41,11 @@ struct wgi_gemm_args {
  * in. */
 wg_status wgi_gemm(const wgi_gemm_args *g);
 
-/* A product is cut into tiles of rows x columns by its shape and layout alone. tall: where A is read where it lies,
- * tall tiles, which pack B less often, cost nothing. */
+/* The tiles that `entries` products of (m, k) by (k, n) are cut into, for so many threads; a_in_place: A is read where
+ * it lies, not packed. */
 typedef struct {
     int64_t rows, columns;
 } wgi_gemm_cut;
-wgi_gemm_cut wgi_gemm_tile(int64_t m, int64_t n, int64_t k, bool tall);
+wgi_gemm_cut wgi_gemm_tile(int64_t m, int64_t n, int64_t k, int64_t entries, int64_t threads,
+                           bool a_in_place);
 #endif

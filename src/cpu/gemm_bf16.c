@@ -8,6 +8,7 @@
 enum {
     ROWS = 14,
     DEPTH = 384, /* pairs */
+    FETCH_EVERY = 64,
     PER_STEP = 2,
     UNPACKED_ROWS = 0,
     PACKED_COLUMNS = 0,

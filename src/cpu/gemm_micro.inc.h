@@ -10,30 +10,49 @@ typedef struct {
     REAL alpha;
     int columns; /* of C that exist; B's panel has COLUMNS */
     bool add;
+    int c_each; /* rows of C that are fetched at once */
+    wgi_ahead next_b, next_a;
 } NAME(micro);
 
-static inline __attribute__((always_inline)) void NAME(micro_rows)(const NAME(micro) *restrict g,
+/* Every FETCH_EVERY steps of k, some lines of C, of the next panel of B and of A's next depth: more at once would take the
+ * buffers that the product's own loads wait for. c: the next of `left` rows of C. */
+static inline __attribute__((always_inline)) void NAME(fetch)(NAME(micro) *restrict g,
+                                                              const REAL **c, int *left)
+{
+    for (int i = 0; i<g->c_each && * left> 0; i++, --*left, *c += g->c_row) {
+        __builtin_prefetch(*c, 1);
+        __builtin_prefetch(*c + LANES, 1);
+    }
+    wgi_fetch(&g->next_b);
+    wgi_fetch(&g->next_a);
+}
+
+static int64_t NAME(bursts)(int64_t k)
+{
+    return (k + FETCH_EVERY - 1) / FETCH_EVERY;
+}
+
+static inline __attribute__((always_inline)) void NAME(micro_rows)(NAME(micro) *restrict g,
                                                                    const int rows)
 {
     VEC sum[ROWS][2];
-    const REAL *a = g->a, *b = g->b;
+    const REAL *a = g->a, *b = g->b, *c_ahead = g->c;
     const int64_t a_row = g->a_row, a_column = g->a_column, b_row = g->b_row;
+    int unfetched = rows;
 #pragma GCC unroll 16
-    for (int i = 0; i < rows; i++) {
-        sum[i][0] = sum[i][1] = SET(0);
-        __builtin_prefetch(g->c + i * g->c_row, 1);
-        __builtin_prefetch(g->c + i * g->c_row + LANES, 1);
-    }
-    for (int64_t p = 0; p < g->k; p++) {
-        VEC b0 = LOAD(b), b1 = LOAD(b + LANES);
+    for (int i = 0; i < rows; i++) sum[i][0] = sum[i][1] = SET(0);
+    for (int64_t p = 0; p < g->k;) {
+        const int64_t stop = g->k - p < FETCH_EVERY ? g->k : p + FETCH_EVERY;
+        NAME(fetch)(g, &c_ahead, &unfetched);
+        for (; p < stop; p++, a += a_column, b += b_row) {
+            VEC b0 = LOAD(b), b1 = LOAD(b + LANES);
 #pragma GCC unroll 16
-        for (int i = 0; i < rows; i++) {
-            VEC x = SET(a[i * a_row]);
-            sum[i][0] = FMA(x, b0, sum[i][0]);
-            sum[i][1] = FMA(x, b1, sum[i][1]);
+            for (int i = 0; i < rows; i++) {
+                VEC x = SET(a[i * a_row]);
+                sum[i][0] = FMA(x, b0, sum[i][0]);
+                sum[i][1] = FMA(x, b1, sum[i][1]);
+            }
         }
-        a += a_column;
-        b += b_row;
     }
     if (g->alpha != 1) {
 #pragma GCC unroll 16
@@ -73,7 +92,7 @@ static inline __attribute__((always_inline)) void NAME(micro_rows)(const NAME(mi
 }
 
 /* One instance for every number of rows. */
-static void NAME(micro_run)(const NAME(micro) * g, int rows)
+static void NAME(micro_run)(NAME(micro) * g, int rows)
 {
     switch (rows) {
 #if defined(__AVX512F__)

@@ -7,11 +7,11 @@
 enum {
 #if defined(__AVX512F__)
     ROWS = 14, /* x 2 vectors: 28 of 32 registers hold sums */
-    DEPTH = 384,
 #else
     ROWS = 6, /* x 2 vectors: 12 of 16 */
-    DEPTH = 256,
 #endif
+    DEPTH = 256,         /* of k: in f32 a panel is 32 KiB at most */
+    FETCH_EVERY = 64,    /* steps of k: some lines of what is needed next */
     PER_STEP = 1,        /* k that an element of a panel stands for */
     UNPACKED_ROWS = 64,  /* up to so many rows of C, B is read where it lies if it can be */
     PACKED_COLUMNS = 96, /* from so many columns of C on, A is packed */

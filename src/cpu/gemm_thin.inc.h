@@ -124,8 +124,8 @@ static void NAME(thin_columns)(const wgi_gemm_block *g, const REAL *a, int64_t a
 
 static bool NAME(is_thin)(const wgi_gemm_block *g)
 {
-    if (g->b_row == 1 && g->b_column != 1) return g->m <= THIN_ROWS;
-    return g->m == 1 && g->b_column == 1 && !g->b_convert;
+    if (g->b_row == 1 && g->b_column != 1) return g->all_rows <= THIN_ROWS;
+    return g->all_rows == 1 && g->b_column == 1 && !g->b_convert;
 }
 
 static int64_t NAME(thin_scratch)(const wgi_gemm_block *g)

@@ -1,11 +1,11 @@
 /* Template (REAL, VEC, ..., NAME; see gemm_simd.c): a tile's product. B is packed to panels of two vectors' columns,
  * DEPTH of k at a time, which all rows of A pass; A is packed once a depth where it is transposed, or its rows would
- * fall on each other in L1. While rows pass a panel, the next panel's part of B may be fetched, and of A's next depth. The
+ * fall on each other in L1. While rows pass a panel, the next panel's part of B is fetched, and where it pays of A's next depth. The
  * scheme is that of Goto and van de Geijn, "Anatomy of high-performance matrix multiplication", ACM TOMS 34(3), 2008. */
 
-/* The panel of B after the one at (from, column), while `calls` blocks of rows pass that. */
+/* The panel of B after the one at (from, column), that is fetched in so many pieces. */
 static wgi_ahead NAME(next_b)(const wgi_gemm_block *g, int64_t from, int64_t depth, int64_t column,
-                              int64_t calls)
+                              int64_t pieces)
 {
     column += COLUMNS;
     if (column >= g->n) {
@@ -13,26 +13,26 @@ static wgi_ahead NAME(next_b)(const wgi_gemm_block *g, int64_t from, int64_t dep
         from += depth;
     }
     const int64_t left = g->k - from, width = g->n - column < COLUMNS ? g->n - column : COLUMNS;
-    if (left <= 0 || !g->fetches_ahead) return (wgi_ahead) { .rows = 0 };
+    if (left <= 0) return (wgi_ahead) { .lines = 0 };
     return wgi_look_ahead(NAME(at)(g->b, g->b_size, from * g->b_row + column * g->b_column),
                           g->b_size, g->b_row, g->b_column, left < depth ? left : depth, width,
-                          calls);
+                          pieces);
 }
 
 /* A's next columns after those from `from` on. */
-static wgi_ahead NAME(next_a)(const wgi_gemm_block *g, int64_t from, int64_t depth, int64_t calls)
+static wgi_ahead NAME(next_a)(const wgi_gemm_block *g, int64_t from, int64_t depth, int64_t pieces)
 {
     from += depth;
     const int64_t left = g->k - from;
-    if (left <= 0 || !g->fetches_ahead) return (wgi_ahead) { .rows = 0 };
+    if (left <= 0 || !g->fetches_a) return (wgi_ahead) { .lines = 0 };
     return wgi_look_ahead(NAME(at)(g->a, g->a_size, from * g->a_column), g->a_size, g->a_row,
-                          g->a_column, g->m, left < depth ? left : depth, calls);
+                          g->a_column, g->m, left < depth ? left : depth, pieces);
 }
 
 /* ---- the tile -------------------------------------------------------------------------------- */
 /* All rows of A, k deep, against one panel of B. */
 static void NAME(run_panel)(const wgi_gemm_block *g, NAME(micro) * u, const NAME(left) * a,
-                            int64_t column, wgi_ahead *next_b, wgi_ahead *next_a)
+                            int64_t column)
 {
     REAL bias[COLUMNS];
     u->columns = (int)(g->n - column < COLUMNS ? g->n - column : COLUMNS);
@@ -47,8 +47,6 @@ static void NAME(run_panel)(const wgi_gemm_block *g, NAME(micro) * u, const NAME
     u->a = a->p;
     for (int64_t i = 0; i < g->m; i += ROWS, u->a += a->step) {
         u->c = (REAL *)g->c + i * g->c_row + column;
-        wgi_fetch(next_b);
-        wgi_fetch(next_a);
         NAME(micro_run)(u, (int)(g->m - i < ROWS ? g->m - i : ROWS));
     }
 }
@@ -85,14 +83,16 @@ static void NAME(run_tile)(const wgi_gemm_block *g)
     NAME(micro) u = { .c_row = g->c_row, .alpha = (REAL)g->alpha, .add = g->add };
     for (int64_t from = 0; from < steps; from += depth) {
         u.k = steps - from < depth ? steps - from : depth;
+        const int64_t bursts = calls * NAME(bursts)(u.k);
+        u.c_each = (int)((ROWS * calls + bursts - 1) / bursts);
         const NAME(left) a = NAME(packs_a)(g)
                                  ? NAME(pack_a)(g, from, u.k, block, stage)
                                  : (NAME(left)) { (const REAL *)g->a + from * g->a_column, g->a_row,
                                                   g->a_column, ROWS * g->a_row };
-        wgi_ahead next_a = NAME(next_a)(g, from * PER_STEP, u.k * PER_STEP, calls * panels);
+        u.next_a = NAME(next_a)(g, from * PER_STEP, u.k * PER_STEP, bursts * panels);
         for (int64_t column = 0; column < g->n; column += COLUMNS) {
             int64_t width = g->n - column < COLUMNS ? g->n - column : COLUMNS;
-            wgi_ahead next_b = NAME(next_b)(g, from * PER_STEP, u.k * PER_STEP, column, calls);
+            u.next_b = NAME(next_b)(g, from * PER_STEP, u.k * PER_STEP, column, bursts);
             if (in_place && width == COLUMNS) {
                 u.b = (const REAL *)g->b + from * g->b_row + column;
                 u.b_row = g->b_row;
@@ -101,7 +101,7 @@ static void NAME(run_tile)(const wgi_gemm_block *g)
                 u.b = panel;
                 u.b_row = COLUMNS;
             }
-            NAME(run_panel)(g, &u, &a, column, &next_b, &next_a);
+            NAME(run_panel)(g, &u, &a, column);
         }
         u.add = true;
     }

@@ -25,8 +25,8 @@ bool wgi_cpu_bf16(void);
  * Only where wgi_cpu_bf16() is true, too. */
 bool wgi_cpu_amx(void);
 
-/* Are fetches ahead of a product worth their instructions? They gain on AMD's Zen 4; on an Intel Xeon, whose own prefetchers
- * see the rows coming, products of cold weights (N N and T N) took 4 to 14% longer with them. */
+/* Does it pay to fetch A's next columns while a product computes? It gains on AMD's Zen 4; an Intel Xeon's own prefetchers see
+ * the rows coming. */
 bool wgi_cpu_wants_fetches(void);
 
 #define WGI_JOIN2(a, b) a##_##b
