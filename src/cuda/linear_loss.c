@@ -4,6 +4,7 @@
 #include "cuda/cuda.h"
 #include "cuda/operands.h"
 #include "cuda/rows.h"
+#include "ops/linear_cross_entropy.h"
 
 enum { X, W, TARGET, LSE, DENOMINATOR, DY };
 static const int64_t chunk_bytes = 1 << 30; /* of logits, unless the caller says how many rows */
@@ -33,10 +34,7 @@ static wg_status begin(const wg_run *r, const wgi_cuda_class_loss *a, int64_t ch
                          .rows = r->in.t[TARGET]->numel,
                          .width = w->shape[1],
                          .classes = w->shape[0] };
-    if (chunk == 0) {
-        chunk = chunk_bytes / ((l->classes > 0 ? l->classes : 1) * (int64_t)wg_dtype_size(l->real));
-        chunk = chunk > 64 ? chunk / 64 * 64 : chunk > 0 ? chunk : 1;
-    }
+    if (chunk == 0) chunk = wgi_linear_loss_chunk(l->rows, l->classes, l->real, chunk_bytes);
     l->chunk = chunk < l->rows ? chunk : l->rows;
     const wg_dims size = { 2, { l->chunk, l->classes } };
     const int64_t numel = wgi_numel(&size);

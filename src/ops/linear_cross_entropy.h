@@ -20,6 +20,9 @@ typedef struct {
 } wgi_linear_loss;
 
 wg_status wgi_linear_loss_check(const wg_infer *c, const wg_tensor *bias);
+/* Of n rows those of a chunk with so many bytes of logits at most, by shape alone: where there are many, equal parts of whole
+ * tiles of products. */
+int64_t wgi_linear_loss_chunk(int64_t n, int64_t classes, wg_dtype type, int64_t bytes);
 /* f64 if one of them is, else f32. */
 wg_dtype wgi_linear_loss_dtype(const wg_tensor *x, const wg_tensor *w, const wg_tensor *bias);
 /* Finds memory and reads targets; raises. Inputs 0, 1, 2 of r are x, w, target. */

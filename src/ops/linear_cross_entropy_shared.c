@@ -4,7 +4,9 @@
 #include "cpu/gemm.h"
 
 enum { X, W, TARGET };
-enum { CHUNK_BYTES = 64 << 20 }; /* of logits at a time, unless the caller says */
+enum {
+    CHUNK_BYTES = 128 << 20
+}; /* of logits at a time, unless the caller says: each chunk reads w, and adds to dw */
 
 wg_dtype wgi_linear_loss_dtype(const wg_tensor *x, const wg_tensor *w, const wg_tensor *bias)
 {
@@ -35,15 +37,21 @@ wg_status wgi_linear_loss_check(const wg_infer *c, const wg_tensor *bias)
     return WG_OK;
 }
 
-/* Rows of a chunk, by shape alone: whole tiles of products where there are many. */
+int64_t wgi_linear_loss_chunk(int64_t n, int64_t classes, wg_dtype type, int64_t bytes)
+{
+    int64_t rows = bytes / ((classes > 0 ? classes : 1) * (int64_t)wg_dtype_size(type));
+    rows = rows > 64 ? rows / 64 * 64 : rows > 0 ? rows : 1;
+    const int64_t chunks = (n + rows - 1) / rows;
+    if (rows > 64 && chunks > 1) rows = ((n + chunks - 1) / chunks + 63) / 64 * 64;
+    return rows;
+}
+
 static int64_t chunk_rows(const wgi_linear_loss *l)
 {
-    const int64_t n = l->classes.rows, v = l->classes.classes;
-    int64_t rows = l->attr->chunk;
-    if (rows == 0) {
-        rows = CHUNK_BYTES / ((v > 0 ? v : 1) * (int64_t)wg_dtype_size(l->classes.type));
-        rows = rows > 64 ? rows / 64 * 64 : rows > 0 ? rows : 1;
-    }
+    const int64_t n = l->classes.rows, asked = l->attr->chunk;
+    const int64_t rows =
+        asked > 0 ? asked
+                  : wgi_linear_loss_chunk(n, l->classes.classes, l->classes.type, CHUNK_BYTES);
     return rows < n ? rows : n;
 }
 
