@@ -6,7 +6,7 @@ typedef struct {
     R *kt, *vt,
         *k;    /* a key block: K^T and V^T by panels of keys, K by panels of columns (bk, NR) */
     R *q, *dy; /* (bq, padded(d)), (bq, padded(dv)) */
-    R *s, *ds; /* (bq, bk) */
+    R *s, *ds; /* (bq, bk + PAD) */
     R *delta, *lse; /* (Tq) of one head */
     R *dq, *dk,
         *dv; /* (Tq, padded(d)) of one head; (Tk, padded(d)), (Tk, padded(dv)) of the group */
@@ -23,8 +23,8 @@ static size_t NAME(backward_cut)(const wgi_attention *a, void *base, NAME(backwa
     s->k = take(&m, a->bk * NAME(panels)(a->d), sizeof(R));
     s->q = take(&m, a->bq * d, sizeof(R));
     s->dy = take(&m, a->bq * dv, sizeof(R));
-    s->s = take(&m, a->bq * a->bk, sizeof(R));
-    s->ds = take(&m, a->bq * a->bk, sizeof(R));
+    s->s = take(&m, a->bq * (a->bk + PAD), sizeof(R));
+    s->ds = take(&m, a->bq * (a->bk + PAD), sizeof(R));
     s->delta = take(&m, a->tq, sizeof(R));
     s->lse = take(&m, a->tq, sizeof(R));
     s->dq = take(&m, a->tq * d, sizeof(R));
@@ -77,19 +77,15 @@ static void NAME(sharpen)(const wgi_attention *a, int64_t b, int64_t h, int64_t 
     NAME(see)(a, i, j, n, s, &lo, &hi);
     NAME(see)(a, i, j, n, dp, &lo, &hi);
     if (lo == hi) return;
-    NAME(scale_row)(a, b, h, i, j + lo, hi - lo, s + lo, t->extra);
-    const R lse = t->lse[i], delta = t->delta[i], scale = (R)a->scale;
-    for (int64_t c = lo; c < hi; c++) s[c] = EXP(s[c] - lse);
+    const R factor = NAME(add_mask)(a, b, h, i, j + lo, hi - lo, s + lo, t->extra);
+    const R delta = t->delta[i], scale = (R)a->scale;
     if (a->dropout > 0) {
         NAME(keep_row)(a, b, h, i, j + lo, hi - lo, t->keep, t->words);
-        for (int64_t c = lo; c < hi; c++) {
-            const R keep = t->keep[c - lo];
-            dp[c] = s[c] * (dp[c] * keep - delta) * scale;
-            s[c] *= keep;
-        }
-        return;
+        for (int64_t c = lo; c < hi; c++) dp[c] *= t->keep[c - lo];
     }
-    for (int64_t c = lo; c < hi; c++) dp[c] = s[c] * (dp[c] - delta) * scale;
+    NAME(probabilities)(s + lo, dp + lo, hi - lo, factor, t->lse[i], delta, scale);
+    if (a->dropout > 0)
+        for (int64_t c = lo; c < hi; c++) s[c] *= t->keep[c - lo];
 }
 
 /* Query block from i0 on against the packed key block from j0 on: five products. */
@@ -97,21 +93,21 @@ static void NAME(backward_tile)(const wgi_attention *a, int64_t b, int64_t h, in
                                 int64_t j0, NAME(backward_slot) * t)
 {
     const int64_t m = a->tq - i0 < a->bq ? a->tq - i0 : a->bq;
-    const int64_t d = NAME(padded)(a->d), dv = NAME(padded)(a->dv), bk = a->bk;
+    const int64_t d = NAME(padded)(a->d), dv = NAME(padded)(a->dv), bk = a->bk, lds = bk + PAD;
     int64_t lo, hi;
     wgi_attention_range(a, i0, i0 + m, &lo, &hi);
     const int64_t c = lo > j0 ? (lo - j0) / NR * NR : 0, n = (hi < j0 + bk ? hi - j0 : bk) - c;
     if (n <= 0) return;
-    const int64_t columns = (n + VL - 1) / VL * VL;
+    const int64_t columns = NAME(whole)(n);
     NAME(load_rows)(t->q, &a->q, b, h, i0, m, a->d, m);
     NAME(load_rows)(t->dy, &a->dy, b, h, i0, m, a->dv, m);
-    NAME(product)(m, columns, a->d, t->q, d, 1, t->kt + c * d, NR, NR * d, t->s, bk, false);
-    NAME(product)(m, columns, a->dv, t->dy, dv, 1, t->vt + c * dv, NR, NR * dv, t->ds, bk, false);
+    NAME(product)(m, columns, a->d, t->q, d, 1, t->kt + c * d, NR, NR * d, t->s, lds, false);
+    NAME(product)(m, columns, a->dv, t->dy, dv, 1, t->vt + c * dv, NR, NR * dv, t->ds, lds, false);
     for (int64_t r = 0; r < m; r++)
-        NAME(sharpen)(a, b, h, i0 + r, j0 + c, n, t->s + r * bk, t->ds + r * bk, t);
-    NAME(product)(n, dv, m, t->s, 1, bk, t->dy, dv, NR, t->dv + (j0 + c) * dv, dv, true);
-    NAME(product)(n, d, m, t->ds, 1, bk, t->q, d, NR, t->dk + (j0 + c) * d, d, true);
-    NAME(product)(m, d, n, t->ds, bk, 1, t->k + c * NR, NR, bk * NR, t->dq + i0 * d, d, true);
+        NAME(sharpen)(a, b, h, i0 + r, j0 + c, n, t->s + r * lds, t->ds + r * lds, t);
+    NAME(product)(n, dv, m, t->s, 1, lds, t->dy, dv, NR, t->dv + (j0 + c) * dv, dv, true);
+    NAME(product)(n, d, m, t->ds, 1, lds, t->q, d, NR, t->dk + (j0 + c) * d, d, true);
+    NAME(product)(m, d, n, t->ds, lds, 1, t->k + c * NR, NR, bk * NR, t->dq + i0 * d, d, true);
 }
 
 static void NAME(backward)(const wgi_attention *a, int64_t b, int64_t kv, void *slot)

@@ -38,7 +38,7 @@ static void NAME(pack)(const wgi_attention *a, int64_t b, int64_t kv, int64_t bl
 
 /* ---- a block of queries ------------------------------------------------------------------------------------------ */
 typedef struct {
-    R *q, *s, *o;    /* (bq, padded(d)), (bq, bk), (bq, padded(dv)) */
+    R *q, *s, *o;    /* (bq, padded(d)), (bq, bk + PAD), (bq, padded(dv)) */
     R *max, *sum;    /* (bq): of exp(score - max) */
     R *extra;        /* (bk): a row of the mask, or of dropout's factors */
     uint32_t *words; /* (bk + 8) */
@@ -50,7 +50,7 @@ static size_t NAME(forward_cut)(const wgi_attention *a, void *base, NAME(forward
     const int64_t widest = NAME(padded)(a->d > a->dv ? a->d : a->dv),
                   rows = a->bq > NR ? a->bq : NR;
     s->q = take(&m, rows * widest, sizeof(R)); /* also pack's rows */
-    s->s = take(&m, a->bq * a->bk, sizeof(R));
+    s->s = take(&m, a->bq * (a->bk + PAD), sizeof(R));
     s->o = take(&m, a->bq * NAME(padded)(a->dv), sizeof(R));
     s->max = take(&m, a->bq, sizeof(R));
     s->sum = take(&m, a->bq, sizeof(R));
@@ -73,8 +73,8 @@ static void NAME(soften)(const wgi_attention *a, int64_t b, int64_t h, int64_t i
     int64_t lo, hi;
     NAME(see)(a, i, j, n, s, &lo, &hi);
     if (lo == hi) return;
-    NAME(scale_row)(a, b, h, i, j + lo, hi - lo, s + lo, t->extra);
-    const R top = NAME(row_max)(s + lo, hi - lo);
+    const R factor = NAME(add_mask)(a, b, h, i, j + lo, hi - lo, s + lo, t->extra);
+    const R top = NAME(scale_and_max)(s + lo, hi - lo, factor);
     if (top > t->max[r]) {
         const R shrink = EXP(t->max[r] - top);
         t->max[r] = top;
@@ -83,8 +83,7 @@ static void NAME(soften)(const wgi_attention *a, int64_t b, int64_t h, int64_t i
         for (int64_t c = 0; !first && c < NAME(padded)(a->dv); c++) o[c] *= shrink;
     }
     const R max = t->max[r] == -(R)INFINITY ? 0 : t->max[r];
-    for (int64_t c = lo; c < hi; c++) s[c] = EXP(s[c] - max);
-    t->sum[r] += NAME(row_sum)(s + lo, hi - lo);
+    t->sum[r] += NAME(exp_and_sum)(s + lo, hi - lo, max);
     if (a->dropout > 0) {
         NAME(keep_row)(a, b, h, i, j + lo, hi - lo, t->extra, t->words);
         for (int64_t c = lo; c < hi; c++) s[c] *= t->extra[c - lo];
@@ -109,7 +108,7 @@ static void NAME(forward)(const wgi_attention *a, int64_t b, int64_t h, int64_t 
     NAME(forward_cut)(a, slot, &t);
     const int64_t i0 = block * a->bq, m = a->tq - i0 < a->bq ? a->tq - i0 : a->bq;
     const int64_t depth = NAME(padded)(a->d), width = NAME(padded)(a->dv),
-                  height = NAME(key_rows)(a);
+                  height = NAME(key_rows)(a), lds = a->bk + PAD;
     const R *kt = packed, *v = NAME(packed_v)(a, packed);
     int64_t lo, hi;
     wgi_attention_range(a, i0, i0 + m, &lo, &hi);
@@ -123,11 +122,10 @@ static void NAME(forward)(const wgi_attention *a, int64_t b, int64_t h, int64_t 
         next = (j / a->bk + 1) * a->bk < hi ? (j / a->bk + 1) * a->bk : hi;
         const int64_t n = next - j;
         NAME(product)
-        (m, (n + VL - 1) / VL * VL, a->d, t.q, depth, 1, kt + j * depth, NR, NR * depth, t.s, a->bk,
-         false);
+        (m, NAME(whole)(n), a->d, t.q, depth, 1, kt + j * depth, NR, NR * depth, t.s, lds, false);
         for (int64_t r = 0; r < m; r++)
-            NAME(soften)(a, b, h, i0 + r, j, n, t.s + r * a->bk, &t, r, first);
-        NAME(product)(m, width, n, t.s, a->bk, 1, v + j * NR, NR, height * NR, t.o, width, !first);
+            NAME(soften)(a, b, h, i0 + r, j, n, t.s + r * lds, &t, r, first);
+        NAME(product)(m, width, n, t.s, lds, 1, v + j * NR, NR, height * NR, t.o, width, !first);
         first = false;
     }
     if (first) memset(t.o, 0, (size_t)(m * width) * sizeof(R));
@@ -138,7 +136,7 @@ static void NAME(forward)(const wgi_attention *a, int64_t b, int64_t h, int64_t 
 /* ---- few queries: K and V where they lie ------------------------------------------------------------------------ */
 typedef struct {
     R *q, *s,
-        *o; /* (rows, padded(d)), (rows, Tk), (rows, padded(dv)); rows = heads of the group * Tq */
+        *o; /* (rows, padded(d)), (rows, Tk + PAD), (rows, padded(dv)); rows = heads of the group * Tq */
     R *max, *sum;    /* (rows) */
     R *row;          /* (padded(max(d, dv))) */
     R *extra;        /* (Tk) */
@@ -150,7 +148,7 @@ static size_t NAME(direct_cut)(const wgi_attention *a, void *base, NAME(direct_s
     arena m = { base, 0 };
     const int64_t rows = a->heads / a->kv_heads * a->tq;
     s->q = take(&m, rows * NAME(padded)(a->d), sizeof(R));
-    s->s = take(&m, rows * a->tk, sizeof(R));
+    s->s = take(&m, rows * (a->tk + PAD), sizeof(R));
     s->o = take(&m, rows * NAME(padded)(a->dv), sizeof(R));
     s->max = take(&m, rows, sizeof(R));
     s->sum = take(&m, rows, sizeof(R));
@@ -251,20 +249,20 @@ static void NAME(direct)(const wgi_attention *a, int64_t b, int64_t kv, void *sl
     NAME(direct_slot) t;
     NAME(direct_cut)(a, slot, &t);
     const int64_t group = a->heads / a->kv_heads, rows = group * a->tq, h0 = kv * group;
-    const int64_t depth = NAME(padded)(a->d), width = NAME(padded)(a->dv);
+    const int64_t depth = NAME(padded)(a->d), width = NAME(padded)(a->dv), lds = a->tk + PAD;
     int64_t lo, hi;
     wgi_attention_range(a, 0, a->tq, &lo, &hi);
     for (int64_t g = 0; g < group; g++)
         NAME(load_rows)(t.q + g * a->tq * depth, &a->q, b, h0 + g, 0, a->tq, a->d, a->tq);
     if (NAME(lies_in_place)(&a->k) && lo < hi)
         for (int64_t r = 0; r < rows; r++) NAME(scores_in_place)
-    (t.s + r * a->tk + lo, t.q + r * depth, (const R *)row_at(&a->k, b, kv, lo), a->k.stride[2],
+    (t.s + r * lds + lo, t.q + r * depth, (const R *)row_at(&a->k, b, kv, lo), a->k.stride[2],
      hi - lo, a->d);
     else for (int64_t j = lo; j < hi; j++)
     {
         NAME(load_row)(t.row, &a->k, b, kv, j, 0, a->d);
         for (int64_t r = 0; r < rows; r++)
-            t.s[r * a->tk + j] = NAME(dot)(t.q + r * depth, t.row, a->d);
+            t.s[r * lds + j] = NAME(dot)(t.q + r * depth, t.row, a->d);
     }
     for (int64_t r = 0; r < rows; r++) {
         t.max[r] = -(R)INFINITY;
@@ -272,18 +270,18 @@ static void NAME(direct)(const wgi_attention *a, int64_t b, int64_t kv, void *sl
         NAME(forward_slot)
         tile = { .max = t.max, .sum = t.sum, .extra = t.extra, .words = t.words };
         NAME(soften)
-        (a, b, h0 + r / a->tq, r % a->tq, lo, hi - lo, t.s + r * a->tk + lo, &tile, r, true);
+        (a, b, h0 + r / a->tq, r % a->tq, lo, hi - lo, t.s + r * lds + lo, &tile, r, true);
     }
     memset(t.o, 0, (size_t)(rows * width) * sizeof(R));
     if (NAME(lies_in_place)(&a->v) && lo < hi)
         for (int64_t r = 0; r < rows; r++) NAME(mix_in_place)
-    (t.o + r * width, t.s + r * a->tk + lo, (const R *)row_at(&a->v, b, kv, lo), a->v.stride[2],
+    (t.o + r * width, t.s + r * lds + lo, (const R *)row_at(&a->v, b, kv, lo), a->v.stride[2],
      hi - lo, a->dv);
     else for (int64_t j = lo; j < hi; j++)
     {
         NAME(load_row)(t.row, &a->v, b, kv, j, 0, a->dv);
         for (int64_t r = 0; r < rows; r++)
-            NAME(axpy)(t.o + r * width, t.s[r * a->tk + j], t.row, a->dv);
+            NAME(axpy)(t.o + r * width, t.s[r * lds + j], t.row, a->dv);
     }
     for (int64_t r = 0; r < rows; r++)
         NAME(finish)(a, b, h0 + r / a->tq, r % a->tq, t.o + r * width, t.max[r], t.sum[r]);

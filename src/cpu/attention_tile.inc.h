@@ -72,12 +72,20 @@ static int64_t NAME(panels)(int64_t n) /* the padded columns in whole panels */
     return (NAME(padded)(n) + NR - 1) / NR * NR;
 }
 
+/* Rows of a head are short: a call for each would cost as much as the copy. */
+static inline void NAME(copy)(R *restrict to, const R *restrict from, int64_t n)
+{
+    int64_t c = 0;
+    for (; c + VL <= n; c += VL) V(store)(to + c, V(load)(from + c));
+    for (; c < n; c++) to[c] = from[c];
+}
+
 static void NAME(load_row)(R *to, const wgi_operand *o, int64_t b, int64_t h, int64_t i, int64_t j,
                            int64_t n)
 {
     const char *p = row_at(o, b, h, i) + (size_t)(j * o->stride[3]) * o->size;
-    if (o->type == RTYPE && o->stride[3] == 1)
-        memcpy(to, p, (size_t)n * sizeof(R));
+    if (o->type == RTYPE && (o->stride[3] == 1 || n == 1))
+        NAME(copy)(to, (const R *)p, n);
     else
         load_converted(to, RTYPE, o, p, n);
 }
@@ -154,18 +162,6 @@ static R NAME(lanes_sum)(VEC v)
     return l[0];
 }
 
-static R NAME(row_sum)(const R *x, int64_t n)
-{
-    VEC s[4] = { V(set)(0), V(set)(0), V(set)(0), V(set)(0) };
-    int64_t j = 0;
-    for (; j + 4 * VL <= n; j += 4 * VL)
-        for (int v = 0; v < 4; v++) s[v] += V(load)(x + j + v * VL);
-    for (; j + VL <= n; j += VL) s[0] += V(load)(x + j);
-    R sum = NAME(lanes_sum)((s[0] + s[1]) + (s[2] + s[3]));
-    for (; j < n; j++) sum += x[j];
-    return sum;
-}
-
 static R NAME(dot)(const R *x, const R *y, int64_t n)
 {
     VEC s[2] = { V(set)(0), V(set)(0) };
@@ -179,17 +175,77 @@ static R NAME(dot)(const R *x, const R *y, int64_t n)
     return sum;
 }
 
-/* The largest of a row; -inf if there is none. NaN is passed over here and found by exp. */
-static R NAME(row_max)(const R *x, int64_t n)
+static R NAME(lanes_max)(VEC v)
 {
-    VEC m = V(set)(-(R)INFINITY);
-    int64_t j = 0;
-    for (; j + VL <= n; j += VL) m = V(max)(V(load)(x + j), m);
-    R l[VL], best = -(R)INFINITY;
-    V(store)(l, m);
-    for (int i = 0; i < VL; i++) best = l[i] > best ? l[i] : best;
-    for (; j < n; j++) best = x[j] > best ? x[j] : best;
-    return best;
+    R l[VL];
+    V(store)(l, v);
+    for (int n = VL / 2; n > 0; n /= 2)
+        for (int i = 0; i < n; i++) l[i] = l[i + n] > l[i] ? l[i + n] : l[i];
+    return l[0];
+}
+
+/* Lanes from n on become `rest`. */
+static inline VEC NAME(first_lanes)(VEC v, int64_t n, R rest)
+{
+    R l[VL];
+    V(store)(l, v);
+    for (int i = 0; i < VL; i++) l[i] = i < (int)n ? l[i] : rest;
+    return V(load)(l);
+}
+
+static inline VEC NAME(exps)(VEC v)
+{
+    R l[VL];
+    V(store)(l, v);
+    for (int i = 0; i < VL; i++) l[i] = EXP(l[i]);
+    return V(load)(l);
+}
+
+/* s (n) *= factor. Returns the largest, past NaN, which exp finds. */
+static R NAME(scale_and_max)(R *s, int64_t n, R factor)
+{
+    VEC top = V(set)(-(R)INFINITY);
+    for (int64_t c = 0; c < n; c += VL) {
+        const VEC v = V(load)(s + c) * V(set)(factor);
+        V(store)(s + c, v);
+        top = V(max)(n - c < VL ? NAME(first_lanes)(v, n - c, -(R)INFINITY) : v, top);
+    }
+    return NAME(lanes_max)(top);
+}
+
+/* s = exp(s - max); 0 from n to the end of the vector, though not as exp(-inf), which takes many times as long where it
+ * underflows. Returns the sum. */
+static R NAME(exp_and_sum)(R *s, int64_t n, R max)
+{
+    VEC sum = V(set)(0);
+    for (int64_t c = 0; c < n; c += VL) {
+        VEC p = NAME(exps)(V(load)(s + c) - V(set)(max));
+        if (n - c < VL) p = NAME(first_lanes)(p, n - c, 0);
+        V(store)(s + c, p);
+        sum += p;
+    }
+    return NAME(lanes_sum)(sum);
+}
+
+/* s = exp(s factor - lse), dp = s (dp - delta) scale: whole vectors, 0 from n on. */
+static void NAME(probabilities)(R *s, R *dp, int64_t n, R factor, R lse, R delta, R scale)
+{
+    for (int64_t c = 0; c < n; c += VL) {
+        VEC p = NAME(exps)(V(load)(s + c) * V(set)(factor) - V(set)(lse)),
+            d = p * (V(load)(dp + c) - V(set)(delta)) * V(set)(scale);
+        if (n - c < VL) {
+            p = NAME(first_lanes)(p, n - c, 0);
+            d = NAME(first_lanes)(d, n - c, 0);
+        }
+        V(store)(s + c, p);
+        V(store)(dp + c, d);
+    }
+}
+
+/* n in whole vectors. A row of a tile has PAD more elements than keys: what rounds it up may reach there. */
+static inline int64_t NAME(whole)(int64_t n)
+{
+    return (n + VL - 1) / VL * VL;
 }
 
 /* The part [lo, hi) of keys [j, j + n) that query i sees, relative to j; zeros in s outside it. */
@@ -204,21 +260,23 @@ static void NAME(see)(const wgi_attention *a, int64_t i, int64_t j, int64_t n, R
     for (int64_t c = *hi; c < n; c++) s[c] = 0;
 }
 
-/* s (n) = scale * s + mask for query i and keys [j, j + n); extra: (n) memory. */
-static void NAME(scale_row)(const wgi_attention *a, int64_t b, int64_t h, int64_t i, int64_t j,
-                            int64_t n, R *s, R *extra)
+/* Query i, keys [j, j + n): s (n) = scale * s + mask, and 1, if there is a mask; else what s is still to be multiplied by.
+ * extra: (n) memory. */
+static R NAME(add_mask)(const wgi_attention *a, int64_t b, int64_t h, int64_t i, int64_t j,
+                        int64_t n, R *s, R *extra)
 {
     const R scale = (R)a->scale;
+    if (!a->mask.data) return scale;
     for (int64_t c = 0; c < n; c++) s[c] *= scale;
-    if (!a->mask.data) return;
     if (a->mask.type == WG_BOOL) {
         const int64_t step = a->mask.stride[3];
         const uint8_t *on = (const uint8_t *)row_at(&a->mask, b, h, i) + j * step;
         for (int64_t c = 0; c < n; c++) s[c] = on[c * step] ? s[c] : -(R)INFINITY;
-        return;
+        return 1;
     }
     NAME(load_row)(extra, &a->mask, b, h, i, j, n);
     for (int64_t c = 0; c < n; c++) s[c] += extra[c];
+    return 1;
 }
 
 /* What dropout multiplies the probabilities of query i, keys [j, j + n) by: 0 or 1 / (1 - p). words: (n + 8). */
