@@ -4,6 +4,8 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 #include <blis.h>
 
@@ -61,11 +63,42 @@ START_TEST(the_chosen_kernels_multiply)
 }
 END_TEST
 
+/* n elements whose last one is the last before memory that nobody may read. */
+static void *at_the_edge(size_t bytes)
+{
+    const size_t page = (size_t)sysconf(_SC_PAGESIZE), room = (bytes + page - 1) / page * page;
+    char *p = mmap(NULL, room + page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    ck_assert(p != MAP_FAILED && mprotect(p + room, page, PROT_NONE) == 0);
+    return p + room - bytes;
+}
+
+START_TEST(nothing_is_read_past_the_operands)
+{
+    static const int64_t sizes[][3] = { { 62, 31, 479 }, { 56, 13, 10 }, { 31, 62, 479 },
+                                        { 49, 44, 97 },  { 7, 59, 333 }, { 390, 33, 512 } };
+    for (size_t i = 0; i < 4 * sizeof sizes / sizeof *sizes; i++) {
+        const int64_t m = sizes[i / 4][0], n = sizes[i / 4][1], k = sizes[i / 4][2];
+        const bool a_turned = i & 1, b_turned = i & 2;
+        for (size_t e = sizeof(float); e <= sizeof(double); e += sizeof(double) - sizeof(float)) {
+            void *a = at_the_edge((size_t)(m * k) * e), *b = at_the_edge((size_t)(k * n) * e),
+                 *c = at_the_edge((size_t)(m * n) * e);
+            const int64_t ar = a_turned ? 1 : k, ac = a_turned ? m : 1, br = b_turned ? 1 : n,
+                          bc = b_turned ? k : 1;
+            if (e == sizeof(float))
+                wgi_blis_f32(m, n, k, 1, a, ar, ac, b, br, bc, 0, c, n, 1);
+            else
+                wgi_blis_f64(m, n, k, 1, a, ar, ac, b, br, bc, 0, c, n, 1);
+        }
+    }
+}
+END_TEST
+
 int main(void)
 {
     unsetenv("BLIS_ARCH_TYPE");
     return suite_run("blis",
                      (const TTest *[]) { only_processors_that_blis_does_not_know_are_decided_for_it,
                                          an_unknown_processor_does_not_get_the_generic_kernels,
-                                         the_chosen_kernels_multiply, NULL });
+                                         the_chosen_kernels_multiply,
+                                         nothing_is_read_past_the_operands, NULL });
 }

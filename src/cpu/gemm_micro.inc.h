@@ -15,13 +15,15 @@ typedef struct {
 } NAME(micro);
 
 /* Every FETCH_EVERY steps of k, some lines of C, of the next panel of B and of A's next depth: more at once would take the
- * buffers that the product's own loads wait for. c: the next of `left` rows of C. */
-static inline __attribute__((always_inline)) void NAME(fetch)(NAME(micro) *restrict g,
-                                                              const REAL **c, int *left)
+ * buffers that the product's own loads wait for. row: the next of C to fetch. */
+static inline __attribute__((always_inline)) void NAME(fetch)(NAME(micro) *restrict g, int64_t *row,
+                                                              int64_t rows)
 {
-    for (int i = 0; i<g->c_each && * left> 0; i++, --*left, *c += g->c_row) {
-        __builtin_prefetch(*c, 1);
-        __builtin_prefetch(*c + LANES, 1);
+    const int64_t end = rows - *row < g->c_each ? rows : *row + g->c_each;
+    for (; *row < end; ++*row) {
+        const int64_t at = *row * g->c_row;
+        __builtin_prefetch(g->c + at, 1);
+        __builtin_prefetch(g->c + at + LANES, 1);
     }
     wgi_fetch(&g->next_b);
     wgi_fetch(&g->next_a);
@@ -36,14 +38,14 @@ static inline __attribute__((always_inline)) void NAME(micro_rows)(NAME(micro) *
                                                                    const int rows)
 {
     VEC sum[ROWS][2];
-    const REAL *a = g->a, *b = g->b, *c_ahead = g->c;
+    const REAL *a = g->a, *b = g->b;
     const int64_t a_row = g->a_row, a_column = g->a_column, b_row = g->b_row;
-    int unfetched = rows;
+    int64_t fetched = 0;
 #pragma GCC unroll 16
     for (int i = 0; i < rows; i++) sum[i][0] = sum[i][1] = SET(0);
     for (int64_t p = 0; p < g->k;) {
         const int64_t stop = g->k - p < FETCH_EVERY ? g->k : p + FETCH_EVERY;
-        NAME(fetch)(g, &c_ahead, &unfetched);
+        NAME(fetch)(g, &fetched, rows);
         for (; p < stop; p++, a += a_column, b += b_row) {
             VEC b0 = LOAD(b), b1 = LOAD(b + LANES);
 #pragma GCC unroll 16

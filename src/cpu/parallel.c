@@ -47,15 +47,38 @@ void wgi_parallel_for(int64_t n, int64_t grain,
         body(self, i * grain, (i + 1) * grain < n ? (i + 1) * grain : n);
 }
 
+/* Each thread has a run of tasks that follow each other, and when it is done takes from the others': so a thread mostly meets
+ * what it wrote itself a region ago, and none waits while there is work. */
+typedef struct {
+    _Alignas(64) atomic_int_least64_t next;
+} run;
+
+enum { MOST_RUNS = 64 };
+
+static void take_tasks(run *runs, int n, int64_t tasks, void (*body)(void *self, int64_t task),
+                       void *self)
+{
+    const int first = omp_get_thread_num();
+    for (int k = 0; k < n; k++) {
+        const int r = (first + k) % n;
+        const int64_t end = (r + 1) * tasks / n;
+        int64_t task;
+        while ((task = atomic_fetch_add_explicit(&runs[r].next, 1, memory_order_relaxed)) < end)
+            body(self, task);
+    }
+}
+
 void wgi_parallel_tasks(int64_t tasks, void (*body)(void *self, int64_t task), void *self)
 {
-    int threads = wg_threads();
+    const int threads = wg_threads(), n = threads < MOST_RUNS ? threads : MOST_RUNS;
     if (tasks <= 1 || threads == 1 || omp_in_parallel()) {
         for (int64_t i = 0; i < tasks; i++) body(self, i);
         return;
     }
-#pragma omp parallel for schedule(dynamic, 1) num_threads(threads)
-    for (int64_t i = 0; i < tasks; i++) body(self, i);
+    run runs[MOST_RUNS];
+    for (int r = 0; r < n; r++) atomic_init(&runs[r].next, r * tasks / n);
+#pragma omp parallel num_threads(threads)
+    take_tasks(runs, n, tasks, body, self);
 }
 
 void wg_parallel(int64_t tasks, void (*body)(void *self, int64_t task), void *self)

@@ -8,7 +8,8 @@
  * least two pieces. Pieces are fixed by n and grain; a static schedule. Inside a parallel region it runs in order. */
 void wgi_parallel_for(int64_t n, int64_t grain,
                       void (*body)(void *self, int64_t first, int64_t last), void *self);
-/* Runs body(self, 0 .. tasks - 1), dynamically scheduled: for tasks of unequal cost. wg_parallel is this. */
+/* Runs body(self, 0 .. tasks - 1), for tasks of unequal cost too: neighbours mostly on one thread, the same one each time.
+ * wg_parallel is this. */
 void wgi_parallel_tasks(int64_t tasks, void (*body)(void *self, int64_t task), void *self);
 
 /* An elementwise pass of n elements opens a region from twice this on; dearer formulas take a smaller grain. */
