@@ -78,7 +78,7 @@ wg_tensor *wgi_activation_grad(wg_activation act, wg_tensor *x, wg_tensor *dy)
 }
 
 /* ---- tiles of a product ---------------------------------------------------------------------------------------- */
-enum { CHUNK = 1024 };
+enum { CHUNK = 1024, ROWS_AHEAD = 2 };
 typedef union {
     double f64[CHUNK];
     float f32[CHUNK];
@@ -98,6 +98,14 @@ static const void *taken(const void *p, wg_dtype type, int64_t step, int64_t n, 
     return space;
 }
 
+/* n elements from e on of what was saved: the caches do not see a tile's rows coming. */
+static void fetch_saved(const wgi_gemm_act *a, int64_t e, int64_t n)
+{
+    enum { LINE = 64 };
+    const char *p = element(a->saved, a->saved_type, e), *end = element(p, a->saved_type, n);
+    for (; p < end; p += LINE) __builtin_prefetch(p);
+}
+
 void wgi_gemm_activate(void *self, const wgi_gemm_args *g, int64_t at, int64_t rows,
                        int64_t columns)
 {
@@ -106,7 +114,9 @@ void wgi_gemm_activate(void *self, const wgi_gemm_args *g, int64_t at, int64_t r
     const wgi_loop_fn loop = wgi_formula_loop(a->formula, compute).fn;
     const int64_t step = g->c.column;
     chunk saved, product, result;
-    for (int64_t r = 0; r < rows; r++)
+    for (int64_t r = 0; r < rows; r++) {
+        if (a->saved && step == 1 && r + ROWS_AHEAD < rows)
+            fetch_saved(a, at + (r + ROWS_AHEAD) * g->c.row, columns);
         for (int64_t c = 0, n; c < columns; c += n) {
             n = columns - c < CHUNK ? columns - c : CHUNK;
             const int64_t e = at + r * g->c.row + c * step;
@@ -122,4 +132,5 @@ void wgi_gemm_activate(void *self, const wgi_gemm_args *g, int64_t at, int64_t r
             if (!there)
                 wgi_copy_strided(to, type, &step, &result, compute, (int64_t[]) { 1 }, 1, &n);
         }
+    }
 }
