@@ -39,7 +39,7 @@ static void NAME(pack)(const wgi_attention *a, int64_t b, int64_t kv, int64_t bl
 /* ---- a block of queries ------------------------------------------------------------------------------------------ */
 typedef struct {
     R *q, *s, *o;    /* (bq, padded(d)), (bq, bk + PAD), (bq, padded(dv)) */
-    R *max, *sum;    /* (bq): of exp(score - max) */
+    R *max, *sum;    /* (bq + PAD): of exp(score - max) */
     R *extra;        /* (bk): a row of the mask, or of dropout's factors */
     uint32_t *words; /* (bk + 8) */
 } NAME(forward_slot);
@@ -52,8 +52,8 @@ static size_t NAME(forward_cut)(const wgi_attention *a, void *base, NAME(forward
     s->q = take(&m, rows * widest, sizeof(R)); /* also pack's rows */
     s->s = take(&m, a->bq * (a->bk + PAD), sizeof(R));
     s->o = take(&m, a->bq * NAME(padded)(a->dv), sizeof(R));
-    s->max = take(&m, a->bq, sizeof(R));
-    s->sum = take(&m, a->bq, sizeof(R));
+    s->max = take(&m, a->bq + PAD, sizeof(R));
+    s->sum = take(&m, a->bq + PAD, sizeof(R));
     s->extra = take(&m, a->bk, sizeof(R));
     s->words = take(&m, a->bk + 8, sizeof(uint32_t));
     return m.used;
@@ -65,40 +65,92 @@ static size_t NAME(forward_bytes)(const wgi_attention *a)
     return NAME(forward_cut)(a, NULL, &s);
 }
 
-/* Row r of the tile, query i, keys [j, j + n): scores s -> exp(s - max), with the running maximum and sum; the output so
- * far is rescaled where the maximum moved. A row that sees nothing keeps max -inf and sum 0. */
-static void NAME(soften)(const wgi_attention *a, int64_t b, int64_t h, int64_t i, int64_t j,
-                         int64_t n, R *s, NAME(forward_slot) * t, int64_t r, bool first)
+/* Rows of scores: row r is query i + r % per_head of head h + r / per_head. */
+typedef struct {
+    int64_t b, h, i, per_head;
+    int64_t j, n; /* keys [j, j + n) */
+    int64_t rows, lds;
+    bool first; /* no keys came before */
+} NAME(scores);
+
+static void NAME(begin)(NAME(forward_slot) * t, int64_t rows)
 {
-    int64_t lo, hi;
-    NAME(see)(a, i, j, n, s, &lo, &hi);
-    if (lo == hi) return;
-    const R factor = NAME(add_mask)(a, b, h, i, j + lo, hi - lo, s + lo, t->extra);
-    const R top = NAME(scale_and_max)(s + lo, hi - lo, factor);
-    if (top > t->max[r]) {
-        const R shrink = EXP(t->max[r] - top);
-        t->max[r] = top;
-        t->sum[r] *= shrink;
-        R *o = t->o + r * NAME(padded)(a->dv);
-        for (int64_t c = 0; !first && c < NAME(padded)(a->dv); c++) o[c] *= shrink;
-    }
-    const R max = t->max[r] == -(R)INFINITY ? 0 : t->max[r];
-    t->sum[r] += NAME(exp_and_sum)(s + lo, hi - lo, max);
-    if (a->dropout > 0) {
-        NAME(keep_row)(a, b, h, i, j + lo, hi - lo, t->extra, t->words);
-        for (int64_t c = lo; c < hi; c++) s[c] *= t->extra[c - lo];
+    for (int64_t r = 0; r < NAME(whole)(rows); r++) {
+        t->max[r] = -(R)INFINITY;
+        t->sum[r] = 0;
     }
 }
 
-/* y = o / sum (0 where nothing was seen), lse = max + log(sum). */
-static void NAME(finish)(const wgi_attention *a, int64_t b, int64_t h, int64_t i, R *o, R max,
-                         R sum)
+static void NAME(drop)(const wgi_attention *a, int64_t b, int64_t h, int64_t i, int64_t j,
+                       int64_t n, R *s, NAME(forward_slot) * t)
 {
-    const R factor = sum == 0 ? 0 : 1 / sum;
-    for (int64_t c = 0; c < a->dv; c++) o[c] *= factor;
-    NAME(store_row)(&a->y, b, h, i, o, a->dv, false);
-    const R lse = max + LOG(sum);
-    if (a->lse.data) NAME(store_row)(&a->lse, b, h, i, &lse, 1, false);
+    NAME(keep_row)(a, b, h, i, j, n, t->extra, t->words);
+    for (int64_t c = 0; c < n; c++) s[c] *= t->extra[c];
+}
+
+/* Rows [r, r + count), at most VL: scores -> exp(score - max), with the running maximum and sum; the output so far is
+ * rescaled where the maximum moved. A row that sees nothing keeps max -inf and sum 0. What is one number for a row is
+ * computed for all of them at once. */
+static void NAME(soften_rows)(const wgi_attention *a, const NAME(scores) * x,
+                              NAME(forward_slot) * t, int64_t r, int64_t count)
+{
+    VEC lanes[VL];
+    int64_t lo[VL], hi[VL];
+    R base[VL], shrink[VL];
+    for (int64_t l = 0; l < VL; l++) {
+        lanes[l] = V(set)(-(R)INFINITY);
+        if (l >= count) continue;
+        const int64_t h = x->h + (r + l) / x->per_head, i = x->i + (r + l) % x->per_head;
+        R *s = t->s + (r + l) * x->lds;
+        NAME(see)(a, i, x->j, x->n, s, lo + l, hi + l);
+        if (lo[l] == hi[l]) continue;
+        const int64_t n = hi[l] - lo[l];
+        s += lo[l];
+        const R factor = NAME(add_mask)(a, x->b, h, i, x->j + lo[l], n, s, t->extra);
+        lanes[l] = NAME(scale_and_max)(s, n, factor);
+    }
+    const VEC old = V(load)(t->max + r), top = V(max)(V(maxes)(lanes), old);
+    V(store)(t->max + r, top);
+    V(store)(base, top);
+    for (int l = 0; l < VL; l++) base[l] = base[l] == -(R)INFINITY ? 0 : base[l];
+    const VEC moved = NAME(exps)(old - V(load)(base));
+    V(store)(shrink, moved);
+    for (int64_t l = 0; l < VL; l++) {
+        lanes[l] = V(set)(0);
+        if (l >= count || lo[l] == hi[l]) continue;
+        const int64_t h = x->h + (r + l) / x->per_head, i = x->i + (r + l) % x->per_head;
+        const int64_t n = hi[l] - lo[l], width = NAME(padded)(a->dv);
+        R *s = t->s + (r + l) * x->lds + lo[l], *o = t->o + (r + l) * width;
+        lanes[l] = NAME(exp_and_sum)(s, n, base[l]);
+        if (a->dropout > 0) NAME(drop)(a, x->b, h, i, x->j + lo[l], n, s, t);
+        if (!x->first && shrink[l] != 1)
+            for (int64_t c = 0; c < width; c++) o[c] *= shrink[l];
+    }
+    V(store)(t->sum + r, V(load)(t->sum + r) * moved + V(sums)(lanes));
+}
+
+static void NAME(soften)(const wgi_attention *a, const NAME(scores) * x, NAME(forward_slot) * t)
+{
+    for (int64_t r = 0; r < x->rows; r += VL)
+        NAME(soften_rows)(a, x, t, r, x->rows - r < VL ? x->rows - r : VL);
+}
+
+/* y = o / sum (0 where nothing was seen), lse = max + log(sum). */
+static void NAME(finish)(const wgi_attention *a, const NAME(scores) * x, NAME(forward_slot) * t)
+{
+    const int64_t width = NAME(padded)(a->dv);
+    for (int64_t r = 0; r < x->rows; r++) {
+        const R sum = t->sum[r];
+        t->max[r] += LOG(sum);
+        t->sum[r] = sum == 0 ? 0 : 1 / sum;
+    }
+    for (int64_t r = 0; r < x->rows; r++) {
+        const int64_t h = x->h + r / x->per_head, i = x->i + r % x->per_head;
+        R *o = t->o + r * width;
+        for (int64_t c = 0; c < width; c++) o[c] *= t->sum[r];
+        NAME(store_row)(&a->y, x->b, h, i, o, a->dv, false);
+        if (a->lse.data) NAME(store_row)(&a->lse, x->b, h, i, t->max + r, 1, false);
+    }
 }
 
 static void NAME(forward)(const wgi_attention *a, int64_t b, int64_t h, int64_t block,
@@ -113,31 +165,29 @@ static void NAME(forward)(const wgi_attention *a, int64_t b, int64_t h, int64_t 
     int64_t lo, hi;
     wgi_attention_range(a, i0, i0 + m, &lo, &hi);
     NAME(load_rows)(t.q, &a->q, b, h, i0, m, a->d, m);
-    for (int64_t r = 0; r < m; r++) {
-        t.max[r] = -(R)INFINITY;
-        t.sum[r] = 0;
-    }
-    bool first = true;
+    NAME(begin)(&t, m);
+    NAME(scores)
+    x = { .b = b, .h = h, .i = i0, .per_head = m, .rows = m, .lds = lds, .first = true };
     for (int64_t j = lo / NR * NR, next; j < hi; j = next) {
         next = (j / a->bk + 1) * a->bk < hi ? (j / a->bk + 1) * a->bk : hi;
-        const int64_t n = next - j;
+        x.j = j;
+        x.n = next - j;
         NAME(product)
-        (m, NAME(whole)(n), a->d, t.q, depth, 1, kt + j * depth, NR, NR * depth, t.s, lds, false);
-        for (int64_t r = 0; r < m; r++)
-            NAME(soften)(a, b, h, i0 + r, j, n, t.s + r * lds, &t, r, first);
-        NAME(product)(m, width, n, t.s, lds, 1, v + j * NR, NR, height * NR, t.o, width, !first);
-        first = false;
+        (m, NAME(whole)(x.n), a->d, t.q, depth, 1, kt + j * depth, NR, NR * depth, t.s, lds, false);
+        NAME(soften)(a, &x, &t);
+        NAME(product)
+        (m, width, x.n, t.s, lds, 1, v + j * NR, NR, height * NR, t.o, width, !x.first);
+        x.first = false;
     }
-    if (first) memset(t.o, 0, (size_t)(m * width) * sizeof(R));
-    for (int64_t r = 0; r < m; r++)
-        NAME(finish)(a, b, h, i0 + r, t.o + r * width, t.max[r], t.sum[r]);
+    if (x.first) memset(t.o, 0, (size_t)(m * width) * sizeof(R));
+    NAME(finish)(a, &x, &t);
 }
 
 /* ---- few queries: K and V where they lie ------------------------------------------------------------------------ */
 typedef struct {
     R *q, *s,
         *o; /* (rows, padded(d)), (rows, Tk + PAD), (rows, padded(dv)); rows = heads of the group * Tq */
-    R *max, *sum;    /* (rows) */
+    R *max, *sum;    /* (rows + PAD) */
     R *row;          /* (padded(max(d, dv))) */
     R *extra;        /* (Tk) */
     uint32_t *words; /* (Tk + 8) */
@@ -150,8 +200,8 @@ static size_t NAME(direct_cut)(const wgi_attention *a, void *base, NAME(direct_s
     s->q = take(&m, rows * NAME(padded)(a->d), sizeof(R));
     s->s = take(&m, rows * (a->tk + PAD), sizeof(R));
     s->o = take(&m, rows * NAME(padded)(a->dv), sizeof(R));
-    s->max = take(&m, rows, sizeof(R));
-    s->sum = take(&m, rows, sizeof(R));
+    s->max = take(&m, rows + PAD, sizeof(R));
+    s->sum = take(&m, rows + PAD, sizeof(R));
     s->row = take(&m, NAME(padded)(a->d > a->dv ? a->d : a->dv), sizeof(R));
     s->extra = take(&m, a->tk, sizeof(R));
     s->words = take(&m, a->tk + 8, sizeof(uint32_t));
@@ -264,14 +314,20 @@ static void NAME(direct)(const wgi_attention *a, int64_t b, int64_t kv, void *sl
         for (int64_t r = 0; r < rows; r++)
             t.s[r * lds + j] = NAME(dot)(t.q + r * depth, t.row, a->d);
     }
-    for (int64_t r = 0; r < rows; r++) {
-        t.max[r] = -(R)INFINITY;
-        t.sum[r] = 0;
-        NAME(forward_slot)
-        tile = { .max = t.max, .sum = t.sum, .extra = t.extra, .words = t.words };
-        NAME(soften)
-        (a, b, h0 + r / a->tq, r % a->tq, lo, hi - lo, t.s + r * lds + lo, &tile, r, true);
-    }
+    NAME(forward_slot)
+    tile = {
+        .s = t.s + lo, .o = t.o, .max = t.max, .sum = t.sum, .extra = t.extra, .words = t.words
+    };
+    const NAME(scores) x = { .b = b,
+                             .h = h0,
+                             .per_head = a->tq,
+                             .j = lo,
+                             .n = hi - lo,
+                             .rows = rows,
+                             .lds = lds,
+                             .first = true };
+    NAME(begin)(&tile, rows);
+    NAME(soften)(a, &x, &tile);
     memset(t.o, 0, (size_t)(rows * width) * sizeof(R));
     if (NAME(lies_in_place)(&a->v) && lo < hi)
         for (int64_t r = 0; r < rows; r++) NAME(mix_in_place)
@@ -283,6 +339,5 @@ static void NAME(direct)(const wgi_attention *a, int64_t b, int64_t kv, void *sl
         for (int64_t r = 0; r < rows; r++)
             NAME(axpy)(t.o + r * width, t.s[r * lds + j], t.row, a->dv);
     }
-    for (int64_t r = 0; r < rows; r++)
-        NAME(finish)(a, b, h0 + r / a->tq, r % a->tq, t.o + r * width, t.max[r], t.sum[r]);
+    NAME(finish)(a, &x, &tile);
 }

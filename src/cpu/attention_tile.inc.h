@@ -108,7 +108,8 @@ static void NAME(store_row)(const wgi_operand *o, int64_t b, int64_t h, int64_t 
     char *p = row_at(o, b, h, i);
     if (o->type == RTYPE && o->stride[3] == 1) {
         R *to = (R *)p;
-        for (int64_t c = 0; c < n; c++) to[c] = add ? to[c] + from[c] : from[c];
+        if (!add) NAME(copy)(to, from, n);
+        for (int64_t c = 0; add && c < n; c++) to[c] += from[c];
         return;
     }
     if (!add) {
@@ -175,15 +176,6 @@ static R NAME(dot)(const R *x, const R *y, int64_t n)
     return sum;
 }
 
-static R NAME(lanes_max)(VEC v)
-{
-    R l[VL];
-    V(store)(l, v);
-    for (int n = VL / 2; n > 0; n /= 2)
-        for (int i = 0; i < n; i++) l[i] = l[i + n] > l[i] ? l[i + n] : l[i];
-    return l[0];
-}
-
 /* Lanes from n on become `rest`. */
 static inline VEC NAME(first_lanes)(VEC v, int64_t n, R rest)
 {
@@ -201,8 +193,8 @@ static inline VEC NAME(exps)(VEC v)
     return V(load)(l);
 }
 
-/* s (n) *= factor. Returns the largest, past NaN, which exp finds. */
-static R NAME(scale_and_max)(R *s, int64_t n, R factor)
+/* s (n) *= factor. Returns the largest of each lane, past NaN, which exp finds. */
+static VEC NAME(scale_and_max)(R *s, int64_t n, R factor)
 {
     VEC top = V(set)(-(R)INFINITY);
     for (int64_t c = 0; c < n; c += VL) {
@@ -210,12 +202,12 @@ static R NAME(scale_and_max)(R *s, int64_t n, R factor)
         V(store)(s + c, v);
         top = V(max)(n - c < VL ? NAME(first_lanes)(v, n - c, -(R)INFINITY) : v, top);
     }
-    return NAME(lanes_max)(top);
+    return top;
 }
 
 /* s = exp(s - max); 0 from n to the end of the vector, though not as exp(-inf), which takes many times as long where it
- * underflows. Returns the sum. */
-static R NAME(exp_and_sum)(R *s, int64_t n, R max)
+ * underflows. Returns each lane's sum. */
+static VEC NAME(exp_and_sum)(R *s, int64_t n, R max)
 {
     VEC sum = V(set)(0);
     for (int64_t c = 0; c < n; c += VL) {
@@ -224,7 +216,7 @@ static R NAME(exp_and_sum)(R *s, int64_t n, R max)
         V(store)(s + c, p);
         sum += p;
     }
-    return NAME(lanes_sum)(sum);
+    return sum;
 }
 
 /* s = exp(s factor - lse), dp = s (dp - delta) scale: whole vectors, 0 from n on. */

@@ -187,4 +187,20 @@ static inline __attribute__((always_inline)) wgi_vd wgi_vd_sums(wgi_vd *a)
         for (int l = 0; l < n; l++) a[l] += a[l + n];
     return a[0];
 }
+
+/* Lane l of the result is the largest of a[l]'s lanes. */
+static inline __attribute__((always_inline)) wgi_vf wgi_vf_maxes(wgi_vf *a)
+{
+    wgi_vf_transpose(a);
+    for (int n = WGI_VF / 2; n > 0; n /= 2)
+        for (int l = 0; l < n; l++) a[l] = wgi_vf_max(a[l], a[l + n]);
+    return a[0];
+}
+static inline __attribute__((always_inline)) wgi_vd wgi_vd_maxes(wgi_vd *a)
+{
+    wgi_vd_transpose(a);
+    for (int n = WGI_VD / 2; n > 0; n /= 2)
+        for (int l = 0; l < n; l++) a[l] = wgi_vd_max(a[l], a[l + n]);
+    return a[0];
+}
 #endif
