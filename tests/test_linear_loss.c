@@ -1,6 +1,7 @@
 /* linear_cross_entropy against the layer and the loss apart, for every cut into chunks. */
 #include <math.h>
 
+#include "ops/linear_cross_entropy.h"
 #include "nn_check.h"
 
 typedef struct {
@@ -195,12 +196,29 @@ START_TEST(bf16_gradients_are_off_by_one_rounding_of_dlogits)
 }
 END_TEST
 
+START_TEST(chunks_are_equal_parts_of_whole_tiles_within_the_limit)
+{
+    for (int64_t n = 1; n < 5000; n += 37)
+        for (int64_t v = 1; v < 200000; v = v * 3 + 1) {
+            const int64_t limit = 4 << 20, rows = wgi_linear_loss_chunk(n, v, WG_F32, limit),
+                          most = limit / (4 * v), chunks = (n + rows - 1) / rows;
+            ck_assert(rows >= 1 && (rows <= most || rows == 1));
+            ck_assert(chunks == 1 || rows < 64 || rows % 64 == 0);
+            if (most > 64) /* no fewer chunks would do, and the last is not much shorter */
+                ck_assert(chunks <= (n + most / 64 * 64 - 1) / (most / 64 * 64) &&
+                          n - (chunks - 1) * rows > 0);
+        }
+    ck_assert_int_eq(wgi_linear_loss_chunk(1024, 50257, WG_F32, 128 << 20), 512);
+}
+END_TEST
+
 int main(void)
 {
-    return suite_run("linear_loss",
-                     (const TTest *[]) { every_cut_gives_the_loss_and_its_gradients,
-                                         gradients_are_added_to_what_is_there,
-                                         logits_never_stand_whole,
-                                         autocast_keeps_the_loss_and_the_weights_gradient_in_f32,
-                                         bf16_gradients_are_off_by_one_rounding_of_dlogits, NULL });
+    return suite_run(
+        "linear_loss",
+        (const TTest *[]) { every_cut_gives_the_loss_and_its_gradients,
+                            gradients_are_added_to_what_is_there, logits_never_stand_whole,
+                            autocast_keeps_the_loss_and_the_weights_gradient_in_f32,
+                            bf16_gradients_are_off_by_one_rounding_of_dlogits,
+                            chunks_are_equal_parts_of_whole_tiles_within_the_limit, NULL });
 }

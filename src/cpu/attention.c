@@ -86,13 +86,14 @@ static void pack_task(void *self, int64_t task)
     slot_give(w, slot);
 }
 
-/* The longest first: causal rows grow with the block. */
+/* Head by head, the longest block first (causal rows grow with it), so that each thread's run of tasks ends on short ones. */
 static void block_task(void *self, int64_t task)
 {
     work *w = self;
     const wgi_attention *a = w->a;
-    const int64_t heads = a->batch * a->heads, block = w->query_blocks - 1 - task / heads;
-    const int64_t b = task % heads / a->heads, h = task % heads % a->heads, slot = slot_take(w);
+    const int64_t head = task / w->query_blocks,
+                  block = w->query_blocks - 1 - task % w->query_blocks;
+    const int64_t b = head / a->heads, h = head % a->heads, slot = slot_take(w);
     const int64_t kv = h / (a->heads / a->kv_heads);
     w->kernels->forward(a, b, h, block,
                         w->packed + (size_t)(b * a->kv_heads + kv) * w->packed_bytes,

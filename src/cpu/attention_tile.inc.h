@@ -205,8 +205,7 @@ static VEC NAME(scale_and_max)(R *s, int64_t n, R factor)
     return top;
 }
 
-/* s = exp(s - max); 0 from n to the end of the vector, though not as exp(-inf), which takes many times as long where it
- * underflows. Returns each lane's sum. */
+/* s = exp(s - max); 0 from n to the end of the vector. Returns each lane's sum. */
 static VEC NAME(exp_and_sum)(R *s, int64_t n, R max)
 {
     VEC sum = V(set)(0);

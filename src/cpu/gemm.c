@@ -1,6 +1,7 @@
 /* Every tile of C is one task: a product over all of k on one thread. The own kernels give an element the same bits in
- * whatever tile it lies; which kernel makes it is fixed by the whole product's shape, type and instruction-set level. BLIS
- * promises no such thing, and what it multiplies is cut by shape alone. */
+ * whatever tile it lies, as long as tiles begin at whole vectors; which kernel makes it, and whether as C or as C^T, is fixed by
+ * the whole product's shape, layout and type, and the instruction-set level. BLIS promises no such thing, and what it
+ * multiplies is cut by shape alone. */
 #include "cpu/gemm.h"
 
 #include <stdatomic.h>
@@ -25,16 +26,6 @@ static bool is_own(const wgi_gemm_args *g)
     return wgi_cpu_level() >= WGI_LEVEL_AVX2 ||
            2.0 * (double)g->m * (double)g->n * (double)g->k < SMALL_WORK;
 }
-
-typedef struct {
-    const wgi_gemm_args *g;
-    wg_dtype type; /* of the sums */
-    bool own;      /* the own kernel multiplies, not BLIS */
-    wgi_gemm_cut tile;
-    int64_t tile_columns, tiles; /* tiles across, tiles of one entry */
-    int64_t pieces, per_task;    /* tiles of all entries, tiles of a task */
-    atomic_bool failed;          /* out of memory */
-} job;
 
 static int64_t ceil_div(int64_t a, int64_t b)
 {
@@ -71,25 +62,64 @@ static void copy_matrix(char *to, wg_dtype to_type, int64_t to_row, int64_t to_c
                      (int64_t[]) { row, column }, 2, (int64_t[]) { rows, columns });
 }
 
+/* Memory for rows x columns elements. */
+static bool take_scratch(operand *o, wg_dtype type, int64_t rows, int64_t columns, bool by_columns)
+{
+    *o = (operand) { .row = by_columns ? 1 : columns, .column = by_columns ? rows : 1 };
+    o->scratch = (size_t)rows * (size_t)columns * wg_dtype_size(type);
+    return (o->data = wgi_cpu_alloc(o->scratch)) != NULL;
+}
+
+/* x's rows x columns from `from` on, to be read. */
 static bool take(operand *o, const wgi_matrix *x, wg_dtype type, const char *from, int64_t rows,
-                 int64_t columns, bool fill)
+                 int64_t columns)
 {
     *o = (operand) { (void *)from, x->row, x->column, 0 };
     if (x->type == type && is_plain(rows, columns, &o->row, &o->column)) return true;
-    bool by_columns = x->row == 1 && x->column != 1;
-    o->row = by_columns ? 1 : columns;
-    o->column = by_columns ? rows : 1;
-    o->scratch = (size_t)rows * (size_t)columns * wg_dtype_size(type);
-    if (!(o->data = wgi_cpu_alloc(o->scratch))) return false;
-    if (fill)
-        copy_matrix(o->data, type, o->row, o->column, from, x->type, x->row, x->column, rows,
-                    columns);
+    if (!take_scratch(o, type, rows, columns, x->row == 1 && x->column != 1)) return false;
+    copy_matrix(o->data, type, o->row, o->column, from, x->type, x->row, x->column, rows, columns);
+    return true;
+}
+
+/* n of the bias from `column` on, side by side; data NULL if there is none. */
+static bool take_bias(operand *o, const wgi_gemm_args *g, wg_dtype type, int64_t column, int64_t n)
+{
+    const wgi_matrix bias = { (void *)g->bias, g->bias_type, 0, g->bias_stride, { 0 } };
+    *o = (operand) { .data = NULL };
+    if (!g->bias) return true;
+    const char *from = element(&bias, 0, column, 0);
+    *o = (operand) { (void *)from, n, 1, 0 };
+    if (g->bias_type == type && g->bias_stride == 1) return true;
+    if (!take_scratch(o, type, 1, n, false)) return false;
+    copy_matrix(o->data, type, n, 1, from, g->bias_type, 0, g->bias_stride, 1, n);
     return true;
 }
 
 static void release(operand *o)
 {
     if (o->scratch && o->data) wgi_cpu_free(o->data, o->scratch);
+}
+
+typedef struct {
+    const wgi_gemm_args *g;
+    wg_dtype type;   /* of the sums */
+    bool own;        /* the own kernel multiplies, not BLIS */
+    operand c;       /* C where it lies, as kernels see it; data NULL: they make a copy */
+    bool by_columns; /* its columns lie contiguous, not its rows: C^T = B^T A^T is made */
+    wgi_gemm_cut tile;
+    int64_t tile_columns, tiles; /* tiles across, tiles of one entry */
+    int64_t pieces, per_task;    /* tiles of all entries, tiles of a task */
+    atomic_bool failed;          /* out of memory */
+} job;
+
+/* Once for all tiles: one of a single row or column could be seen either way, and has other bits if it is. */
+static void lay_out(job *j)
+{
+    const wgi_gemm_args *g = j->g;
+    const wgi_matrix *c = &g->c;
+    j->c = (operand) { NULL, c->row, c->column, 0 };
+    if (c->type == j->type && is_plain(g->m, g->n, &j->c.row, &j->c.column)) j->c.data = c->data;
+    j->by_columns = j->c.data ? j->c.column != 1 : c->row == 1 && c->column != 1;
 }
 
 /* ---- one tile -------------------------------------------------------------------------------- */
@@ -134,7 +164,7 @@ typedef struct {
     wgi_matrix a, b; /* data: of the tile */
     operand c, bias; /* bias: (n), its data NULL if there is none */
     wg_dtype type;
-    int64_t all_rows, all_columns; /* of the whole C */
+    int64_t all_rows; /* of the whole C, or C^T */
 } tile;
 
 enum { FEW_ROWS = 8 }; /* up to so many are not worth packing */
@@ -194,8 +224,8 @@ static bool blis_product(const tile *t, const extent *e)
 {
     operand a = { 0 }, b = { 0 };
     const operand *c = &t->c;
-    bool ok = take(&a, &t->a, t->type, t->a.data, e->m, e->k, true) &&
-              take(&b, &t->b, t->type, t->b.data, e->k, e->n, true);
+    bool ok = take(&a, &t->a, t->type, t->a.data, e->m, e->k) &&
+              take(&b, &t->b, t->type, t->b.data, e->k, e->n);
     if (ok && t->type == WG_F64)
         wgi_blis_f64(e->m, e->n, e->k, e->alpha, a.data, a.row, a.column, b.data, b.row, b.column,
                      e->beta, c->data, c->row, c->column);
@@ -207,10 +237,9 @@ static bool blis_product(const tile *t, const extent *e)
     return ok;
 }
 
-/* Columns of C side by side: else C^T = B^T A^T. */
-static void lay_rows(tile *t, extent *e)
+/* C^T = B^T A^T. */
+static void turn(tile *t, extent *e)
 {
-    if (t->c.column == 1) return;
     wgi_matrix a = t->a;
     t->a = t->b;
     t->b = a;
@@ -220,26 +249,24 @@ static void lay_rows(tile *t, extent *e)
         both[i]->row = both[i]->column;
         both[i]->column = row;
     }
-    int64_t m = e->m, all_rows = t->all_rows;
+    int64_t m = e->m;
     e->m = e->n;
     e->n = m;
-    t->all_rows = t->all_columns;
-    t->all_columns = all_rows;
     t->c.row = t->c.column;
     t->c.column = 1;
 }
 
 /* The own kernel adds the bias as it stores; what it cannot do is done to C beforehand. */
-static bool product(tile *t, extent e, bool own)
+static bool product(const job *j, tile *t, extent e)
 {
-    const bool adds_bias = own && t->c.column == 1 && t->bias.column == 1 && e.beta == 0;
+    const bool adds_bias = j->own && !j->by_columns && e.beta == 0;
     if (e.k == 0 || (t->bias.data && !adds_bias) || (e.beta != 0 && e.beta != 1)) {
         begin(t->type, &e, &t->c, &t->bias);
         t->bias.data = NULL;
     }
     if (e.k == 0) return true;
-    if (!own) return blis_product(t, &e);
-    lay_rows(t, &e);
+    if (!j->own) return blis_product(t, &e);
+    if (j->by_columns) turn(t, &e);
     return own_product(t, &e);
 }
 
@@ -247,16 +274,22 @@ static bool float_tile(const job *j, extent e, int64_t row, int64_t column, cons
 {
     const wgi_gemm_args *g = j->g;
     const wg_dtype type = j->type;
-    tile t = { .a = g->a, .b = g->b, .type = type, .all_rows = g->m, .all_columns = g->n };
+    tile t = {
+        .a = g->a, .b = g->b, .c = j->c, .type = type, .all_rows = j->by_columns ? g->n : g->m
+    };
     t.a.data = element(&g->a, row, 0, offset[0]);
     t.b.data = element(&g->b, 0, column, offset[1]);
     char *into = element(&g->c, row, column, offset[2]);
-    bool ok = take(&t.c, &g->c, type, into, e.m, e.n, e.beta != 0);
-    wgi_matrix added = { (void *)g->bias, g->bias_type, 0, g->bias_stride, { 0 } };
-    if (ok && g->bias)
-        ok = take(&t.bias, &added, type, element(&added, 0, column, 0), 1, e.n, true);
+    bool ok = true;
+    if (j->c.data) {
+        t.c.data = into;
+    } else if ((ok = take_scratch(&t.c, type, e.m, e.n, j->by_columns)) && e.beta != 0) {
+        copy_matrix(t.c.data, type, t.c.row, t.c.column, into, g->c.type, g->c.row, g->c.column,
+                    e.m, e.n);
+    }
+    ok = ok && take_bias(&t.bias, g, type, column, e.n);
     operand c = t.c, bias = t.bias; /* product() lays them as it needs them */
-    ok = ok && product(&t, e, j->own);
+    ok = ok && product(j, &t, e);
     if (ok && c.scratch)
         copy_matrix(into, g->c.type, g->c.row, g->c.column, c.data, type, c.row, c.column, e.m,
                     e.n);
@@ -339,6 +372,7 @@ wg_status wgi_gemm(const wgi_gemm_args *g)
     const bool wide = g->a.type == WG_F64 || g->b.type == WG_F64 || g->c.type == WG_F64;
     job j = { .g = g, .type = wide ? WG_F64 : WG_F32 };
     j.own = is_own(g);
+    lay_out(&j);
     j.tile = wgi_gemm_tile(g->m, g->n, g->k, entries, j.own ? wg_threads() : BLIS_HANDS,
                            reads_a_in_place(g));
     j.tile_columns = ceil_div(g->n, j.tile.columns);

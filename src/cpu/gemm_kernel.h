@@ -14,8 +14,8 @@ typedef void (*wgi_gemm_convert)(void *to, const void *from, int64_t n);
  * side; strides in elements. */
 typedef struct {
     int64_t m, n, k;
-    int64_t
-        all_rows; /* of the C that this is a tile of: few are multiplied in another order of sums, in all its tiles */
+    /* Of the C that this is a tile of: few are multiplied in another order of sums, in all its tiles. */
+    int64_t all_rows;
     const void *a, *b;
     void *c;
     int64_t a_row, a_column, b_row, b_column, c_row;
@@ -23,9 +23,9 @@ typedef struct {
     int64_t a_size, b_size;                /* bytes of an element */
     const void *bias;                      /* (n) elements of C's type; NULL: none */
     double alpha;
-    bool add,
-        fetches_a; /* fetches_a: what of A is read next is fetched while it computes, as B is */
-    void *scratch; /* of wgi_gemm_kernel.scratch() bytes, 64-byte aligned */
+    bool add;
+    bool fetches_a; /* what of A is read next is fetched while it computes, as B is */
+    void *scratch;  /* of wgi_gemm_kernel.scratch() bytes, 64-byte aligned */
 } wgi_gemm_block;
 
 typedef struct {

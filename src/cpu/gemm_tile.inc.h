@@ -1,7 +1,8 @@
 /* Template (REAL, VEC, ..., NAME; see gemm_simd.c): a tile's product. B is packed to panels of two vectors' columns,
  * DEPTH of k at a time, which all rows of A pass; A is packed once a depth where it is transposed, or its rows would
- * fall on each other in L1. While rows pass a panel, the next panel's part of B is fetched, and where it pays of A's next depth. The
- * scheme is that of Goto and van de Geijn, "Anatomy of high-performance matrix multiplication", ACM TOMS 34(3), 2008. */
+ * fall on each other in L1. While rows pass a panel, the next panel's part of B is fetched, and where it pays of A's
+ * next depth. The scheme is that of Goto and van de Geijn, "Anatomy of high-performance matrix multiplication", ACM TOMS
+ * 34(3), 2008. */
 
 /* The panel of B after the one at (from, column), that is fetched in so many pieces. */
 static wgi_ahead NAME(next_b)(const wgi_gemm_block *g, int64_t from, int64_t depth, int64_t column,
@@ -83,16 +84,16 @@ static void NAME(run_tile)(const wgi_gemm_block *g)
     NAME(micro) u = { .c_row = g->c_row, .alpha = (REAL)g->alpha, .add = g->add };
     for (int64_t from = 0; from < steps; from += depth) {
         u.k = steps - from < depth ? steps - from : depth;
-        const int64_t bursts = calls * NAME(bursts)(u.k);
-        u.c_each = (int)((ROWS * calls + bursts - 1) / bursts);
+        const int64_t bursts = NAME(bursts)(u.k);
+        u.c_each = (int)((ROWS + bursts - 1) / bursts);
         const NAME(left) a = NAME(packs_a)(g)
                                  ? NAME(pack_a)(g, from, u.k, block, stage)
                                  : (NAME(left)) { (const REAL *)g->a + from * g->a_column, g->a_row,
                                                   g->a_column, ROWS * g->a_row };
-        u.next_a = NAME(next_a)(g, from * PER_STEP, u.k * PER_STEP, bursts * panels);
+        u.next_a = NAME(next_a)(g, from * PER_STEP, u.k * PER_STEP, bursts * calls * panels);
         for (int64_t column = 0; column < g->n; column += COLUMNS) {
             int64_t width = g->n - column < COLUMNS ? g->n - column : COLUMNS;
-            u.next_b = NAME(next_b)(g, from * PER_STEP, u.k * PER_STEP, column, bursts);
+            u.next_b = NAME(next_b)(g, from * PER_STEP, u.k * PER_STEP, column, bursts * calls);
             if (in_place && width == COLUMNS) {
                 u.b = (const REAL *)g->b + from * g->b_row + column;
                 u.b_row = g->b_row;

@@ -1,5 +1,5 @@
-/* The threads of the CPU, behind one door (OpenMP). Work is cut by its size alone, so that results do not depend on the
- * number of threads. */
+/* The threads of the CPU, behind one door (OpenMP). Work is cut by its size alone (products: gemm.c), so that results do
+ * not depend on the number of threads. */
 #ifndef WGI_CPU_PARALLEL_H
 #define WGI_CPU_PARALLEL_H
 #include <stdint.h>

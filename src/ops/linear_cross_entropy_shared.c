@@ -4,9 +4,8 @@
 #include "cpu/gemm.h"
 
 enum { X, W, TARGET };
-enum {
-    CHUNK_BYTES = 128 << 20
-}; /* of logits at a time, unless the caller says: each chunk reads w, and adds to dw */
+/* Of logits at a time, unless the caller says: each chunk reads w, and adds to dw. */
+enum { CHUNK_BYTES = 128 << 20 };
 
 wg_dtype wgi_linear_loss_dtype(const wg_tensor *x, const wg_tensor *w, const wg_tensor *bias)
 {

@@ -51,9 +51,9 @@ WG_API wg_tensor *wg_cross_entropy_call(wg_cross_entropy_args a);
  * neither forward nor backward (which computes a chunk's logits again).
  * x: (..., C), w: (V, C), bias: (V) or NULL: floating; target: (...) i64 or i32 -> loss: () for WG_MEAN (over the rows that
  * are not ignored) and WG_SUM, (...) for WG_NONE; f64 if an operand is, else f32. ignore_index, label_smoothing and
- * reduction as in wg_cross_entropy; chunk: rows at a time, 0: as many as make 128 MiB of logits, on CUDA 1 GiB. Same result and gradient
- * as wg_cross_entropy(wg_linear(x, w, bias), target), computed in f32 throughout; but with x and w in bf16 on the CPU the
- * gradient of the logits is rounded once to bf16 for all three gradients.
+ * reduction as in wg_cross_entropy; chunk: rows at a time, 0: as many as make 128 MiB of logits, on CUDA 1 GiB.
+ * Same result and gradient as wg_cross_entropy(wg_linear(x, w, bias), target), computed in f32 throughout; but with x and w in
+ * bf16 on the CPU the gradient of the logits is rounded once to bf16 for all three gradients.
  * w in blocks: by wg_linear and wg_cross_entropy; all logits stand in memory then, and chunk has no effect.
  * Errors: WG_EINDEX for a target out of range, WG_ESHAPE, WG_EDTYPE, WG_EARG for options. */
 typedef struct {
