@@ -12,5 +12,6 @@ enum { CHUNK = 2048 };
 
 const wgi_cross_entropy_kernels WGI_AT_LEVEL(wgi_cross_entropy_kernels) = {
     .forward = { forward_f32, forward_f64 },
+    .part = { part_f32, part_f64 },
     .backward = { backward_f32, backward_f64 },
 };

@@ -373,7 +373,7 @@ wg_status wgi_gemm(const wgi_gemm_args *g)
     job j = { .g = g, .type = wide ? WG_F64 : WG_F32 };
     j.own = is_own(g);
     lay_out(&j);
-    j.tile = wgi_gemm_tile(g->m, g->n, g->k, entries, j.own ? wg_threads() : BLIS_HANDS,
+    j.tile = wgi_gemm_tile(g->m, g->n, g->k, entries, j.own ? wgi_threads_here() : BLIS_HANDS,
                            reads_a_in_place(g));
     j.tile_columns = ceil_div(g->n, j.tile.columns);
     j.tiles = j.tile_columns * ceil_div(g->m, j.tile.rows);

@@ -31,13 +31,18 @@ void wg_use_threads(int n)
     atomic_store_explicit(&chosen, n > 0 ? n : allowed(), memory_order_relaxed);
 }
 
+int wgi_threads_here(void)
+{
+    return omp_in_parallel() ? 1 : wg_threads();
+}
+
 void wgi_parallel_for(int64_t n, int64_t grain,
                       void (*body)(void *self, int64_t first, int64_t last), void *self)
 {
     if (n <= 0) return;
     int64_t pieces = (n + grain - 1) / grain;
-    int threads = wg_threads();
-    if (pieces == 1 || threads == 1 || omp_in_parallel()) {
+    const int threads = wgi_threads_here();
+    if (pieces == 1 || threads == 1) {
         for (int64_t i = 0; i < pieces; i++)
             body(self, i * grain, (i + 1) * grain < n ? (i + 1) * grain : n);
         return;
@@ -70,8 +75,8 @@ static void take_tasks(run *runs, int n, int64_t tasks, void (*body)(void *self,
 
 void wgi_parallel_tasks(int64_t tasks, void (*body)(void *self, int64_t task), void *self)
 {
-    const int threads = wg_threads(), n = threads < MOST_RUNS ? threads : MOST_RUNS;
-    if (tasks <= 1 || threads == 1 || omp_in_parallel()) {
+    const int threads = wgi_threads_here(), n = threads < MOST_RUNS ? threads : MOST_RUNS;
+    if (tasks <= 1 || threads == 1) {
         for (int64_t i = 0; i < tasks; i++) body(self, i);
         return;
     }

@@ -12,6 +12,9 @@ void wgi_parallel_for(int64_t n, int64_t grain,
  * wg_parallel is this. */
 void wgi_parallel_tasks(int64_t tasks, void (*body)(void *self, int64_t task), void *self);
 
+/* Threads that a region opened here would have: 1 within another. */
+int wgi_threads_here(void);
+
 /* An elementwise pass of n elements opens a region from twice this on; dearer formulas take a smaller grain. */
 enum { WGI_GRAIN = 32768 };
 #endif

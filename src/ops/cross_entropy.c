@@ -36,6 +36,7 @@ static void use_classes(wgi_cross_entropy *c, const wgi_classes *k, const wg_ten
                         const wg_tensor *target)
 {
     c->logits = wgi_rows_along(logits, logits->ndim - 1);
+    c->classes = k->classes;
     c->target = k->target;
     c->probs = wgi_rows_along(k->target ? NULL : target, logits->ndim - 1);
     c->weight = k->weight;

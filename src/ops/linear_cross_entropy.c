@@ -6,6 +6,7 @@
  *   f32. hidden: lse (...), the log of the sum of exp of a row's logits; the mean's denominator.
  *   gradient: x, w, bias; the logits of a chunk are computed again. source: Hsu et al., arXiv:2410.10989, section 3.2. */
 #include "ops/linear_cross_entropy.h"
+#include "cpu/parallel.h"
 #include "cuda/cuda.h"
 
 #include <math.h>
@@ -26,6 +27,55 @@ static wg_status linear_cross_entropy_infer(wg_infer *c)
     return WG_OK;
 }
 
+/* A chunk of rows on its way through the forward pass: what every strip of classes gives them. */
+typedef struct {
+    const wgi_linear_loss *l;
+    int64_t first, n, strips;
+    wgi_loss_part *parts; /* (strips, n) */
+    void *loss, *lse;     /* (N) real */
+} chunk;
+
+static void take_part(void *self, const wgi_cross_entropy *tile, const wgi_logits *at)
+{
+    const chunk *k = self;
+    wgi_cross_entropy part = *tile;
+    part.parts = k->parts + at->from / WGI_LOGITS_STRIP * k->n + at->first - k->first;
+    wgi_cross_entropy_part(&part, k->l->classes.type);
+}
+
+static void join_rows(void *self, int64_t first, int64_t last)
+{
+    const chunk *k = self;
+    const wgi_linear_loss *l = k->l;
+    for (int64_t i = first; i < last; i++) {
+        const int64_t row = k->first + i;
+        wgi_loss_part all = WGI_NO_LOSS_PART;
+        for (int64_t s = 0; s < k->strips; s++) all = wgi_loss_join(all, k->parts[s * k->n + i]);
+        const bool counts = l->classes.target[row] != l->attr->loss.ignore;
+        const wgi_row_loss e = counts ? wgi_loss_of(all) : (wgi_row_loss) { 0 };
+        wgi_store(wgi_linear_loss_at(l, k->loss, row), l->classes.type, e.loss);
+        wgi_store(wgi_linear_loss_at(l, k->lse, row), l->classes.type, e.lse);
+    }
+}
+
+enum { JOIN_GRAIN = 64 };
+
+static wg_status rows_forward(const wg_run *r, const wgi_linear_loss *l, void *loss, void *lse)
+{
+    chunk k = { .l = l, .strips = wgi_logits_strips(l->classes.classes), .loss = loss, .lse = lse };
+    k.parts = wg_scratch(r, (size_t)(k.strips * l->rows) * sizeof *k.parts);
+    if (!k.parts) return WG_EMEM;
+    for (; k.first < l->classes.rows; k.first += l->rows) {
+        const int64_t left = l->classes.rows - k.first;
+        k.n = left < l->rows ? left : l->rows;
+        const wgi_logits all = { k.first, k.n, 0, l->classes.classes };
+        const wg_status s = wgi_linear_loss_tiles(l, &all, take_part, &k);
+        if (s != WG_OK) return s;
+        wgi_parallel_for(k.n, JOIN_GRAIN, join_rows, &k);
+    }
+    return WG_OK;
+}
+
 static wg_status linear_cross_entropy_cpu(const wg_run *r)
 {
     wgi_linear_loss l;
@@ -34,14 +84,7 @@ static wg_status linear_cross_entropy_cpu(const wg_run *r)
          *lse = wg_run_out(r, 1);
     if (s == WG_OK && !loss) s = wgi_row_scratch(r, l.classes.rows, l.classes.type, &loss);
     if (s == WG_OK && !lse) s = wgi_row_scratch(r, l.classes.rows, l.classes.type, &lse);
-    for (int64_t first = 0; s == WG_OK && first < l.classes.rows; first += l.chunk) {
-        const int64_t n = l.classes.rows - first < l.chunk ? l.classes.rows - first : l.chunk;
-        if ((s = wgi_linear_loss_logits(&l, first, n)) != WG_OK) break;
-        wgi_cross_entropy rows = wgi_linear_loss_rows(&l, first, n);
-        rows.loss = wgi_linear_loss_at(&l, loss, first);
-        rows.lse = wgi_linear_loss_at(&l, lse, first);
-        wgi_cross_entropy_rows(&rows, l.classes.type);
-    }
+    if (s == WG_OK) s = rows_forward(r, &l, loss, lse);
     if (s == WG_OK) wgi_class_reduce(r, &l.classes, loss, 2);
     return s;
 }

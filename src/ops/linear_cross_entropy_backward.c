@@ -1,6 +1,7 @@
-/* linear_cross_entropy's gradient, a chunk of rows at a time: the chunk's logits are computed again and become dlogits
- * in place, with p = softmax(logits), b the target distribution, s the row's cotangent (divided by the count for a mean):
- *   dlogits = s (p - b),  dx = dlogits w,  dw = sum over chunks of dlogits^T x,  dbias = column sums of dlogits.
+/* linear_cross_entropy's gradient, a chunk of rows and a block of classes at a time: their logits are computed again and become
+ * dlogits, with p = softmax(logits), b the target distribution, s the row's cotangent (divided by the count for a mean):
+ *   dlogits = s (p - b),  dx = sum over blocks of dlogits w,  dw = sum over chunks of dlogits^T x,
+ *   dbias = column sums of dlogits.
  *   x (..., C), w (V, C), target (...), lse (...), the mean's denominator (), dy () or (...), bias (V)
  *   -> dx, dw and, in the second op, dbias.
  * On the CPU dlogits is rounded once, to bf16, where x and w are bf16; logits, p and all sums stay f32. A result is then
@@ -11,10 +12,13 @@
 #include <math.h>
 
 #include "cpu/gemm.h"
+#include "cpu/parallel.h"
 #include "wengert/ops.h"
 #include "cuda/cuda.h"
 
 enum { X, W, TARGET, LSE, DENOMINATOR, DY, BIAS };
+/* Of dlogits at a time: what the last level of cache holds besides w's part, for the two products that read it. */
+enum { BLOCK_BYTES = 16 << 20 };
 
 static wg_status backward_infer(wg_infer *c)
 {
@@ -36,46 +40,19 @@ static wg_status backward_infer(wg_infer *c)
     return WG_OK;
 }
 
-/* Where a gradient is summed over the chunks: in place, or in `real` first, so that a 16-bit one is rounded once. */
+/* A call on its way through the backward pass. */
 typedef struct {
-    wg_tensor *out;
-    wgi_matrix matrix;
-    wg_tensor view; /* the sum as a tensor, if it is not in place */
-    bool apart;
-} gathered;
-
-static wg_status gather_begin(const wg_run *r, const wgi_linear_loss *l, int output, gathered *g)
-{
-    wg_tensor *out = r->out.t[output];
-    *g = (gathered) { .out = out };
-    const bool matrix = out->ndim == 2;
-    g->apart = wgi_is_16bit(out->dtype) && l->chunk < l->classes.rows;
-    g->matrix = (wgi_matrix) { .data = wgi_data(out),
-                               .type = (wg_dtype)out->dtype,
-                               .row = matrix ? out->strides[0] : 0,
-                               .column = out->strides[out->ndim - 1] };
-    if (!g->apart) return WG_OK;
-    g->matrix.type = l->classes.type;
-    g->matrix.row = matrix ? out->shape[1] : 0;
-    g->matrix.column = 1;
-    return wgi_row_scratch(r, out->numel, l->classes.type, &g->matrix.data);
-}
-
-/* Adds or copies what was summed apart into the output; rounded once. */
-static void gather_end(const wg_run *r, const wgi_linear_loss *l, const gathered *g)
-{
-    if (!g->apart) return;
-    const wg_tensor *out = g->out;
-    const int64_t columns = out->shape[out->ndim - 1];
-    for (int64_t i = 0; i < out->numel; i++) {
-        const int64_t at = (out->ndim == 2 ? i / columns * out->strides[0] : 0) +
-                           i % columns * out->strides[out->ndim - 1];
-        char *p = (char *)wgi_data(out) + (size_t)at * wg_dtype_size((wg_dtype)out->dtype);
-        const double sum = wgi_load(wgi_linear_loss_at(l, g->matrix.data, i), l->classes.type);
-        wgi_store(p, (wg_dtype)out->dtype,
-                  r->accumulate ? sum + wgi_load(p, (wg_dtype)out->dtype) : sum);
-    }
-}
+    const wg_run *run;
+    const wgi_linear_loss *l;
+    const void *lse, *scale; /* (N) real */
+    wgi_logits at;           /* the block */
+    int64_t columns;         /* of a block, whole strips; dlogits' row stride */
+    wgi_matrix dlogits;      /* (rows, columns) */
+    /* Gradients where they are summed: in place, or as "real" in scratch where a 16-bit one would be rounded more than once,
+     * or dx's rows lie scattered. dx: a chunk's rows. */
+    wgi_matrix dx, dw, db;
+    bool dx_apart, dw_apart, db_apart;
+} backward;
 
 /* bf16 where both products then take it by pairs, at twice the rate of f32. Not f16: products of it are made in f32 all
  * the same, and a mean's dlogits, p over the count, fall below its 6e-8. */
@@ -85,126 +62,197 @@ static wg_dtype dlogits_type(const wgi_linear_loss *l)
     return pairs && l->classes.type == WG_F32 ? WG_BF16 : l->classes.type;
 }
 
-/* Elements between rows of dlogits: a row lies over the front of its own logits, so that none of either is in another
- * row's way. */
-static int64_t dlogits_stride(const wgi_linear_loss *l)
+static wg_status take_dlogits(backward *b)
 {
-    return l->classes.classes *
-           (int64_t)(wg_dtype_size(l->classes.type) / wg_dtype_size(dlogits_type(l)));
+    const wgi_linear_loss *l = b->l;
+    const wg_dtype type = dlogits_type(l);
+    const int64_t size = (int64_t)wg_dtype_size(type), rows = l->rows > 0 ? l->rows : 1,
+                  strips = BLOCK_BYTES / (rows * size * WGI_LOGITS_STRIP);
+    b->columns = (strips > 0 ? strips : 1) * WGI_LOGITS_STRIP;
+    if (b->columns > l->classes.classes) b->columns = l->classes.classes;
+    void *data = wg_scratch(b->run, (size_t)(l->rows * b->columns * size));
+    b->dlogits = (wgi_matrix) { .data = data, .type = type, .row = b->columns, .column = 1 };
+    return data ? WG_OK : WG_EMEM;
 }
 
-static wgi_matrix dlogits_matrix(const wgi_linear_loss *l) /* (chunk, V) */
+/* ---- where gradients are summed ------------------------------------------------------------------------------------ */
+static wg_status take_sums(const backward *b, int64_t rows, int64_t columns, wgi_matrix *sums)
 {
-    return (wgi_matrix) {
-        .data = l->logits, .type = dlogits_type(l), .row = dlogits_stride(l), .column = 1
-    };
+    *sums = (wgi_matrix) { .type = b->l->classes.type, .row = columns, .column = 1 };
+    return wgi_row_scratch(b->run, rows * columns, sums->type, &sums->data);
 }
 
-/* The logits of n rows from `first` on become dlogits, each piece of a row after it was read. */
-static void make_dlogits(const wgi_linear_loss *l, int64_t first, int64_t n, const void *lse,
-                         const void *scale)
+/* dw's and dbias's. */
+static wg_status place_sums(const backward *b, int output, wgi_matrix *m, bool *apart)
 {
-    wgi_cross_entropy rows = wgi_linear_loss_rows(l, first, n);
-    rows.lse = wgi_linear_loss_at(l, lse, first);
-    rows.scale = wgi_linear_loss_at(l, scale, first);
-    rows.dlogits = wgi_rows_plain(l->logits, dlogits_type(l), n, l->classes.classes);
-    rows.dlogits.strides[0] = dlogits_stride(l);
-    wgi_cross_entropy_rows_backward(&rows, l->classes.type);
-}
-
-/* c = [c +] a b with the chunk's dlogits as a. */
-static wg_status product(int64_t m, int64_t n, int64_t k, wgi_matrix a, wgi_matrix b, wgi_matrix c,
-                         bool add)
-{
-    const wgi_gemm_args g = {
-        .m = m, .n = n, .k = k, .a = a, .b = b, .c = c, .alpha = 1, .beta = add ? 1 : 0
-    };
-    return wgi_gemm(&g);
-}
-
-/* The axes over dx's rows as one, if its strides allow it. */
-static bool rows_as_one(const wg_tensor *dx, int64_t n, int64_t c, wg_dims *strides)
-{
-    const wg_dims shape = wgi_shape(dx), have = wgi_strides(dx), to = { 2, { n, c } };
-    return wgi_view_strides(&shape, &have, &to, strides);
-}
-
-static wg_status chunk_dx(const wg_run *r, const wgi_linear_loss *l, int64_t first, int64_t n)
-{
-    wg_tensor *dx = r->out.t[0];
-    const size_t size = wg_dtype_size((wg_dtype)dx->dtype);
-    const wgi_matrix d = dlogits_matrix(l);
-    const wgi_matrix w = {
-        .data = wgi_data(l->w), .type = (wg_dtype)l->w->dtype, .row = l->c, .column = 1
-    };
-    wgi_matrix to = { .type = (wg_dtype)dx->dtype };
-    wg_dims s;
-    if (rows_as_one(dx, l->classes.rows, l->c, &s)) {
-        to.data = (char *)wgi_data(dx) + (size_t)(first * s.d[0]) * size;
-        to.row = s.d[0];
-        to.column = s.d[1];
-        return product(n, l->c, l->classes.classes, d, w, to, r->accumulate);
-    }
-    const wgi_rows rows = wgi_rows_along(dx, dx->ndim - 1);
-    for (int64_t i = 0; i < n; i++) { /* a place of scattered rows */
-        wgi_matrix one = d;
-        one.data = wgi_linear_loss_at(l, l->logits, i * l->classes.classes);
-        to.data = wgi_row_at(&rows, first + i);
-        to.row = to.column = rows.step;
-        wg_status status = product(1, l->c, l->classes.classes, one, w, to, r->accumulate);
-        if (status != WG_OK) return status;
-    }
+    const wg_tensor *out = b->run->out.t[output];
+    const bool matrix = out->ndim == 2;
+    *apart = wgi_is_16bit(out->dtype) && b->l->rows < b->l->classes.rows;
+    if (*apart) return take_sums(b, matrix ? out->shape[0] : 1, out->shape[out->ndim - 1], m);
+    *m = (wgi_matrix) { .data = wgi_data(out),
+                        .type = (wg_dtype)out->dtype,
+                        .row = matrix ? out->strides[0] : 0,
+                        .column = out->strides[out->ndim - 1] };
     return WG_OK;
 }
 
-static wg_status chunk_sums(const wg_run *r, const wgi_linear_loss *l, int64_t first, int64_t n,
-                            gathered *dw, gathered *db)
+static wg_status place_dx(backward *b)
+{
+    const wg_tensor *dx = b->run->out.t[0];
+    const wgi_rows rows = wgi_rows_along(dx, dx->ndim - 1);
+    b->dx_apart = rows.ndim > 1 || (wgi_is_16bit(dx->dtype) && b->columns < b->l->classes.classes);
+    if (b->dx_apart) return take_sums(b, b->l->rows, b->l->c, &b->dx);
+    b->dx = (wgi_matrix) {
+        .data = rows.data, .type = (wg_dtype)dx->dtype, .row = rows.strides[0], .column = rows.step
+    };
+    return WG_OK;
+}
+
+/* Rows [first, first + n) of a result from sums apart, each element rounded once. */
+typedef struct {
+    wgi_rows to;
+    const wgi_matrix *sums;
+    int64_t first;
+    bool accumulate;
+} settled;
+
+static void settle_rows(void *self, int64_t first, int64_t last)
+{
+    const settled *g = self;
+    const wg_dtype type = (wg_dtype)g->to.type, real = g->sums->type;
+    for (int64_t i = first; i < last; i++) {
+        const char *from =
+            (const char *)g->sums->data + (size_t)(i * g->sums->row) * wg_dtype_size(real);
+        char *to = wgi_row_at(&g->to, g->first + i);
+        if (!g->accumulate) {
+            wgi_copy_strided(to, type, &g->to.step, from, real, (int64_t[]) { 1 }, 1, &g->to.n);
+            continue;
+        }
+        for (int64_t j = 0; j < g->to.n; j++) {
+            char *p = to + j * g->to.step * g->to.bytes;
+            wgi_store(p, type,
+                      wgi_load(p, type) + wgi_load(from + (size_t)j * wg_dtype_size(real), real));
+        }
+    }
+}
+
+static void settle(const backward *b, int output, const wgi_matrix *sums, int64_t first, int64_t n)
+{
+    const wg_tensor *out = b->run->out.t[output];
+    const settled g = { wgi_rows_along(out, out->ndim - 1), sums, first, b->run->accumulate };
+    wgi_parallel_for(n, WGI_GRAIN / (g.to.n > 0 ? g.to.n : 1) + 1, settle_rows,
+                     (void *)(uintptr_t)&g);
+}
+
+/* ---- a block ------------------------------------------------------------------------------------------------------- */
+static void make_dlogits(void *self, const wgi_cross_entropy *tile, const wgi_logits *at)
+{
+    const backward *b = self;
+    wgi_cross_entropy part = *tile;
+    const wg_dtype real = b->l->classes.type, type = b->dlogits.type;
+    const int64_t place = (at->first - b->at.first) * b->columns + at->from - b->at.from;
+    part.lse = wgi_linear_loss_at(b->l, b->lse, at->first);
+    part.scale = wgi_linear_loss_at(b->l, b->scale, at->first);
+    part.dlogits = wgi_rows_plain((char *)b->dlogits.data + (size_t)place * wg_dtype_size(type),
+                                  type, at->n, at->v);
+    part.dlogits.strides[0] = b->columns;
+    wgi_cross_entropy_part_backward(&part, real);
+}
+
+/* c = [c +] a b, c from element `at` on. */
+static wg_status product(int64_t m, int64_t n, int64_t k, const wgi_matrix *a, const wgi_matrix *b,
+                         const wgi_matrix *c, int64_t at, bool add)
+{
+    wgi_gemm_args g = {
+        .m = m, .n = n, .k = k, .a = *a, .b = *b, .c = *c, .alpha = 1, .beta = add ? 1 : 0
+    };
+    g.c.data = (char *)c->data + at * (int64_t)wg_dtype_size(c->type);
+    return wgi_gemm(&g);
+}
+
+static wg_status add_dx(const backward *b)
+{
+    const wgi_linear_loss *l = b->l;
+    const wgi_logits *at = &b->at;
+    const wgi_matrix w = { .data = wgi_element(l->w, at->from * l->c),
+                           .type = (wg_dtype)l->w->dtype,
+                           .row = l->c,
+                           .column = 1 };
+    return product(at->n, l->c, at->v, &b->dlogits, &w, &b->dx,
+                   b->dx_apart ? 0 : at->first * b->dx.row,
+                   at->from > 0 || (b->run->accumulate && !b->dx_apart));
+}
+
+static wg_status add_sums(const backward *b)
 {
     static const float one_f32 = 1;
     static const double one_f64 = 1;
-    const wg_tensor *x = l->x;
-    const bool add = first > 0 || (r->accumulate && !dw->apart),
-               add_bias = first > 0 || (r->accumulate && !db->apart);
-    const wgi_matrix d = dlogits_matrix(l);
-    wgi_matrix turned = d;
-    turned.row = d.column;
-    turned.column = d.row;
-    const wgi_matrix rows = { .data = (char *)wgi_data(x) +
-                                      (size_t)(first * l->c) * wg_dtype_size((wg_dtype)x->dtype),
-                              .type = (wg_dtype)x->dtype,
-                              .row = l->c,
-                              .column = 1 };
-    wg_status s = product(l->classes.classes, l->c, n, turned, rows, dw->matrix, add);
-    if (s != WG_OK || !db->out) return s;
+    const wgi_linear_loss *l = b->l;
+    const wgi_logits *at = &b->at;
+    const bool accumulate = b->run->accumulate;
+    wgi_matrix turned = b->dlogits;
+    turned.row = b->dlogits.column;
+    turned.column = b->dlogits.row;
+    const wgi_matrix x = { .data = wgi_element(l->x, at->first * l->c),
+                           .type = (wg_dtype)l->x->dtype,
+                           .row = l->c,
+                           .column = 1 };
+    wg_status s = product(at->v, l->c, at->n, &turned, &x, &b->dw, at->from * b->dw.row,
+                          at->first > 0 || (accumulate && !b->dw_apart));
+    if (s != WG_OK || b->run->out.n < 3) return s;
     /* column sums: a row of ones times dlogits */
     const wgi_matrix ones = { .data = l->classes.type == WG_F64 ? (void *)(uintptr_t)&one_f64
                                                                 : (void *)(uintptr_t)&one_f32,
                               .type = l->classes.type };
-    return product(1, l->classes.classes, n, ones, d, db->matrix, add_bias);
+    return product(1, at->v, at->n, &ones, &b->dlogits, &b->db, at->from * b->db.column,
+                   at->first > 0 || (accumulate && !b->db_apart));
 }
 
-/* A product over no rows still writes zeros. */
+/* Products over no rows or no classes still write zeros. */
+static wg_status chunk_backward(backward *b)
+{
+    const int64_t classes = b->l->classes.classes;
+    wg_status s = WG_OK;
+    b->at.from = 0;
+    do {
+        const int64_t left = classes - b->at.from;
+        b->at.v = left < b->columns ? left : b->columns;
+        s = wgi_linear_loss_tiles(b->l, &b->at, make_dlogits, b);
+        if (s == WG_OK) s = add_dx(b);
+        if (s == WG_OK) s = add_sums(b);
+        b->at.from += b->at.v;
+    } while (s == WG_OK && b->at.from < classes);
+    if (s == WG_OK && b->dx_apart) settle(b, 0, &b->dx, b->at.first, b->at.n);
+    return s;
+}
+
+static wg_status all_chunks(backward *b)
+{
+    const int64_t rows = b->l->classes.rows;
+    wg_status s = WG_OK;
+    do {
+        const int64_t left = rows - b->at.first;
+        b->at.n = left < b->l->rows ? left : b->l->rows;
+        s = chunk_backward(b);
+        b->at.first += b->at.n;
+    } while (s == WG_OK && b->at.first < rows);
+    if (s == WG_OK && b->dw_apart) settle(b, 1, &b->dw, 0, b->l->classes.classes);
+    if (s == WG_OK && b->db_apart) settle(b, 2, &b->db, 0, 1);
+    return s;
+}
+
 static wg_status backward_cpu(const wg_run *r)
 {
     wgi_linear_loss l;
-    gathered dw, db = { .out = NULL };
-    const void *scale, *lse;
+    backward b = { .run = r, .l = &l };
     wg_status s = wgi_linear_loss_begin(r, r->in.n > BIAS ? r->in.t[BIAS] : NULL, &l);
-    if (s == WG_OK) s = wgi_class_scale(r, &l.classes, r->in.t[DY], r->in.t[DENOMINATOR], &scale);
-    if (s == WG_OK) s = wgi_flat(r, r->in.t[LSE], l.classes.type, &lse);
-    if (s == WG_OK) s = gather_begin(r, &l, 1, &dw);
-    if (s == WG_OK && r->out.n > 2) s = gather_begin(r, &l, 2, &db);
-    if (s == WG_OK && l.classes.rows == 0) s = chunk_sums(r, &l, 0, 0, &dw, &db);
-    for (int64_t first = 0; first < l.classes.rows && s == WG_OK; first += l.chunk) {
-        const int64_t n = l.classes.rows - first < l.chunk ? l.classes.rows - first : l.chunk;
-        if ((s = wgi_linear_loss_logits(&l, first, n)) != WG_OK) break;
-        make_dlogits(&l, first, n, lse, scale);
-        if ((s = chunk_dx(r, &l, first, n)) == WG_OK) s = chunk_sums(r, &l, first, n, &dw, &db);
-    }
-    if (s != WG_OK) return s;
-    gather_end(r, &l, &dw);
-    if (db.out) gather_end(r, &l, &db);
-    return WG_OK;
+    if (s == WG_OK) s = wgi_class_scale(r, &l.classes, r->in.t[DY], r->in.t[DENOMINATOR], &b.scale);
+    if (s == WG_OK) s = wgi_flat(r, r->in.t[LSE], l.classes.type, &b.lse);
+    if (s == WG_OK) s = take_dlogits(&b);
+    if (s == WG_OK) s = place_dx(&b);
+    if (s == WG_OK) s = place_sums(&b, 1, &b.dw, &b.dw_apart);
+    if (s == WG_OK && r->out.n > 2) s = place_sums(&b, 2, &b.db, &b.db_apart);
+    return s == WG_OK ? all_chunks(&b) : s;
 }
 
 static wg_status backward_cuda(const wg_run *r)
