@@ -9,6 +9,7 @@ enum {
     ROWS = 14,
     DEPTH = 384, /* pairs */
     FETCH_EVERY = 64,
+    UNROLLED = 8,
     PER_STEP = 2,
     UNPACKED_ROWS = 0,
     PACKED_COLUMNS = 0,

@@ -6,9 +6,11 @@
 
 enum {
 #if defined(__AVX512F__)
-    ROWS = 14, /* x 2 vectors: 28 of 32 registers hold sums */
+    ROWS = 14,    /* x 2 vectors: 28 of 32 registers hold sums */
+    UNROLLED = 8, /* steps of k */
 #else
     ROWS = 6, /* x 2 vectors: 12 of 16 */
+    UNROLLED = 4,
 #endif
     DEPTH = 256,         /* of k: in f32 a panel is 32 KiB at most */
     FETCH_EVERY = 64,    /* steps of k: some lines of what is needed next */
