@@ -56,8 +56,11 @@ static void choose_tile(wgi_attention *a)
     a->bk = t <= 128 ? 64 : t <= 512 ? 128 : 256;
 }
 
-static const wgi_attention_kernels *kernels_of(const wgi_attention *a)
+static const wgi_attention_kernels *kernels_of(wgi_attention *a)
 {
+#if defined(WGI_HAVE_AMX)
+    if (a->q.type == WG_BF16 && wgi_cpu_amx()) a->product = wgi_tile_product_amx;
+#endif
     const wgi_attention_table *t = WGI_PICK(wgi_attention_table);
     return a->q.type == WG_F64 ? &t->f64 : &t->f32;
 }

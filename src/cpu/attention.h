@@ -3,6 +3,7 @@
  * Dao et al., arXiv:2205.14135). */
 #ifndef WGI_CPU_ATTENTION_H
 #define WGI_CPU_ATTENTION_H
+#include "cpu/attention_amx.h"
 #include "cpu/level.h"
 #include "wengert/op.h"
 
@@ -21,6 +22,7 @@ typedef struct {
     double scale, dropout;
     bool causal, accumulate; /* accumulate: dq, dk, dv are added to */
     uint64_t random[2];
+    wgi_tile_product *product; /* of tiles in f32, where there is a faster one for bf16; NULL */
     wgi_operand q, k, v, mask, y,
         lse; /* lse (B, H, Tq, 1): log of the sum of exp of a row's scores */
     wgi_operand dy, dq, dk, dv_out;

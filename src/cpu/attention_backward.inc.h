@@ -101,13 +101,14 @@ static void NAME(backward_tile)(const wgi_attention *a, int64_t b, int64_t h, in
     const int64_t columns = NAME(whole)(n);
     NAME(load_rows)(t->q, &a->q, b, h, i0, m, a->d, m);
     NAME(load_rows)(t->dy, &a->dy, b, h, i0, m, a->dv, m);
-    NAME(product)(m, columns, a->d, t->q, d, 1, t->kt + c * d, NR, NR * d, t->s, lds, false);
-    NAME(product)(m, columns, a->dv, t->dy, dv, 1, t->vt + c * dv, NR, NR * dv, t->ds, lds, false);
+    NAME(multiply)(a, m, columns, a->d, t->q, d, 1, t->kt + c * d, NR, NR * d, t->s, lds, false);
+    NAME(multiply)
+    (a, m, columns, a->dv, t->dy, dv, 1, t->vt + c * dv, NR, NR * dv, t->ds, lds, false);
     for (int64_t r = 0; r < m; r++)
         NAME(sharpen)(a, b, h, i0 + r, j0 + c, n, t->s + r * lds, t->ds + r * lds, t);
-    NAME(product)(n, dv, m, t->s, 1, lds, t->dy, dv, NR, t->dv + (j0 + c) * dv, dv, true);
-    NAME(product)(n, d, m, t->ds, 1, lds, t->q, d, NR, t->dk + (j0 + c) * d, d, true);
-    NAME(product)(m, d, n, t->ds, lds, 1, t->k + c * NR, NR, bk * NR, t->dq + i0 * d, d, true);
+    NAME(multiply)(a, n, dv, m, t->s, 1, lds, t->dy, dv, NR, t->dv + (j0 + c) * dv, dv, true);
+    NAME(multiply)(a, n, d, m, t->ds, 1, lds, t->q, d, NR, t->dk + (j0 + c) * d, d, true);
+    NAME(multiply)(a, m, d, n, t->ds, lds, 1, t->k + c * NR, NR, bk * NR, t->dq + i0 * d, d, true);
 }
 
 static void NAME(backward)(const wgi_attention *a, int64_t b, int64_t kv, void *slot)

@@ -172,11 +172,12 @@ static void NAME(forward)(const wgi_attention *a, int64_t b, int64_t h, int64_t 
         next = (j / a->bk + 1) * a->bk < hi ? (j / a->bk + 1) * a->bk : hi;
         x.j = j;
         x.n = next - j;
-        NAME(product)
-        (m, NAME(whole)(x.n), a->d, t.q, depth, 1, kt + j * depth, NR, NR * depth, t.s, lds, false);
+        NAME(multiply)
+        (a, m, NAME(whole)(x.n), a->d, t.q, depth, 1, kt + j * depth, NR, NR * depth, t.s, lds,
+         false);
         NAME(soften)(a, &x, &t);
-        NAME(product)
-        (m, width, x.n, t.s, lds, 1, v + j * NR, NR, height * NR, t.o, width, !x.first);
+        NAME(multiply)
+        (a, m, width, x.n, t.s, lds, 1, v + j * NR, NR, height * NR, t.o, width, !x.first);
         x.first = false;
     }
     if (x.first) memset(t.o, 0, (size_t)(m * width) * sizeof(R));

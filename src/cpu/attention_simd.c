@@ -86,6 +86,7 @@ static void store_converted(const wgi_operand *o, char *p, const void *from, wg_
 #define NAME(x) x##_f32
 #define EXP wgi_exp_f32
 #define LOG wgi_log_f32
+#define OWN_PRODUCT(g) (g)->product
 #include "cpu/attention_tile.inc.h"
 #include "cpu/attention_forward.inc.h"
 #include "cpu/attention_backward.inc.h"
@@ -98,6 +99,7 @@ static void store_converted(const wgi_operand *o, char *p, const void *from, wg_
 #undef NAME
 #undef EXP
 #undef LOG
+#undef OWN_PRODUCT
 
 /* double */
 #define R double

@@ -62,6 +62,21 @@ static void NAME(product)(int64_t m, int64_t n, int64_t k, const R *a, int64_t r
     }
 }
 
+/* The same, by the call's own product where it has one. */
+static void NAME(multiply)(const wgi_attention *g, int64_t m, int64_t n, int64_t k, const R *a,
+                           int64_t ra, int64_t ca, const R *b, int64_t ldb, int64_t panel, R *c,
+                           int64_t ldc, bool add)
+{
+#ifdef OWN_PRODUCT
+    if (OWN_PRODUCT(g)) {
+        OWN_PRODUCT(g)(m, n, k, a, ra, ca, b, ldb, panel, c, ldc, add);
+        return;
+    }
+#endif
+    (void)g;
+    NAME(product)(m, n, k, a, ra, ca, b, ldb, panel, c, ldc, add);
+}
+
 /* ---- operands in and out ---------------------------------------------------------------------------------- */
 static int64_t NAME(padded)(int64_t n) /* columns: whole vectors at every level */
 {

@@ -23,27 +23,6 @@ typedef struct {
     bool add;
 } block;
 
-/* Between stores and loads of registers, and between those and later stores: to the compiler they read no memory. */
-static inline void memory_is_read(void)
-{
-    __asm__ volatile("" ::: "memory");
-}
-
-static void configure(void)
-{
-    struct {
-        uint8_t palette, row, zero[14];
-        uint16_t bytes[16];
-        uint8_t rows[16];
-    } c = { .palette = 1 };
-    for (int i = 0; i < 8; i++) {
-        c.bytes[i] = 64;
-        c.rows[i] = SIDE;
-    }
-    memory_is_read();
-    _tile_loadconfig(&c);
-}
-
 /* ---- a block --------------------------------------------------------------------------------- */
 /* Registers 0 to 3 are sums of (first, second) rows by (first, second) columns; 4 and 5 hold A, 6 and 7 B. */
 static inline __attribute__((always_inline)) void add_products(const left *a, const char *b,
@@ -86,30 +65,6 @@ static void products(const block *u)
         products_of(u, false, false);
 }
 
-static void load_sums(const float *c, int64_t row)
-{
-    _tile_loadd(0, c, row * 4);
-    _tile_loadd(1, c + SIDE, row * 4);
-    _tile_loadd(2, c + SIDE * row, row * 4);
-    _tile_loadd(3, c + SIDE * row + SIDE, row * 4);
-}
-
-static void store_sums(float *c, int64_t row)
-{
-    _tile_stored(0, c, row * 4);
-    _tile_stored(1, c + SIDE, row * 4);
-    _tile_stored(2, c + SIDE * row, row * 4);
-    _tile_stored(3, c + SIDE * row + SIDE, row * 4);
-}
-
-static void begin_with_zero(void)
-{
-    _tile_zero(0);
-    _tile_zero(1);
-    _tile_zero(2);
-    _tile_zero(3);
-}
-
 static void begin_with(const float *bias)
 {
     _tile_loadd(0, bias, 0); /* every row the same */
@@ -129,10 +84,10 @@ static void run_edge(const block *u)
             before[i][j] = u->add ? u->c[i * u->c_row + j] : u->bias ? u->bias[j] : 0;
     const bool scaled = u->alpha != 1;
     if (!scaled) memcpy(sum, before, sizeof sum);
-    memory_is_read();
-    load_sums(sum[0], BLOCK);
+    wgi_amx_memory_is_read();
+    wgi_amx_load_sums(sum[0], BLOCK);
     products(u);
-    store_sums(sum[0], BLOCK);
+    wgi_amx_store_sums(sum[0], BLOCK);
     for (int i = 0; i < u->rows; i++)
         for (int j = 0; j < u->columns; j++)
             u->c[i * u->c_row + j] = scaled ? before[i][j] + u->alpha * sum[i][j] : sum[i][j];
@@ -145,13 +100,13 @@ static void run_block(const block *u)
         return;
     }
     if (u->add)
-        load_sums(u->c, u->c_row);
+        wgi_amx_load_sums(u->c, u->c_row);
     else if (u->bias)
         begin_with(u->bias);
     else
-        begin_with_zero();
+        wgi_amx_zero_sums();
     products(u);
-    store_sums(u->c, u->c_row);
+    wgi_amx_store_sums(u->c, u->c_row);
 }
 
 /* What the next block of C holds, or will, is on its way while this one is computed. */
@@ -277,15 +232,15 @@ static void run_piece(const wgi_gemm_block *g, const room *r, const piece *x)
 static void run(const wgi_gemm_block *g)
 {
     const room r = room_of(g);
-    configure();
+    wgi_amx_configure();
     for (int64_t from = 0; from < g->k; from += r.depth) {
         take_rows(g, &r, from, g->k - from < r.depth ? g->k : from + r.depth);
         for (int64_t column = 0; column < g->n;) {
             const piece x = piece_at(g, from, r.depth, column);
             take_piece(g, &r, &x);
-            memory_is_read();
+            wgi_amx_memory_is_read();
             run_piece(g, &r, &x);
-            memory_is_read();
+            wgi_amx_memory_is_read();
             column = x.last;
         }
     }

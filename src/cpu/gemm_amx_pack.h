@@ -2,18 +2,12 @@
  * one row beside each other, of B those of 16 columns. Only for gemm_amx.c. */
 #ifndef WGI_CPU_GEMM_AMX_PACK_H
 #define WGI_CPU_GEMM_AMX_PACK_H
-#include <immintrin.h>
 #include <stdbool.h>
 #include <string.h>
 
+#include "cpu/amx.h"
 #include "cpu/gemm_kernel.h"
 #include "cpu/vec.h"
-
-enum {
-    SIDE = 16,            /* rows of a register, and 32-bit columns */
-    BLOCK = 2 * SIDE,     /* rows and columns of sums at once; of k in a register */
-    REGISTER = 64 * SIDE, /* bytes */
-};
 
 #define REAL float
 #define VEC wgi_vf

@@ -1,0 +1,58 @@
+/* AMX's matrix registers, eight of 16 rows of 64 bytes. Registers 0 to 3 are sums of (first, second) SIDE rows by (first,
+ * second) SIDE columns. Only for files that are compiled for AMX. */
+#ifndef WGI_CPU_AMX_H
+#define WGI_CPU_AMX_H
+#include <immintrin.h>
+#include <stdint.h>
+
+enum {
+    SIDE = 16,            /* rows of a register, and 32-bit columns */
+    BLOCK = 2 * SIDE,     /* rows and columns of sums at once; of k in a register */
+    REGISTER = 64 * SIDE, /* bytes */
+};
+
+/* Between stores and loads of registers, and between those and later stores: to the compiler they read no memory. */
+static inline void wgi_amx_memory_is_read(void)
+{
+    __asm__ volatile("" ::: "memory");
+}
+
+static inline void wgi_amx_configure(void)
+{
+    struct {
+        uint8_t palette, row, zero[14];
+        uint16_t bytes[16];
+        uint8_t rows[16];
+    } c = { .palette = 1 };
+    for (int i = 0; i < 8; i++) {
+        c.bytes[i] = 64;
+        c.rows[i] = SIDE;
+    }
+    wgi_amx_memory_is_read();
+    _tile_loadconfig(&c);
+}
+
+static inline void wgi_amx_load_sums(const float *c, int64_t row)
+{
+    _tile_loadd(0, c, row * 4);
+    _tile_loadd(1, c + SIDE, row * 4);
+    _tile_loadd(2, c + SIDE * row, row * 4);
+    _tile_loadd(3, c + SIDE * row + SIDE, row * 4);
+}
+
+static inline void wgi_amx_store_sums(float *c, int64_t row)
+{
+    _tile_stored(0, c, row * 4);
+    _tile_stored(1, c + SIDE, row * 4);
+    _tile_stored(2, c + SIDE * row, row * 4);
+    _tile_stored(3, c + SIDE * row + SIDE, row * 4);
+}
+
+static inline void wgi_amx_zero_sums(void)
+{
+    _tile_zero(0);
+    _tile_zero(1);
+    _tile_zero(2);
+    _tile_zero(3);
+}
+#endif

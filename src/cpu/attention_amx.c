@@ -1,0 +1,175 @@
+/* Operands are rounded and laid out as the registers want them on every call: a tenth of what the product takes in f32, and
+ * attention's tiles stay f32 between products. */
+#include "cpu/attention_amx.h"
+
+#include <immintrin.h>
+#include <string.h>
+
+#include "cpu/amx.h"
+#include "cpu/vec.h"
+
+enum {
+    ROWS = 64,   /* of A that are laid out at once */
+    DEPTH = 256, /* of k */
+    PAIRS = DEPTH / 2,
+};
+
+/* A: (DEPTH / BLOCK, ROWS / SIDE) registers. B: PAIRS rows of BLOCK pairs. */
+typedef struct {
+    _Alignas(64) char a[DEPTH / BLOCK * (ROWS / SIDE) * REGISTER];
+    _Alignas(64) char b[PAIRS * BLOCK * 4];
+} room;
+
+/* bf16 pairs of each column's elements, x below y. */
+static __m512i pairs_of(__m512 x, __m512 y)
+{
+    static const uint16_t order[32] = { 0,  16, 1,  17, 2,  18, 3,  19, 4,  20, 5,
+                                        21, 6,  22, 7,  23, 8,  24, 9,  25, 10, 26,
+                                        11, 27, 12, 28, 13, 29, 14, 30, 15, 31 };
+    return _mm512_permutexvar_epi16(_mm512_loadu_si512(order), (__m512i)_mm512_cvtne2ps_pbh(y, x));
+}
+
+/* The first n of 16 elements, zeros behind them. */
+static __m512 first(const float *x, int64_t n)
+{
+    if (n <= 0) return _mm512_setzero_ps();
+    return _mm512_maskz_loadu_ps((__mmask16)(n < SIDE ? (1u << n) - 1 : 0xffffu), x);
+}
+
+/* A register of A, whose rows lie contiguous: up to SIDE rows and BLOCK of k. */
+static void lay_rows(char *to, const float *a, int64_t ra, int64_t rows, int64_t k)
+{
+    for (int64_t i = 0; i < SIDE; i++, a += ra) {
+        const int64_t n = i < rows ? k : 0;
+        _mm512_store_si512(to + 64 * i,
+                           (__m512i)_mm512_cvtne2ps_pbh(first(a + SIDE, n - SIDE), first(a, n)));
+    }
+}
+
+/* The same where columns lie contiguous. */
+static void lay_columns(char *to, const float *a, int64_t ca, int64_t rows, int64_t k)
+{
+    wgi_vf square[SIDE];
+    for (int64_t p = 0; p < SIDE; p++)
+        square[p] = (wgi_vf)pairs_of(first(a + 2 * p * ca, 2 * p < k ? rows : 0),
+                                     first(a + (2 * p + 1) * ca, 2 * p + 1 < k ? rows : 0));
+    wgi_vf_transpose(square);
+    memcpy(to, square, REGISTER);
+}
+
+static void lay_a(room *r, const float *a, int64_t ra, int64_t ca, int64_t m, int64_t k)
+{
+    for (int64_t p = 0; p < k; p += BLOCK)
+        for (int64_t i = 0; i < m; i += SIDE) {
+            char *to = r->a + (p / BLOCK * (ROWS / SIDE) + i / SIDE) * REGISTER;
+            if (ca == 1)
+                lay_rows(to, a + i * ra + p, ra, m - i, k - p);
+            else
+                lay_columns(to, a + i + p * ca, ca, m - i, k - p);
+        }
+}
+
+/* k rows of a panel of `columns`, 16 or 32; whole blocks of k. */
+static void lay_b(room *r, const float *b, int64_t ldb, int64_t k, int64_t columns)
+{
+    const int64_t pairs = (k + BLOCK - 1) / BLOCK * SIDE;
+    for (int64_t c = 0; c < columns; c += SIDE)
+        for (int64_t p = 0; p < pairs; p++)
+            _mm512_store_si512(
+                r->b + (p * BLOCK + c) * 4,
+                pairs_of(first(b + 2 * p * ldb + c, 2 * p < k ? SIDE : 0),
+                         first(b + (2 * p + 1) * ldb + c, 2 * p + 1 < k ? SIDE : 0)));
+}
+
+/* Registers 0 to 3 are sums of (first, second) SIDE rows by (first, second) SIDE columns. */
+static inline __attribute__((always_inline)) void sum_products(const room *r, int64_t row,
+                                                               int64_t k, const bool two_rows,
+                                                               const bool two_columns)
+{
+    for (int64_t p = 0; p < k; p += BLOCK) {
+        const char *a = r->a + (p / BLOCK * (ROWS / SIDE) + row / SIDE) * REGISTER,
+                   *b = r->b + p / 2 * BLOCK * 4;
+        _tile_loadd(4, a, 64);
+        _tile_loadd(6, b, BLOCK * 4);
+        _tile_dpbf16ps(0, 4, 6);
+        if (two_columns) {
+            _tile_loadd(7, b + 64, BLOCK * 4);
+            _tile_dpbf16ps(1, 4, 7);
+        }
+        if (!two_rows) continue;
+        _tile_loadd(5, a + REGISTER, 64);
+        _tile_dpbf16ps(2, 5, 6);
+        if (two_columns) _tile_dpbf16ps(3, 5, 7);
+    }
+}
+
+static void products(const room *r, int64_t row, int64_t k, int64_t rows, int64_t columns)
+{
+    if (rows > SIDE && columns > SIDE)
+        sum_products(r, row, k, true, true);
+    else if (rows > SIDE)
+        sum_products(r, row, k, true, false);
+    else if (columns > SIDE)
+        sum_products(r, row, k, false, true);
+    else
+        sum_products(r, row, k, false, false);
+}
+
+/* What does not fill a block goes by way of memory. */
+static void run_edge(const room *r, int64_t row, int64_t k, int64_t rows, int64_t columns, float *c,
+                     int64_t ldc, bool add)
+{
+    _Alignas(64) float sum[BLOCK][BLOCK] = { 0 };
+    const size_t bytes = (size_t)columns * sizeof(float);
+    for (int64_t i = 0; add && i < rows; i++) memcpy(sum[i], c + i * ldc, bytes);
+    wgi_amx_memory_is_read();
+    wgi_amx_load_sums(sum[0], BLOCK);
+    products(r, row, k, rows, columns);
+    wgi_amx_store_sums(sum[0], BLOCK);
+    for (int64_t i = 0; i < rows; i++) memcpy(c + i * ldc, sum[i], bytes);
+}
+
+/* `rows` of A from `row` on by a panel, both at most BLOCK, into c. */
+static void run_block(const room *r, int64_t row, int64_t k, int64_t rows, int64_t columns,
+                      float *c, int64_t ldc, bool add)
+{
+    if (rows < BLOCK || columns < BLOCK) {
+        run_edge(r, row, k, rows, columns, c, ldc, add);
+        return;
+    }
+    if (add)
+        wgi_amx_load_sums(c, ldc);
+    else
+        wgi_amx_zero_sums();
+    products(r, row, k, rows, columns);
+    wgi_amx_store_sums(c, ldc);
+}
+
+/* The rows of A that are laid out, by all of b. */
+static void run_rows(room *r, int64_t m, int64_t n, int64_t k, const float *b, int64_t ldb,
+                     int64_t panel, float *c, int64_t ldc, bool add)
+{
+    for (int64_t j = 0; j < n; j += BLOCK) {
+        const int64_t columns = n - j < BLOCK ? n - j : BLOCK;
+        lay_b(r, b + j / BLOCK * panel, ldb, k, columns);
+        wgi_amx_memory_is_read();
+        for (int64_t i = 0; i < m; i += BLOCK)
+            run_block(r, i, k, m - i < BLOCK ? m - i : BLOCK, columns, c + i * ldc + j, ldc, add);
+        wgi_amx_memory_is_read();
+    }
+}
+
+void wgi_tile_product_amx(int64_t m, int64_t n, int64_t k, const float *a, int64_t ra, int64_t ca,
+                          const float *b, int64_t ldb, int64_t panel, float *c, int64_t ldc,
+                          bool add)
+{
+    room r;
+    wgi_amx_configure();
+    for (int64_t p = 0; p < k; p += DEPTH)
+        for (int64_t i = 0; i < m; i += ROWS) {
+            const int64_t rows = m - i < ROWS ? m - i : ROWS, depth = k - p < DEPTH ? k - p : DEPTH;
+            lay_a(&r, a + i * ra + p * ca, ra, ca, rows, depth);
+            run_rows(&r, rows, n, depth, b + p * ldb, ldb, panel, c + i * ldc, ldc, add || p > 0);
+        }
+    _tile_release();
+}
