@@ -76,6 +76,78 @@ START_TEST(every_cut_gives_the_loss_and_its_gradients)
 }
 END_TEST
 
+/* Several strips of classes and pieces of rows; several chunks of rows with several blocks of classes each; rows without a
+ * target, and logits that no exp of theirs would hold. */
+START_TEST(strips_and_blocks_give_the_loss_and_its_gradients)
+{
+    static const struct {
+        int64_t n, v, chunk;
+        wg_dtype t;
+        double tolerance;
+    } cases[] = { { 800, 1000, 0, WG_F32, 4e-6 },  { 800, 1000, 500, WG_F64, 1e-13 },
+                  { 2500, 2500, 0, WG_F32, 4e-6 }, { 2500, 2500, 0, WG_BF16, 0x1p-6 },
+                  { 5, 3000, 0, WG_F32, 4e-6 },    { 1100, 385, 1, WG_F32, 4e-6 } };
+    for (int k = 0; k < (int)(sizeof cases / sizeof *cases); k++) {
+        const wg_scope s = begin();
+        const parts p = make(cases[k].n, 8, cases[k].v, k % 2, cases[k].t);
+        const double smoothing = k % 3 == 0 ? 0.1 : 0;
+        wg_tensor *x = wg_cast(p.x, WG_F64), *w = wg_cast(p.w, WG_F64);
+        const wg_list want = gradients_of(
+            &p, wg_cross_entropy(
+                    wg_affine(wg_linear(x, w, p.bias ? wg_cast(p.bias, WG_F64) : NULL), 1, 0),
+                    p.target, .ignore_index = WG_JUST(-1), .label_smoothing = smoothing));
+        wg_list first = WG_NO_LIST;
+        for (int threads = 1; threads <= 3; threads++) {
+            wg_use_threads(threads);
+            const wg_list got = gradients_of(
+                &p, wg_linear_cross_entropy(p.x, p.w, p.target, p.bias, .ignore_index = WG_JUST(-1),
+                                            .label_smoothing = smoothing, .chunk = cases[k].chunk));
+            for (int i = 0; i < 3 + k % 2; i++) {
+                ck_assert_msg(distance(got.t[i], want.t[i]) <= cases[k].tolerance,
+                              "case %d, result %d: %g", k, i, distance(got.t[i], want.t[i]));
+                ck_assert(threads == 1 || same_bits(got.t[i], first.t[i]));
+            }
+            first = got;
+        }
+        wg_use_threads(0);
+        pop(s);
+    }
+}
+END_TEST
+
+/* A row's largest logit is in another strip than its target, and some strips are -inf throughout. */
+START_TEST(parts_of_a_row_are_joined_as_one)
+{
+    enum { V = 1000 };
+    static const int64_t peak[] = { 0, 500, 999 }, classes[] = { 999, 3, 500, 420 };
+    const wg_scope s = begin();
+    wg_tensor *x = wg_full(WG_DIMS(4, 1), 1),
+              *target = wg_from(classes, sizeof classes, WG_I64, WG_DIMS(4));
+    for (int k = 0; k < 3; k++) {
+        wg_tensor *w = wg_full(WG_DIMS(V, 1), 0), *bias = wg_full(WG_DIMS(V), 0);
+        float *b = wg_data_write(bias);
+        for (int64_t j = 0; j < V; j++) b[j] = k == 2 && j < 384 ? -INFINITY : (float)(j % 7) - 3;
+        b[peak[k]] = k == 1 ? 3000 : 300;
+        for (int64_t i = k == 2 ? 2 : 0; i < 4; i++) {
+            wg_tensor *one = wg_slice(x, 0, i, i + 1, 1), *t = wg_slice(target, 0, i, i + 1, 1);
+            const double got = wg_item(wg_linear_cross_entropy(one, w, t, bias)),
+                         want = wg_item(wg_cross_entropy(wg_linear(one, w, bias), t));
+            ck_assert_msg(fabs(got - want) <= 1e-6 * fabs(want), "%d, %d: %g, not %g", k, (int)i,
+                          got, want);
+            ck_assert_double_eq_tol(got, b[peak[k]] - b[classes[i]], 1e-4 * fabs(got) + 1e-6);
+        }
+    }
+    wg_tensor *w = wg_full(WG_DIMS(V, 1), 0), *bias = wg_full(WG_DIMS(V), 0);
+    ((float *)wg_data_write(bias))[400] = NAN;
+    ck_assert(isnan(wg_item(wg_linear_cross_entropy(x, w, target, bias))));
+    ((float *)wg_data_write(bias))[400] = -INFINITY; /* no row's target */
+    ck_assert_double_eq_tol(wg_item(wg_linear_cross_entropy(x, w, target, bias)), log(999), 1e-6);
+    ((float *)wg_data_write(bias))[500] = -INFINITY; /* one row's */
+    ck_assert(isinf(wg_item(wg_linear_cross_entropy(x, w, target, bias))));
+    pop(s);
+}
+END_TEST
+
 START_TEST(gradients_are_added_to_what_is_there)
 {
     const wg_scope s = begin();
@@ -217,7 +289,9 @@ int main(void)
     return suite_run(
         "linear_loss",
         (const TTest *[]) { every_cut_gives_the_loss_and_its_gradients,
-                            gradients_are_added_to_what_is_there, logits_never_stand_whole,
+                            strips_and_blocks_give_the_loss_and_its_gradients,
+                            parts_of_a_row_are_joined_as_one, gradients_are_added_to_what_is_there,
+                            logits_never_stand_whole,
                             autocast_keeps_the_loss_and_the_weights_gradient_in_f32,
                             bf16_gradients_are_off_by_one_rounding_of_dlogits,
                             chunks_are_equal_parts_of_whole_tiles_within_the_limit, NULL });

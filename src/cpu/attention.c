@@ -52,7 +52,7 @@ static char *slot_at(const work *w, int64_t i)
 static void choose_tile(wgi_attention *a)
 {
     const int64_t t = a->tk;
-    a->bq = t <= 128 ? 16 : t <= 512 ? 32 : 64;
+    a->bq = a->product ? (t <= 256 ? 64 : 128) : t <= 128 ? 16 : t <= 512 ? 32 : 64;
     a->bk = t <= 128 ? 64 : t <= 512 ? 128 : 256;
 }
 
@@ -132,8 +132,8 @@ wg_status wgi_attention_forward(const wg_run *r, wgi_attention *a)
 {
     const int64_t kv_heads = a->batch * a->kv_heads, heads = a->batch * a->heads;
     if (heads == 0 || a->tq == 0) return WG_OK;
-    choose_tile(a);
     work w = { .a = a, .kernels = kernels_of(a) };
+    choose_tile(a);
     w.query_blocks = (a->tq + a->bq - 1) / a->bq;
     w.key_blocks = (a->tk + a->bk - 1) / a->bk;
     if (a->tq <= DIRECT_QUERIES) {
@@ -173,8 +173,8 @@ wg_status wgi_attention_backward(const wg_run *r, wgi_attention *a)
 {
     const int64_t kv_heads = a->batch * a->kv_heads;
     if (kv_heads == 0) return WG_OK;
-    choose_tile(a);
     work w = { .a = a, .kernels = kernels_of(a) };
+    choose_tile(a);
     w.slot_bytes = w.kernels->backward_bytes(a);
     if (find_memory(r, &w, kv_heads, 0) != WG_OK) return WG_EMEM;
     wgi_parallel_tasks(kv_heads, backward_task, &w);

@@ -9,7 +9,7 @@
 #include "cpu/vec.h"
 
 enum {
-    ROWS = 64,   /* of A that are laid out at once */
+    ROWS = 128,  /* of A that are laid out at once */
     DEPTH = 256, /* of k */
     PAIRS = DEPTH / 2,
 };
@@ -39,6 +39,12 @@ static __m512 first(const float *x, int64_t n)
 /* A register of A, whose rows lie contiguous: up to SIDE rows and BLOCK of k. */
 static void lay_rows(char *to, const float *a, int64_t ra, int64_t rows, int64_t k)
 {
+    if (rows >= SIDE && k >= BLOCK) {
+        for (int64_t i = 0; i < SIDE; i++, a += ra)
+            _mm512_store_si512(to + 64 * i, (__m512i)_mm512_cvtne2ps_pbh(_mm512_loadu_ps(a + SIDE),
+                                                                         _mm512_loadu_ps(a)));
+        return;
+    }
     for (int64_t i = 0; i < SIDE; i++, a += ra) {
         const int64_t n = i < rows ? k : 0;
         _mm512_store_si512(to + 64 * i,
@@ -69,19 +75,20 @@ static void lay_a(room *r, const float *a, int64_t ra, int64_t ca, int64_t m, in
         }
 }
 
-/* k rows of a panel of `columns`, 16 or 32; whole blocks of k. */
+/* k rows of a panel of `columns`, 16 or 32, and zeros to a whole block of k. */
 static void lay_b(room *r, const float *b, int64_t ldb, int64_t k, int64_t columns)
 {
-    const int64_t pairs = (k + BLOCK - 1) / BLOCK * SIDE;
-    for (int64_t c = 0; c < columns; c += SIDE)
-        for (int64_t p = 0; p < pairs; p++)
-            _mm512_store_si512(
-                r->b + (p * BLOCK + c) * 4,
-                pairs_of(first(b + 2 * p * ldb + c, 2 * p < k ? SIDE : 0),
-                         first(b + (2 * p + 1) * ldb + c, 2 * p + 1 < k ? SIDE : 0)));
+    const int64_t whole = k / 2, rows = (k + BLOCK - 1) / BLOCK * SIDE;
+    char *to = r->b;
+    for (int64_t p = 0; p < whole; p++, b += 2 * ldb, to += BLOCK * 4)
+        for (int64_t c = 0; c < columns; c += SIDE)
+            _mm512_store_si512(to + c * 4,
+                               pairs_of(_mm512_loadu_ps(b + c), _mm512_loadu_ps(b + ldb + c)));
+    memset(to, 0, (size_t)(rows - whole) * BLOCK * 4);
+    for (int64_t c = 0; k % 2 == 1 && c < columns; c += SIDE)
+        _mm512_store_si512(to + c * 4, pairs_of(_mm512_loadu_ps(b + c), _mm512_setzero_ps()));
 }
 
-/* Registers 0 to 3 are sums of (first, second) SIDE rows by (first, second) SIDE columns. */
 static inline __attribute__((always_inline)) void sum_products(const room *r, int64_t row,
                                                                int64_t k, const bool two_rows,
                                                                const bool two_columns)

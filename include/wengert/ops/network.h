@@ -47,11 +47,12 @@ typedef struct {
 } wg_cross_entropy_args;
 WG_API wg_tensor *wg_cross_entropy_call(wg_cross_entropy_args a);
 
-/** Cross-entropy of logits = x w^T + bias, made and spent a few rows at a time: the whole (N, V) never stands in memory,
- * neither forward nor backward (which computes a chunk's logits again).
+/** Cross-entropy of logits = x w^T + bias, made and spent a tile at a time: the whole (N, V) never stands in memory, neither
+ * forward nor backward (which computes the logits again).
  * x: (..., C), w: (V, C), bias: (V) or NULL: floating; target: (...) i64 or i32 -> loss: () for WG_MEAN (over the rows that
  * are not ignored) and WG_SUM, (...) for WG_NONE; f64 if an operand is, else f32. ignore_index, label_smoothing and
- * reduction as in wg_cross_entropy; chunk: rows at a time, 0: as many as make 128 MiB of logits, on CUDA 1 GiB.
+ * reduction as in wg_cross_entropy; chunk: rows at a time, for each of which w is read and its gradient added to; 0: 2048, on
+ * CUDA as many as make 1 GiB of logits.
  * Same result and gradient as wg_cross_entropy(wg_linear(x, w, bias), target), computed in f32 throughout; but with x and w in
  * bf16 on the CPU the gradient of the logits is rounded once to bf16 for all three gradients.
  * w in blocks: by wg_linear and wg_cross_entropy; all logits stand in memory then, and chunk has no effect.
@@ -218,8 +219,9 @@ WG_API wg_tensor *wg_rope_call(wg_rope_args a);
  * no gradient. scale 0: 1 / sqrt(D). dropout: the probability of each weight to be dropped, always on if given; weight
  * (b, h, i, j) takes the random value ((b HQ + h) Tq + i) Tk + j.
  * y's axes lie in memory in the order of q's, so that heads split off (B, T, H D) are joined again without a copy.
- * Computed in f32 for 16-bit operands. The gradient of a floating mask that requires one is supported, but then the whole
- * runs as other ops do, with T x T scores in memory.
+ * Computed in f32 for 16-bit operands, except that for bf16 on a CPU with AMX, and for both on CUDA, the probabilities and their
+ * gradients are rounded to the operands' dtype for the products with v, k, q and dy. The gradient of a floating mask that
+ * requires one is supported, but then the whole runs as other ops do, with T x T scores in memory.
  * Errors: WG_ESHAPE, WG_EDTYPE for operands that do not fit, WG_EARG for dropout outside [0, 1] or a negative window. */
 typedef struct {
     wg_tensor *q, *k, *v, *mask;
