@@ -30,6 +30,7 @@ static inline void wgi_amx_configure(void)
     }
     wgi_amx_memory_is_read();
     _tile_loadconfig(&c);
+    wgi_amx_memory_is_read();
 }
 
 static inline void wgi_amx_load_sums(const float *c, int64_t row)

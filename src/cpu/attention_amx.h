@@ -4,7 +4,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* c (m, n) = [c +] a (m, k) b (k, n), f32; one of a's strides ra, ca is 1, n a multiple of 16. b lies in panels of 32 columns
+/* c (m, n) = [c +] a (m, k) b (k, n), f32, k at least 1; one of a's strides ra, ca is 1, n a multiple of 16. b lies in panels of 32 columns
  * with rows ldb apart, `panel` elements from one panel to the next. */
 typedef void wgi_tile_product(int64_t m, int64_t n, int64_t k, const float *a, int64_t ra,
                               int64_t ca, const float *b, int64_t ldb, int64_t panel, float *c,

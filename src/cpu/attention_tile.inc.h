@@ -68,7 +68,7 @@ static void NAME(multiply)(const wgi_attention *g, int64_t m, int64_t n, int64_t
                            int64_t ldc, bool add)
 {
 #ifdef OWN_PRODUCT
-    if (OWN_PRODUCT(g)) {
+    if (OWN_PRODUCT(g) && k > 0) {
         OWN_PRODUCT(g)(m, n, k, a, ra, ca, b, ldb, panel, c, ldc, add);
         return;
     }

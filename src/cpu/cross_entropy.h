@@ -7,8 +7,8 @@
 #include "cpu/level.h"
 #include "cpu/rows.h"
 
-/* What some classes of a row give: with their maximum m, sum_j exp(x_j - m), sum_j b_j (m - x_j) and sum_j b_j. No term is
- * negative, so nothing cancels. Parts are joined in any order that is fixed. */
+/* What some classes of a row give: with their maximum m, or 0 where all are -inf, sum_j exp(x_j - m), sum_j b_j (m - x_j) and
+ * sum_j b_j. Where no mass is negative no term is, and nothing cancels. Parts are joined in any order that is fixed. */
 typedef struct {
     double max, sum, gap, mass;
 } wgi_loss_part;

@@ -364,11 +364,11 @@ static bool reads_a_in_place(const wgi_gemm_args *g)
                                   WGI_PICK(wgi_gemm_kernels)->f32.rows);
 }
 
-wg_status wgi_gemm(const wgi_gemm_args *g)
+bool wgi_gemm_try(const wgi_gemm_args *g)
 {
     int64_t entries = 1;
     for (int d = 0; d < g->batch_dims; d++) entries *= g->batch_shape[d];
-    if (entries == 0 || g->m == 0 || g->n == 0) return WG_OK;
+    if (entries == 0 || g->m == 0 || g->n == 0) return true;
     const bool wide = g->a.type == WG_F64 || g->b.type == WG_F64 || g->c.type == WG_F64;
     job j = { .g = g, .type = wide ? WG_F64 : WG_F32 };
     j.own = is_own(g);
@@ -381,5 +381,10 @@ wg_status wgi_gemm(const wgi_gemm_args *g)
     double work = 2.0 * (double)j.tile.rows * (double)j.tile.columns * (double)(g->k + 1);
     j.per_task = work >= SERIAL_WORK ? 1 : (int64_t)(SERIAL_WORK / work) + 1;
     wgi_parallel_tasks(ceil_div(j.pieces, j.per_task), run_task, &j);
-    return atomic_load(&j.failed) ? wg_raise(WG_EMEM, "out of memory in a product") : WG_OK;
+    return !atomic_load(&j.failed);
+}
+
+wg_status wgi_gemm(const wgi_gemm_args *g)
+{
+    return wgi_gemm_try(g) ? WG_OK : wg_raise(WG_EMEM, "out of memory in a product");
 }

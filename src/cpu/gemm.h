@@ -41,6 +41,9 @@ struct wgi_gemm_args {
  * in. */
 wg_status wgi_gemm(const wgi_gemm_args *g);
 
+/* The same for threads of a region of their own, where nothing can be raised: false when there is no memory. */
+bool wgi_gemm_try(const wgi_gemm_args *g);
+
 /* The tiles that `entries` products of (m, k) by (k, n) are cut into, for so many threads; a_in_place: A is read where
  * it lies, not packed. */
 typedef struct {

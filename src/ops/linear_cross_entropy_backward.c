@@ -17,7 +17,8 @@
 #include "cuda/cuda.h"
 
 enum { X, W, TARGET, LSE, DENOMINATOR, DY, BIAS };
-/* Of dlogits at a time: what the last level of cache holds besides w's part, for the two products that read it. */
+/* Of dlogits at a time, but a strip at least: what the last level of cache holds besides w's part, for the two products that
+ * read it. */
 enum { BLOCK_BYTES = 16 << 20 };
 
 static wg_status backward_infer(wg_infer *c)

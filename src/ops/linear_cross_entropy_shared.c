@@ -74,10 +74,10 @@ typedef struct {
     int64_t rows, pieces; /* rows of a tile, tiles of a strip */
     wgi_logits_use use;
     void *self;
-    atomic_int failed; /* wg_status */
+    atomic_bool failed; /* out of memory */
 } tiles;
 
-static wg_status multiply(const wgi_linear_loss *l, const wgi_logits *t, void *logits)
+static bool multiply(const wgi_linear_loss *l, const wgi_logits *t, void *logits)
 {
     const wg_tensor *x = l->x, *w = l->w, *bias = l->bias;
     const wgi_gemm_args g = {
@@ -98,7 +98,7 @@ static wg_status multiply(const wgi_linear_loss *l, const wgi_logits *t, void *l
         .bias_stride = 1,
         .alpha = 1
     };
-    return wgi_gemm(&g);
+    return wgi_gemm_try(&g);
 }
 
 static void make_tile(void *self, int64_t task)
@@ -111,9 +111,9 @@ static void make_tile(void *self, int64_t task)
     if (at.n > t->rows) at.n = t->rows;
     if (at.v > WGI_LOGITS_STRIP) at.v = WGI_LOGITS_STRIP;
     const size_t bytes = (size_t)(at.n * at.v) * wg_dtype_size(l->classes.type);
+    if (atomic_load(&t->failed)) return;
     void *logits = wgi_cpu_alloc(bytes);
-    const wg_status s = logits ? multiply(l, &at, logits) : WG_EMEM;
-    if (s == WG_OK)
+    if (logits && multiply(l, &at, logits))
         t->use(t->self,
                &(wgi_cross_entropy) { .logits = wgi_rows_plain(logits, l->classes.type, at.n, at.v),
                                       .from = at.from,
@@ -123,7 +123,7 @@ static void make_tile(void *self, int64_t task)
                                       .smoothing = l->attr->loss.smoothing },
                &at);
     else
-        atomic_store(&t->failed, s);
+        atomic_store(&t->failed, true);
     if (logits) wgi_cpu_free(logits, bytes);
 }
 
@@ -139,6 +139,5 @@ wg_status wgi_linear_loss_tiles(const wgi_linear_loss *l, const wgi_logits *all,
                 .use = use,
                 .self = self };
     wgi_parallel_tasks(pieces * wgi_logits_strips(all->v), make_tile, &t);
-    const wg_status s = (wg_status)atomic_load(&t.failed);
-    return s == WG_EMEM ? wg_raise(s, "out of memory for a tile of logits") : s;
+    return atomic_load(&t.failed) ? wg_raise(WG_EMEM, "out of memory for a tile of logits") : WG_OK;
 }
