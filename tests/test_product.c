@@ -366,6 +366,44 @@ START_TEST(the_bits_do_not_depend_on_the_threads)
 }
 END_TEST
 
+/* C of more than six megabytes is stored past the caches, with the bits that its rows have a hundred at a time. */
+START_TEST(a_large_product_is_its_rows)
+{
+    static const wg_dtype types[] = { WG_F32, WG_BF16, WG_F64 };
+    enum { M = 1231, N = 1312, K = 41, PART = 100 };
+    for (int t = 0; t < 3; t++)
+        for (int with_bias = 0; with_bias < 2; with_bias++) {
+            const wg_scope s = wg_scope_push();
+            wg_seed(5);
+            const wg_dtype sum = types[t] == WG_F64 ? WG_F64 : WG_F32;
+            wg_tensor *x = wg_cast(wg_randn(WG_DIMS(M, K)), types[t]),
+                      *y = wg_cast(wg_randn(WG_DIMS(K, N)), types[t]),
+                      *bias = wg_cast(wg_randn(WG_DIMS(N)), sum),
+                      *whole = wg_cast(wg_full(WG_DIMS(M, N), NAN), sum),
+                      *parts = wg_cast(wg_full(WG_DIMS(M, N), NAN), sum);
+            wgi_gemm_args g = { .m = M,
+                                .n = N,
+                                .k = K,
+                                .a = { wgi_data(x), types[t], K, 1, { 0 } },
+                                .b = { wgi_data(y), types[t], N, 1, { 0 } },
+                                .c = { wgi_data(whole), sum, N, 1, { 0 } },
+                                .bias = with_bias ? wgi_data(bias) : NULL,
+                                .bias_type = sum,
+                                .bias_stride = 1,
+                                .alpha = 1 };
+            ck_assert(wgi_gemm(&g) == WG_OK);
+            for (int64_t row = 0; row < M; row += PART) {
+                g.m = M - row < PART ? M - row : PART;
+                g.a.data = (char *)wgi_data(x) + (size_t)(row * K) * wg_dtype_size(types[t]);
+                g.c.data = (char *)wgi_data(parts) + (size_t)(row * N) * wg_dtype_size(sum);
+                ck_assert(wgi_gemm(&g) == WG_OK);
+            }
+            ck_assert_msg(bits(whole) == bits(parts), "%s", wg_dtype_name(types[t]));
+            pop(s);
+        }
+}
+END_TEST
+
 START_TEST(large_products_keep_all_threads_busy)
 {
     static const int64_t big[][3] = { { 256, 2304, 768 }, { 256, 768, 768 }, { 3072, 768, 256 },
@@ -533,11 +571,12 @@ int main(void)
             bf16_is_multiplied_in_pairs_where_the_cpu_can,
             bf16_is_multiplied_in_matrix_registers_where_the_cpu_can, equal_rows_have_equal_bits,
             operands_that_repeat_a_row_count_every_repetition,
-            the_bits_do_not_depend_on_the_threads, large_products_keep_all_threads_busy,
-            small_products_and_many_at_once_are_not_cut, empty_sums_scale_and_beta_0_overwrites_nan,
-            nan_and_infinity_propagate, a_weight_under_a_batch_is_one_product,
-            a_products_gradient_accumulates_in_place, products_count_their_operations,
-            without_memory_a_product_is_an_error, blis_does_not_run_its_generic_kernels,
+            the_bits_do_not_depend_on_the_threads, a_large_product_is_its_rows,
+            large_products_keep_all_threads_busy, small_products_and_many_at_once_are_not_cut,
+            empty_sums_scale_and_beta_0_overwrites_nan, nan_and_infinity_propagate,
+            a_weight_under_a_batch_is_one_product, a_products_gradient_accumulates_in_place,
+            products_count_their_operations, without_memory_a_product_is_an_error,
+            blis_does_not_run_its_generic_kernels,
 
             NULL });
 }

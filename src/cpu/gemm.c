@@ -15,6 +15,7 @@
 enum {
     SERIAL_WORK = 200 << 10, /* operations for which no parallel region is opened */
     SMALL_WORK = 512 << 10,  /* operations below which BLIS's packing does not pay */
+    STREAM_SIZE = 3 << 19,   /* elements of C from which on it is stored past the caches */
     BLIS_HANDS = 8, /* what BLIS multiplies is cut for so many threads, however many there are */
 };
 
@@ -165,6 +166,7 @@ typedef struct {
     operand c, bias; /* bias: (n), its data NULL if there is none */
     wg_dtype type;
     int64_t all_rows; /* of the whole C, or C^T */
+    bool stream;
 } tile;
 
 enum { FEW_ROWS = 8 }; /* up to so many are not worth packing */
@@ -209,6 +211,7 @@ static bool own_product(const tile *t, const extent *e)
                          .bias = t->bias.data,
                          .alpha = e->alpha,
                          .add = e->beta != 0,
+                         .stream = t->stream && e->beta == 0,
                          .fetches_a = wgi_cpu_wants_fetches() };
     if (t->a.type != t->type) g.a_convert = wgi_converter(t->type, t->a.type);
     if (t->b.type != t->type) g.b_convert = wgi_converter(t->type, t->b.type);
@@ -277,6 +280,7 @@ static bool float_tile(const job *j, extent e, int64_t row, int64_t column, cons
     tile t = {
         .a = g->a, .b = g->b, .c = j->c, .type = type, .all_rows = j->by_columns ? g->n : g->m
     };
+    t.stream = !g->made && j->c.data && (double)g->m * (double)g->n >= STREAM_SIZE;
     t.a.data = element(&g->a, row, 0, offset[0]);
     t.b.data = element(&g->b, 0, column, offset[1]);
     char *into = element(&g->c, row, column, offset[2]);

@@ -2,6 +2,7 @@
  * time. Built where the compiler knows the instructions. They take denormals as zero, C's too where it is added to, and flush
  * sums to it (Intel's manual, TDPBF16PS). */
 #include "cpu/gemm_amx_pack.h"
+#include "cpu/stream.h"
 
 enum { DEPTH = 256 }; /* of k that a panel of B has at most: 16 KiB, which stay in L1 */
 
@@ -20,7 +21,7 @@ typedef struct {
     int rows, columns; /* that exist */
     const float *bias; /* (COLUMNS), NULL: none */
     float alpha;
-    bool add;
+    bool add, stream;
 } block;
 
 /* ---- a block --------------------------------------------------------------------------------- */
@@ -93,10 +94,36 @@ static void run_edge(const block *u)
             u->c[i * u->c_row + j] = scaled ? before[i][j] + u->alpha * sum[i][j] : sum[i][j];
 }
 
+static bool is_aligned(const block *u)
+{
+    return (uintptr_t)u->c % 64 == 0 && u->c_row % SIDE == 0;
+}
+
+/* A whole block that is new, past the caches. */
+static void run_streamed(const block *u)
+{
+    float sum[BLOCK][BLOCK] __attribute__((aligned(64)));
+    if (u->bias)
+        begin_with(u->bias);
+    else
+        wgi_amx_zero_sums();
+    products(u);
+    wgi_amx_store_sums(sum[0], BLOCK);
+    float *c = u->c;
+    for (int i = 0; i < BLOCK; i++, c += u->c_row) {
+        _mm512_stream_ps(c, _mm512_load_ps(sum[i]));
+        _mm512_stream_ps(c + SIDE, _mm512_load_ps(sum[i] + SIDE));
+    }
+}
+
 static void run_block(const block *u)
 {
     if (u->rows < BLOCK || u->columns < BLOCK || u->alpha != 1) {
         run_edge(u);
+        return;
+    }
+    if (u->stream && is_aligned(u)) {
+        run_streamed(u);
         return;
     }
     if (u->add)
@@ -214,6 +241,7 @@ static void take_piece(const wgi_gemm_block *g, const room *r, const piece *x)
 static void run_piece(const wgi_gemm_block *g, const room *r, const piece *x)
 {
     block u = { .c_row = g->c_row, .alpha = (float)g->alpha, .add = g->add || x->from > 0 };
+    u.stream = g->stream && !u.add && g->k <= r->depth;
     for (int64_t column = x->first; column < x->last; column += COLUMNS) {
         u.b = r->panels + (column - x->first) / COLUMNS * r->b_bytes;
         u.columns = (int)(x->last - column < COLUMNS ? x->last - column : COLUMNS);
@@ -223,7 +251,7 @@ static void run_piece(const wgi_gemm_block *g, const room *r, const piece *x)
             u.rest = r->rest[i / BLOCK];
             u.rows = (int)(g->m - i < BLOCK ? g->m - i : BLOCK);
             u.c = (float *)g->c + i * g->c_row + column;
-            if (i + 2 * BLOCK <= g->m) fetch_sums(u.c + BLOCK * g->c_row, g->c_row);
+            if (i + 2 * BLOCK <= g->m && !u.stream) fetch_sums(u.c + BLOCK * g->c_row, g->c_row);
             run_block(&u);
         }
     }
@@ -245,6 +273,7 @@ static void run(const wgi_gemm_block *g)
         }
     }
     _tile_release();
+    if (g->stream) wgi_stream_end();
 }
 
 static size_t scratch(const wgi_gemm_block *g)

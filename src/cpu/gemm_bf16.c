@@ -3,6 +3,7 @@
  * its own (Intel's manual, VDPBF16PS). */
 #include "cpu/gemm_ahead.h"
 #include "cpu/gemm_kernel.h"
+#include "cpu/stream.h"
 #include "cpu/vec.h"
 
 enum {
@@ -20,6 +21,7 @@ enum {
 #define LANES WGI_VF
 #define LOAD wgi_vf_load
 #define STORE wgi_vf_store
+#define STREAM wgi_vf_stream
 #define SET wgi_vf_set
 #define FMA(x, y, sum) (wgi_vf) _mm512_dpbf16_ps((__m512)(sum), (__m512bh)(x), (__m512bh)(y))
 #define TRANSPOSE wgi_vf_transpose

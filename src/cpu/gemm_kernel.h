@@ -24,6 +24,7 @@ typedef struct {
     const void *bias;                      /* (n) elements of C's type; NULL: none */
     double alpha;
     bool add;
+    bool stream; /* C is too large to be found in a cache again: stored past them where it can be */
     bool fetches_a; /* what of A is read next is fetched while it computes, as B is */
     void *scratch;  /* of wgi_gemm_kernel.scratch() bytes, 64-byte aligned */
 } wgi_gemm_block;

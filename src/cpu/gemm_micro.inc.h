@@ -1,4 +1,4 @@
-/* Template (REAL, VEC, LANES, LOAD, STORE, SET, FMA, ROWS, NAME; see gemm_simd.c): the micro-kernel, rows x COLUMNS sums
+/* Template (REAL, VEC, LANES, LOAD, STORE, STREAM, SET, FMA, ROWS, NAME; see gemm_simd.c): the micro-kernel, rows x COLUMNS sums
  * over k in registers. REAL is what C holds, and an element of A and B or a pair of them. */
 #define COLUMNS (2 * LANES)
 /* Packed, A is rows of k + A_PAD, or blocks (k, A_PANEL) of ROWS transposed rows. */
@@ -11,9 +11,9 @@ typedef struct {
     REAL *c;
     const REAL *bias; /* (COLUMNS), added to what C gets; NULL: none */
     REAL alpha;
-    int columns; /* of C that exist; B's panel has COLUMNS */
-    bool add;
-    int c_each; /* rows of C that are fetched at once */
+    int columns;      /* of C that exist; B's panel has COLUMNS */
+    bool add, stream; /* stream: c is new, and too large to be found in a cache again */
+    int c_each;       /* rows of C that are fetched at once */
     wgi_ahead next_b, next_a;
 } NAME(micro);
 
@@ -123,6 +123,14 @@ static inline __attribute__((always_inline)) void NAME(micro_rows)(
             sum[i][0] += b0;
             sum[i][1] += b1;
         }
+    }
+    if (g->stream && g->columns == COLUMNS) {
+#pragma GCC unroll 16
+        for (int i = 0; i < rows; i++) {
+            STREAM(g->c + i * g->c_row, sum[i][0]);
+            STREAM(g->c + i * g->c_row + LANES, sum[i][1]);
+        }
+        return;
     }
     if (g->columns == COLUMNS) {
 #pragma GCC unroll 16

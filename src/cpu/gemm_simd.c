@@ -2,6 +2,7 @@
  * rows. */
 #include "cpu/gemm_ahead.h"
 #include "cpu/gemm_kernel.h"
+#include "cpu/stream.h"
 #include "cpu/vec.h"
 
 enum {
@@ -27,6 +28,7 @@ enum {
 #define LANES WGI_VF
 #define LOAD wgi_vf_load
 #define STORE wgi_vf_store
+#define STREAM wgi_vf_stream
 #define SET wgi_vf_set
 #define FMA wgi_vf_fma
 #define TRANSPOSE wgi_vf_transpose
@@ -44,6 +46,7 @@ enum {
 #undef LANES
 #undef LOAD
 #undef STORE
+#undef STREAM
 #undef SET
 #undef FMA
 #undef TRANSPOSE
@@ -55,6 +58,7 @@ enum {
 #define LANES WGI_VD
 #define LOAD wgi_vd_load
 #define STORE wgi_vd_store
+#define STREAM wgi_vd_stream
 #define SET wgi_vd_set
 #define FMA wgi_vd_fma
 #define TRANSPOSE wgi_vd_transpose

@@ -75,6 +75,13 @@ static int64_t NAME(tile_scratch)(const wgi_gemm_block *g)
     return DEPTH * COLUMNS + NAME(staged)(g) + (NAME(packs_a)(g) ? NAME(packed_a)(g->m, DEPTH) : 0);
 }
 
+/* All of k in one depth, C's rows aligned. */
+static bool NAME(streams)(const wgi_gemm_block *g, int64_t steps, int64_t depth)
+{
+    const uintptr_t place = (uintptr_t)g->c | (uintptr_t)(g->c_row * (int64_t)sizeof(REAL));
+    return g->stream && !g->add && steps <= depth && place % WGI_LINE == 0;
+}
+
 static void NAME(run_tile)(const wgi_gemm_block *g)
 {
     const int64_t steps = (g->k + PER_STEP - 1) / PER_STEP, depth = NAME(depth)(steps);
@@ -82,10 +89,11 @@ static void NAME(run_tile)(const wgi_gemm_block *g)
     const bool in_place = NAME(reads_b_in_place)(g);
     REAL *panel = g->scratch, *stage = panel + DEPTH * COLUMNS, *block = stage + NAME(staged)(g);
     NAME(micro) u = { .c_row = g->c_row, .alpha = (REAL)g->alpha, .add = g->add };
+    u.stream = NAME(streams)(g, steps, depth);
     for (int64_t from = 0; from < steps; from += depth) {
         u.k = steps - from < depth ? steps - from : depth;
         const int64_t bursts = NAME(bursts)(u.k);
-        u.c_each = (int)((ROWS + bursts - 1) / bursts);
+        u.c_each = u.stream ? 0 : (int)((ROWS + bursts - 1) / bursts);
         const NAME(left) a = NAME(packs_a)(g)
                                  ? NAME(pack_a)(g, from, u.k, block, stage)
                                  : (NAME(left)) { (const REAL *)g->a + from * g->a_column, g->a_row,
@@ -106,4 +114,5 @@ static void NAME(run_tile)(const wgi_gemm_block *g)
         }
         u.add = true;
     }
+    if (u.stream) wgi_stream_end();
 }

@@ -39,6 +39,36 @@ static inline void wgi_vd_store(double *p, wgi_vd v)
     memcpy(p, &v, sizeof v);
 }
 
+/* stream: an aligned store past the caches where the level has one. wgi_stream_end before another thread reads. */
+#if defined(__AVX512F__)
+static inline void wgi_vf_stream(float *p, wgi_vf v)
+{
+    _mm512_stream_ps(p, (__m512)v);
+}
+static inline void wgi_vd_stream(double *p, wgi_vd v)
+{
+    _mm512_stream_pd(p, (__m512d)v);
+}
+#elif defined(__AVX2__)
+static inline void wgi_vf_stream(float *p, wgi_vf v)
+{
+    _mm256_stream_ps(p, (__m256)v);
+}
+static inline void wgi_vd_stream(double *p, wgi_vd v)
+{
+    _mm256_stream_pd(p, (__m256d)v);
+}
+#else
+static inline void wgi_vf_stream(float *p, wgi_vf v)
+{
+    wgi_vf_store(p, v);
+}
+static inline void wgi_vd_stream(double *p, wgi_vd v)
+{
+    wgi_vd_store(p, v);
+}
+#endif
+
 /* set: all lanes x. fma: a * b + c, one rounding where the level has it, two elsewhere. max: b where a is NaN. */
 #if defined(__AVX512F__)
 static inline wgi_vf wgi_vf_set(float x)
