@@ -3,6 +3,7 @@
 #ifndef WGI_CPU_AMX_H
 #define WGI_CPU_AMX_H
 #include <immintrin.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 enum {
@@ -55,5 +56,47 @@ static inline void wgi_amx_zero_sums(void)
     _tile_zero(1);
     _tile_zero(2);
     _tile_zero(3);
+}
+
+/* Rows of A: those of a register lie `stride` bytes apart, the second SIDE rows at `half`, the next BLOCK of k at `step`. */
+typedef struct {
+    const char *p;
+    int64_t stride, half, step, steps;
+} wgi_amx_rows;
+
+/* Registers 4 and 5 hold A, 6 and 7 B. */
+static inline __attribute__((always_inline)) void wgi_amx_add_some(const wgi_amx_rows *a,
+                                                                   const char *b,
+                                                                   const bool two_rows,
+                                                                   const bool two_columns)
+{
+    const char *p = a->p;
+    for (int64_t s = 0; s < a->steps; s++, p += a->step, b += 2 * REGISTER) {
+        _tile_loadd(4, p, a->stride);
+        _tile_loadd(6, b, 2 * 64);
+        _tile_dpbf16ps(0, 4, 6);
+        if (two_columns) {
+            _tile_loadd(7, b + 64, 2 * 64);
+            _tile_dpbf16ps(1, 4, 7);
+        }
+        if (!two_rows) continue;
+        _tile_loadd(5, p + a->half, a->stride);
+        _tile_dpbf16ps(2, 5, 6);
+        if (two_columns) _tile_dpbf16ps(3, 5, 7);
+    }
+}
+
+/* Adds a's products with a panel of B, rows of BLOCK pairs, to the sums, as far as so many rows and columns need. */
+static inline void wgi_amx_add_products(const wgi_amx_rows *a, const char *b, int64_t rows,
+                                        int64_t columns)
+{
+    if (rows > SIDE && columns > SIDE)
+        wgi_amx_add_some(a, b, true, true);
+    else if (rows > SIDE)
+        wgi_amx_add_some(a, b, true, false);
+    else if (columns > SIDE)
+        wgi_amx_add_some(a, b, false, true);
+    else
+        wgi_amx_add_some(a, b, false, false);
 }
 #endif

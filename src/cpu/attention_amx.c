@@ -89,37 +89,11 @@ static void lay_b(room *r, const float *b, int64_t ldb, int64_t k, int64_t colum
         _mm512_store_si512(to + c * 4, pairs_of(_mm512_loadu_ps(b + c), _mm512_setzero_ps()));
 }
 
-static inline __attribute__((always_inline)) void sum_products(const room *r, int64_t row,
-                                                               int64_t k, const bool two_rows,
-                                                               const bool two_columns)
-{
-    for (int64_t p = 0; p < k; p += BLOCK) {
-        const char *a = r->a + (p / BLOCK * (ROWS / SIDE) + row / SIDE) * REGISTER,
-                   *b = r->b + p / 2 * BLOCK * 4;
-        _tile_loadd(4, a, 64);
-        _tile_loadd(6, b, BLOCK * 4);
-        _tile_dpbf16ps(0, 4, 6);
-        if (two_columns) {
-            _tile_loadd(7, b + 64, BLOCK * 4);
-            _tile_dpbf16ps(1, 4, 7);
-        }
-        if (!two_rows) continue;
-        _tile_loadd(5, a + REGISTER, 64);
-        _tile_dpbf16ps(2, 5, 6);
-        if (two_columns) _tile_dpbf16ps(3, 5, 7);
-    }
-}
-
 static void products(const room *r, int64_t row, int64_t k, int64_t rows, int64_t columns)
 {
-    if (rows > SIDE && columns > SIDE)
-        sum_products(r, row, k, true, true);
-    else if (rows > SIDE)
-        sum_products(r, row, k, true, false);
-    else if (columns > SIDE)
-        sum_products(r, row, k, false, true);
-    else
-        sum_products(r, row, k, false, false);
+    const wgi_amx_rows a = { r->a + row / SIDE * REGISTER, 64, REGISTER, ROWS / SIDE * REGISTER,
+                             (k + BLOCK - 1) / BLOCK };
+    wgi_amx_add_products(&a, r->b, rows, columns);
 }
 
 /* What does not fill a block goes by way of memory. */

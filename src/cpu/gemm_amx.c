@@ -6,15 +6,9 @@
 
 enum { DEPTH = 256 }; /* of k that a panel of B has at most: 16 KiB, which stay in L1 */
 
-/* The rows of a register of A lie `stride` bytes apart, the second 16 rows at `half`, the next BLOCK of k at `step`. */
-typedef struct {
-    const char *p;
-    int64_t stride, half, step, steps;
-} left;
-
 /* One block of C. */
 typedef struct {
-    left a, rest; /* rest: steps that follow a's */
+    wgi_amx_rows a, rest; /* rest: steps that follow a's */
     const char *b;
     float *c;
     int64_t c_row;
@@ -25,45 +19,10 @@ typedef struct {
 } block;
 
 /* ---- a block --------------------------------------------------------------------------------- */
-/* Registers 0 to 3 are sums of (first, second) rows by (first, second) columns; 4 and 5 hold A, 6 and 7 B. */
-static inline __attribute__((always_inline)) void add_products(const left *a, const char *b,
-                                                               const bool two_rows,
-                                                               const bool two_columns)
-{
-    const char *p = a->p;
-    for (int64_t s = 0; s < a->steps; s++, p += a->step, b += 2 * REGISTER) {
-        _tile_loadd(4, p, a->stride);
-        _tile_loadd(6, b, 2 * 64);
-        _tile_dpbf16ps(0, 4, 6);
-        if (two_columns) {
-            _tile_loadd(7, b + 64, 2 * 64);
-            _tile_dpbf16ps(1, 4, 7);
-        }
-        if (!two_rows) continue;
-        _tile_loadd(5, p + a->half, a->stride);
-        _tile_dpbf16ps(2, 5, 6);
-        if (two_columns) _tile_dpbf16ps(3, 5, 7);
-    }
-}
-
-static inline __attribute__((always_inline)) void products_of(const block *u, const bool two_rows,
-                                                              const bool two_columns)
-{
-    add_products(&u->a, u->b, two_rows, two_columns);
-    add_products(&u->rest, u->b + u->a.steps * 2 * REGISTER, two_rows, two_columns);
-}
-
 static void products(const block *u)
 {
-    const bool two_rows = u->rows > SIDE, two_columns = u->columns > SIDE;
-    if (two_rows && two_columns)
-        products_of(u, true, true);
-    else if (two_rows)
-        products_of(u, true, false);
-    else if (two_columns)
-        products_of(u, false, true);
-    else
-        products_of(u, false, false);
+    wgi_amx_add_products(&u->a, u->b, u->rows, u->columns);
+    wgi_amx_add_products(&u->rest, u->b + u->a.steps * 2 * REGISTER, u->rows, u->columns);
 }
 
 static void begin_with(const float *bias)
@@ -151,7 +110,7 @@ typedef struct {
     int64_t blocks;           /* of A's rows */
     int64_t a_bytes, b_bytes; /* of a packed block of A's rows, of a panel of B */
     char *panels;             /* (panels, depth / 2, COLUMNS) pairs: B */
-    left *a, *rest;           /* (blocks): A's rows, where they lie or packed */
+    wgi_amx_rows *a, *rest;   /* (blocks): A's rows, where they lie or packed */
     char *packed;             /* (blocks, depth / BLOCK, 2) registers */
     size_t bytes;
 } room;
@@ -166,22 +125,23 @@ static room room_of(const wgi_gemm_block *g)
     room r = { .blocks = ceil_div(g->m, BLOCK) };
     r.depth = ceil_div(ceil_div(g->k, ceil_div(g->k, DEPTH)), BLOCK) * BLOCK; /* equal pieces */
     r.a_bytes = r.b_bytes = r.depth / BLOCK * 2 * REGISTER;
-    const int64_t list = ceil_div(r.blocks * (int64_t)sizeof(left), 64) * 64,
+    const int64_t list = ceil_div(r.blocks * (int64_t)sizeof(wgi_amx_rows), 64) * 64,
                   panels = ceil_div(g->n, COLUMNS) * r.b_bytes;
     r.bytes = (size_t)(panels + 2 * list + r.blocks * r.a_bytes);
     if (!g->scratch) return r;
     r.panels = g->scratch;
-    r.a = (left *)(void *)(r.panels + panels);
-    r.rest = (left *)(void *)(r.panels + panels + list);
+    r.a = (wgi_amx_rows *)(void *)(r.panels + panels);
+    r.rest = (wgi_amx_rows *)(void *)(r.panels + panels + list);
     r.packed = r.panels + panels + 2 * list;
     return r;
 }
 
 /* ---- A --------------------------------------------------------------------------------------- */
 /* Rows [i, i + BLOCK) and k [from, to), by registers; a second one of rows that do not exist stays as it is, unread. */
-static left pack_rows(const wgi_gemm_block *g, int64_t i, int64_t from, int64_t to, char *into)
+static wgi_amx_rows pack_rows(const wgi_gemm_block *g, int64_t i, int64_t from, int64_t to,
+                              char *into)
 {
-    const left a = { into, 64, REGISTER, 2 * REGISTER, ceil_div(to - from, BLOCK) };
+    const wgi_amx_rows a = { into, 64, REGISTER, 2 * REGISTER, ceil_div(to - from, BLOCK) };
     for (int64_t p = from; p < to; p += BLOCK, into += a.step)
         for (int64_t h = i; h < i + BLOCK && h < g->m; h += SIDE) {
             const char *x = (const char *)g->a + 2 * (h * g->a_row + p * g->a_column);
@@ -202,8 +162,8 @@ static void take_rows(const wgi_gemm_block *g, const room *r, int64_t from, int6
         const bool in_place = g->a_column == 1 && g->m - i * BLOCK >= BLOCK;
         const int64_t whole = in_place ? from + (to - from) / BLOCK * BLOCK : from,
                       row = 2 * g->a_row;
-        r->a[i] = (left) { (const char *)g->a + i * BLOCK * row + 2 * from, row, SIDE * row, 64,
-                           (whole - from) / BLOCK };
+        r->a[i] = (wgi_amx_rows) { (const char *)g->a + i * BLOCK * row + 2 * from, row, SIDE * row,
+                                   64, (whole - from) / BLOCK };
         r->rest[i] = pack_rows(g, i * BLOCK, whole, to, r->packed + i * r->a_bytes);
     }
 }
