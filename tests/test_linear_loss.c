@@ -181,6 +181,48 @@ START_TEST(logits_never_stand_whole)
 }
 END_TEST
 
+static void note_error(void *self, int64_t task)
+{
+    ((wg_status *)self)[task] = wg_error_code();
+}
+
+/* Whichever allocation fails, tiles' on other threads too: an error once, on the thread that called, and the next call is
+ * right. */
+START_TEST(without_memory_the_loss_is_an_error)
+{
+    enum { N = 800, V = 1000, TASKS = 64 };
+    const wg_scope s = begin();
+    const parts p = make(N, 8, V, true, WG_F32);
+    const wg_list want = gradients_of(
+        &p, wg_linear_cross_entropy(p.x, p.w, p.target, p.bias, .ignore_index = WG_JUST(-1)));
+    int errors = 0;
+    bool struck = true;
+    wg_use_threads(2);
+    for (int n = 1; struck && n < 400; n++) {
+        wgi_fail_alloc_after(n);
+        wg_tensor *loss =
+            wg_linear_cross_entropy(p.x, p.w, p.target, p.bias, .ignore_index = WG_JUST(-1));
+        const bool failed = wg_is_error(loss) || wg_backward(loss) != WG_OK;
+        struck = wgi_fail_alloc_left() == 0;
+        wgi_fail_alloc_after(0);
+        ck_assert(failed == (wg_error_code() == WG_EMEM));
+        errors += failed;
+        wg_error_clear();
+        wg_status seen[TASKS];
+        wg_parallel(TASKS, note_error, seen);
+        for (int i = 0; i < TASKS; i++) ck_assert_int_eq(seen[i], WG_OK);
+        wg_tensor *leaves[] = { p.x, p.w, p.bias };
+        for (int i = 0; i < 3; i++) wg_drop_grad(leaves[i]);
+    }
+    ck_assert(!struck && errors > 10); /* more than a tile's */
+    const wg_list got = gradients_of(
+        &p, wg_linear_cross_entropy(p.x, p.w, p.target, p.bias, .ignore_index = WG_JUST(-1)));
+    for (int i = 0; i < 4; i++) ck_assert(same_bits(got.t[i], want.t[i]));
+    wg_use_threads(0);
+    pop(s);
+}
+END_TEST
+
 START_TEST(autocast_keeps_the_loss_and_the_weights_gradient_in_f32)
 {
     const wg_scope s = begin();
@@ -291,7 +333,7 @@ int main(void)
         (const TTest *[]) { every_cut_gives_the_loss_and_its_gradients,
                             strips_and_blocks_give_the_loss_and_its_gradients,
                             parts_of_a_row_are_joined_as_one, gradients_are_added_to_what_is_there,
-                            logits_never_stand_whole,
+                            logits_never_stand_whole, without_memory_the_loss_is_an_error,
                             autocast_keeps_the_loss_and_the_weights_gradient_in_f32,
                             bf16_gradients_are_off_by_one_rounding_of_dlogits,
                             chunks_are_equal_parts_of_whole_tiles_within_the_limit, NULL });
