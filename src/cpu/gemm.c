@@ -212,7 +212,8 @@ static bool own_product(const tile *t, const extent *e)
                          .alpha = e->alpha,
                          .add = e->beta != 0,
                          .stream = t->stream && e->beta == 0,
-                         .fetches_a = wgi_cpu_wants_fetches() };
+                         .fetches_a = wgi_cpu_wants_fetches(),
+                         .reads_far = wgi_cpu_reads_far() };
     if (t->a.type != t->type) g.a_convert = wgi_converter(t->type, t->a.type);
     if (t->b.type != t->type) g.b_convert = wgi_converter(t->type, t->b.type);
     const wgi_gemm_kernel *kernel = own_kernel(t);

@@ -14,6 +14,7 @@ enum {
     PER_STEP = 2,
     UNPACKED_ROWS = 0,
     PACKED_COLUMNS = 0,
+    FAR_COLUMNS = 0,
 };
 
 #define REAL float

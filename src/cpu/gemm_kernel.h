@@ -26,6 +26,7 @@ typedef struct {
     bool add;
     bool stream; /* C is too large to be found in a cache again: stored past them where it can be */
     bool fetches_a; /* what of A is read next is fetched while it computes, as B is */
+    bool reads_far; /* A is packed only where it gains much: wgi_cpu_reads_far() */
     void *scratch;  /* of wgi_gemm_kernel.scratch() bytes, 64-byte aligned */
 } wgi_gemm_block;
 
@@ -41,6 +42,13 @@ typedef struct {
 static inline bool wgi_gemm_rows_collide(int64_t bytes, int rows)
 {
     return bytes % (rows > 8 ? 2048 : 4096) == 0;
+}
+
+/* Columns of A so many bytes apart, of which some hundred are read in turn, share as few sets of L2 (16 lines each; a way is
+ * 65,536 bytes). */
+static inline bool wgi_gemm_columns_collide(int64_t bytes)
+{
+    return bytes % 8192 == 0;
 }
 
 typedef struct {

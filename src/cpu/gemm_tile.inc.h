@@ -55,8 +55,12 @@ static void NAME(run_panel)(const wgi_gemm_block *g, NAME(micro) * u, const NAME
 static bool NAME(packs_a)(const wgi_gemm_block *g)
 {
     if (PER_STEP > 1 || g->a_convert) return true;
-    return g->n >= PACKED_COLUMNS && g->m > ROWS &&
-           (g->a_column != 1 || wgi_gemm_rows_collide(g->a_row * (int64_t)sizeof(REAL), ROWS));
+    const int64_t size = (int64_t)sizeof(REAL);
+    if (g->m <= ROWS || (g->a_column == 1 && !wgi_gemm_rows_collide(g->a_row * size, ROWS)))
+        return false;
+    if (g->reads_far && g->a_row == 1 && !wgi_gemm_columns_collide(g->a_column * size))
+        return false;
+    return g->n >= (g->reads_far ? FAR_COLUMNS : PACKED_COLUMNS);
 }
 
 static bool NAME(reads_b_in_place)(const wgi_gemm_block *g)

@@ -28,6 +28,9 @@ bool wgi_cpu_amx(void);
 /* Does it pay to fetch A's next columns while a product computes? It gains on AMD's Zen 4; an Intel Xeon's own prefetchers see
  * the rows coming. */
 bool wgi_cpu_wants_fetches(void);
+/* Does a product lose little by reading A's columns, or rows whose cache lines fall on each other, where they lie? AMD's Zen 5
+ * does: many loads in flight, 12 ways of L1. */
+bool wgi_cpu_reads_far(void);
 
 #define WGI_JOIN2(a, b) a##_##b
 #define WGI_JOIN(a, b) WGI_JOIN2(a, b)
