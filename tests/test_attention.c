@@ -173,7 +173,7 @@ START_TEST(every_shape_and_option_matches_the_formula)
             const bool large = s.tq * s.tk > 12000;
             if (large && m % 4) continue; /* the references are slow */
             check(&s, WG_F32, 5e-6);
-            /* y is rounded before delta is made of it; where AMX multiplies, the probabilities are rounded too */
+            /* y is rounded before delta is made of it; where bf16 has products of its own, the probabilities are, too */
             check(&s, WG_BF16, 0x1p-5);
             if (!large) check(&s, WG_F64, 1e-13);
         }
@@ -293,6 +293,27 @@ START_TEST(nan_is_not_hidden)
 }
 END_TEST
 
+/* Of a hidden key any score may come: where it is NaN, the queries that do not see it stay as they were. */
+START_TEST(a_hidden_key_may_be_nan)
+{
+    static const int64_t queries[] = { 4, 40 }; /* in place, in tiles */
+    static const wg_dtype types[] = { WG_F32, WG_F64, WG_BF16 };
+    for (int c = 0; c < 6; c++) {
+        const int64_t t = queries[c % 2];
+        const wg_scope s = begin();
+        wg_tensor *q = wg_cast(wg_randn(WG_DIMS(1, 2, t, 8)), types[c / 2]),
+                  *k = wg_cast(wg_randn(WG_DIMS(1, 2, t, 8)), types[c / 2]);
+        wg_tensor *nan = wg_cast(wg_full(WG_DIMS(1, 2, 1, 8), NAN), types[c / 2]);
+        wg_tensor *y = wg_sdpa(q, k, q, .is_causal = true),
+                  *z = wg_sdpa(q, wg_cat(WG_LIST(wg_narrow(k, 2, 0, t - 1), nan), 2), q,
+                               .is_causal = true);
+        ck_assert_double_eq(distance(wg_narrow(z, 2, 0, t - 1), wg_narrow(y, 2, 0, t - 1)), 0);
+        ck_assert(isnan(wg_item(wg_sum(wg_narrow(z, 2, t - 1, 1), WG_ALL, false))));
+        pop(s);
+    }
+}
+END_TEST
+
 START_TEST(the_last_query_sees_the_last_key)
 {
     const wg_scope s = begin();
@@ -392,8 +413,8 @@ int main(void)
             heads_are_joined_without_a_copy, an_expanded_query_gives_a_contiguous_result,
             every_shape_and_option_matches_the_formula, sixteen_bits_are_near,
             a_device_gives_what_the_formula_gives, rows_that_see_nothing_are_zero_and_pass_nothing,
-            empty_heads_give_means_and_zeros, nan_is_not_hidden, the_last_query_sees_the_last_key,
-            a_window_is_a_mask, scores_never_stand_whole, a_floating_mask_may_be_learned,
-            dropout_drops_its_share_and_keeps_the_mean, flops_count_the_pairs_that_take_part,
-            NULL });
+            empty_heads_give_means_and_zeros, nan_is_not_hidden, a_hidden_key_may_be_nan,
+            the_last_query_sees_the_last_key, a_window_is_a_mask, scores_never_stand_whole,
+            a_floating_mask_may_be_learned, dropout_drops_its_share_and_keeps_the_mean,
+            flops_count_the_pairs_that_take_part, NULL });
 }

@@ -58,6 +58,9 @@ static void choose_tile(wgi_attention *a)
 
 static const wgi_attention_kernels *kernels_of(wgi_attention *a)
 {
+#if defined(WGI_HAVE_AVX512_BF16)
+    if (a->q.type == WG_BF16 && wgi_cpu_bf16()) a->product = wgi_tile_product_bf16;
+#endif
 #if defined(WGI_HAVE_AMX)
     if (a->q.type == WG_BF16 && wgi_cpu_amx()) a->product = wgi_tile_product_amx;
 #endif
@@ -136,7 +139,8 @@ wg_status wgi_attention_forward(const wg_run *r, wgi_attention *a)
     choose_tile(a);
     w.query_blocks = (a->tq + a->bq - 1) / a->bq;
     w.key_blocks = (a->tk + a->bk - 1) / a->bk;
-    if (a->tq <= DIRECT_QUERIES) {
+    if (a->tq <= DIRECT_QUERIES &&
+        a->tk <= INT32_MAX) { /* a row's places fit the lanes that see it */
         w.slot_bytes = w.kernels->direct_bytes(a);
         if (find_memory(r, &w, kv_heads, 0) != WG_OK) return WG_EMEM;
         if (2 * heads * a->tq * a->tk * (a->d + a->dv) > SERIAL_WORK)

@@ -3,7 +3,7 @@
  * Dao et al., arXiv:2205.14135). */
 #ifndef WGI_CPU_ATTENTION_H
 #define WGI_CPU_ATTENTION_H
-#include "cpu/attention_amx.h"
+#include "cpu/attention_product.h"
 #include "cpu/level.h"
 #include "wengert/op.h"
 

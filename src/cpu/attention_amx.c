@@ -1,11 +1,12 @@
 /* Operands are rounded and laid out as the registers want them on every call: a tenth of what the product takes in f32, and
  * attention's tiles stay f32 between products. */
-#include "cpu/attention_amx.h"
+#include "cpu/attention_product.h"
 
 #include <immintrin.h>
 #include <string.h>
 
 #include "cpu/amx.h"
+#include "cpu/attention_pairs.h"
 #include "cpu/vec.h"
 
 enum {
@@ -20,22 +21,6 @@ typedef struct {
     _Alignas(64) char b[PAIRS * BLOCK * 4];
 } room;
 
-/* bf16 pairs of each column's elements, x below y. */
-static __m512i pairs_of(__m512 x, __m512 y)
-{
-    static const uint16_t order[32] = { 0,  16, 1,  17, 2,  18, 3,  19, 4,  20, 5,
-                                        21, 6,  22, 7,  23, 8,  24, 9,  25, 10, 26,
-                                        11, 27, 12, 28, 13, 29, 14, 30, 15, 31 };
-    return _mm512_permutexvar_epi16(_mm512_loadu_si512(order), (__m512i)_mm512_cvtne2ps_pbh(y, x));
-}
-
-/* The first n of 16 elements, zeros behind them. */
-static __m512 first(const float *x, int64_t n)
-{
-    if (n <= 0) return _mm512_setzero_ps();
-    return _mm512_maskz_loadu_ps((__mmask16)(n < SIDE ? (1u << n) - 1 : 0xffffu), x);
-}
-
 /* A register of A, whose rows lie contiguous: up to SIDE rows and BLOCK of k. */
 static void lay_rows(char *to, const float *a, int64_t ra, int64_t rows, int64_t k)
 {
@@ -45,11 +30,8 @@ static void lay_rows(char *to, const float *a, int64_t ra, int64_t rows, int64_t
                                                                          _mm512_loadu_ps(a)));
         return;
     }
-    for (int64_t i = 0; i < SIDE; i++, a += ra) {
-        const int64_t n = i < rows ? k : 0;
-        _mm512_store_si512(to + 64 * i,
-                           (__m512i)_mm512_cvtne2ps_pbh(first(a + SIDE, n - SIDE), first(a, n)));
-    }
+    for (int64_t i = 0; i < SIDE; i++, a += ra)
+        _mm512_store_si512(to + 64 * i, wgi_pairs_along(a, i < rows ? k : 0));
 }
 
 /* The same where columns lie contiguous. */
@@ -57,8 +39,8 @@ static void lay_columns(char *to, const float *a, int64_t ca, int64_t rows, int6
 {
     wgi_vf square[SIDE];
     for (int64_t p = 0; p < SIDE; p++)
-        square[p] = (wgi_vf)pairs_of(first(a + 2 * p * ca, 2 * p < k ? rows : 0),
-                                     first(a + (2 * p + 1) * ca, 2 * p + 1 < k ? rows : 0));
+        square[p] = (wgi_vf)wgi_pairs_of(wgi_first(a + 2 * p * ca, 2 * p < k ? rows : 0),
+                                         wgi_first(a + (2 * p + 1) * ca, 2 * p + 1 < k ? rows : 0));
     wgi_vf_transpose(square);
     memcpy(to, square, REGISTER);
 }
@@ -73,20 +55,6 @@ static void lay_a(room *r, const float *a, int64_t ra, int64_t ca, int64_t m, in
             else
                 lay_columns(to, a + i + p * ca, ca, m - i, k - p);
         }
-}
-
-/* k rows of a panel of `columns`, 16 or 32, and zeros to a whole block of k. */
-static void lay_b(room *r, const float *b, int64_t ldb, int64_t k, int64_t columns)
-{
-    const int64_t whole = k / 2, rows = (k + BLOCK - 1) / BLOCK * SIDE;
-    char *to = r->b;
-    for (int64_t p = 0; p < whole; p++, b += 2 * ldb, to += BLOCK * 4)
-        for (int64_t c = 0; c < columns; c += SIDE)
-            _mm512_store_si512(to + c * 4,
-                               pairs_of(_mm512_loadu_ps(b + c), _mm512_loadu_ps(b + ldb + c)));
-    memset(to, 0, (size_t)(rows - whole) * BLOCK * 4);
-    for (int64_t c = 0; k % 2 == 1 && c < columns; c += SIDE)
-        _mm512_store_si512(to + c * 4, pairs_of(_mm512_loadu_ps(b + c), _mm512_setzero_ps()));
 }
 
 static void products(const room *r, int64_t row, int64_t k, int64_t rows, int64_t columns)
@@ -132,7 +100,7 @@ static void run_rows(room *r, int64_t m, int64_t n, int64_t k, const float *b, i
 {
     for (int64_t j = 0; j < n; j += BLOCK) {
         const int64_t columns = n - j < BLOCK ? n - j : BLOCK;
-        lay_b(r, b + j / BLOCK * panel, ldb, k, columns);
+        wgi_lay_panel(r->b, (k + BLOCK - 1) / BLOCK * SIDE, b + j / BLOCK * panel, ldb, k, columns);
         wgi_amx_memory_is_read();
         for (int64_t i = 0; i < m; i += BLOCK)
             run_block(r, i, k, m - i < BLOCK ? m - i : BLOCK, columns, c + i * ldc + j, ldc, add);

@@ -5,9 +5,9 @@
 typedef struct {
     R *kt, *vt,
         *k;    /* a key block: K^T and V^T by panels of keys, K by panels of columns (bk, NR) */
-    R *q, *dy; /* (bq, padded(d)), (bq, padded(dv)) */
+    R *q, *dy; /* (Tq, padded(d)), (Tq, padded(dv)) of one head */
     R *s, *ds; /* (bq, bk + PAD) */
-    R *delta, *lse; /* (Tq) of one head */
+    R *delta, *lse; /* (Tq + PAD), (Tq) of one head */
     R *dq, *dk,
         *dv; /* (Tq, padded(d)) of one head; (Tk, padded(d)), (Tk, padded(dv)) of the group */
     R *extra, *keep, *row; /* (bk), (bk), (NR, padded(max(d, dv))) */
@@ -21,11 +21,11 @@ static size_t NAME(backward_cut)(const wgi_attention *a, void *base, NAME(backwa
     s->kt = take(&m, a->bk * d, sizeof(R));
     s->vt = take(&m, a->bk * dv, sizeof(R));
     s->k = take(&m, a->bk * NAME(panels)(a->d), sizeof(R));
-    s->q = take(&m, a->bq * d, sizeof(R));
-    s->dy = take(&m, a->bq * dv, sizeof(R));
+    s->q = take(&m, a->tq * d, sizeof(R));
+    s->dy = take(&m, a->tq * dv, sizeof(R));
     s->s = take(&m, a->bq * (a->bk + PAD), sizeof(R));
     s->ds = take(&m, a->bq * (a->bk + PAD), sizeof(R));
-    s->delta = take(&m, a->tq, sizeof(R));
+    s->delta = take(&m, a->tq + PAD, sizeof(R));
     s->lse = take(&m, a->tq, sizeof(R));
     s->dq = take(&m, a->tq * d, sizeof(R));
     s->dk = take(&m, a->tk * d, sizeof(R));
@@ -43,15 +43,27 @@ static size_t NAME(backward_bytes)(const wgi_attention *a)
     return NAME(backward_cut)(a, NULL, &s);
 }
 
-/* delta and lse of head h; +inf where nothing was seen, so that exp(score - lse) is 0. */
-static void NAME(row_terms)(const wgi_attention *a, int64_t b, int64_t h, NAME(backward_slot) * t)
+/* q, dy, delta and lse of head h; lse is +inf where nothing was seen, so that exp(score - lse) is 0. */
+static void NAME(load_head)(const wgi_attention *a, int64_t b, int64_t h, NAME(backward_slot) * t)
 {
-    for (int64_t i = 0; i < a->tq; i++) {
-        const R *y = NAME(row_in_place)(&a->y, b, h, i, a->dv, t->row);
-        const R *dy = NAME(row_in_place)(&a->dy, b, h, i, a->dv, t->row + NAME(padded)(a->dv));
-        t->delta[i] = NAME(dot)(y, dy, a->dv);
-        NAME(load_row)(t->lse + i, &a->lse, b, h, i, 0, 1);
-        if (t->lse[i] == -(R)INFINITY) t->lse[i] = (R)INFINITY;
+    const int64_t width = NAME(padded)(a->dv);
+    NAME(load_rows)(t->q, &a->q, b, h, 0, a->tq, a->d, a->tq);
+    NAME(load_rows)(t->dy, &a->dy, b, h, 0, a->tq, a->dv, a->tq);
+    for (int64_t i = 0; i < a->tq; i += VL) {
+        const int64_t n = a->tq - i < VL ? a->tq - i : VL;
+        VEC lanes[VL];
+        for (int64_t l = 0; l < VL; l++) {
+            lanes[l] = V(set)(0);
+            if (l >= n) continue;
+            NAME(load_rows)(t->row, &a->y, b, h, i + l, 1, a->dv, 1);
+            for (int64_t c = 0; c < width; c += VL)
+                lanes[l] =
+                    V(fma)(V(load)(t->row + c), V(load)(t->dy + (i + l) * width + c), lanes[l]);
+            R lse;
+            NAME(load_row)(&lse, &a->lse, b, h, i + l, 0, 1);
+            t->lse[i + l] = lse == -(R)INFINITY ? (R)INFINITY : lse;
+        }
+        V(store)(t->delta + i, V(sums)(lanes));
     }
 }
 
@@ -74,18 +86,16 @@ static void NAME(sharpen)(const wgi_attention *a, int64_t b, int64_t h, int64_t 
                           int64_t n, R *s, R *dp, NAME(backward_slot) * t)
 {
     int64_t lo, hi;
-    NAME(see)(a, i, j, n, s, &lo, &hi);
-    NAME(see)(a, i, j, n, dp, &lo, &hi);
-    if (lo == hi) return;
-    const R factor = NAME(add_mask)(a, b, h, i, j + lo, hi - lo, s + lo, t->extra);
-    const R delta = t->delta[i], scale = (R)a->scale;
+    NAME(see)(a, i, j, n, &lo, &hi);
+    const R factor = NAME(add_mask)(a, b, h, i, j, n, s, t->extra);
     if (a->dropout > 0) {
-        NAME(keep_row)(a, b, h, i, j + lo, hi - lo, t->keep, t->words);
-        for (int64_t c = lo; c < hi; c++) dp[c] *= t->keep[c - lo];
+        NAME(keep_row)(a, b, h, i, j, n, t->keep, t->words);
+        for (int64_t c = 0; c < n; c++) dp[c] *= t->keep[c];
     }
-    NAME(probabilities)(s + lo, dp + lo, hi - lo, factor, t->lse[i], delta, scale);
+    NAME(probabilities)
+    (s, dp, n, lo, hi, factor, t->lse[i], t->delta[i], (R)a->scale);
     if (a->dropout > 0)
-        for (int64_t c = lo; c < hi; c++) s[c] *= t->keep[c - lo];
+        for (int64_t c = 0; c < n; c++) s[c] *= t->keep[c];
 }
 
 /* Query block from i0 on against the packed key block from j0 on: five products. */
@@ -99,15 +109,14 @@ static void NAME(backward_tile)(const wgi_attention *a, int64_t b, int64_t h, in
     const int64_t c = lo > j0 ? (lo - j0) / NR * NR : 0, n = (hi < j0 + bk ? hi - j0 : bk) - c;
     if (n <= 0) return;
     const int64_t columns = NAME(whole)(n);
-    NAME(load_rows)(t->q, &a->q, b, h, i0, m, a->d, m);
-    NAME(load_rows)(t->dy, &a->dy, b, h, i0, m, a->dv, m);
-    NAME(multiply)(a, m, columns, a->d, t->q, d, 1, t->kt + c * d, NR, NR * d, t->s, lds, false);
+    const R *q = t->q + i0 * d, *dy = t->dy + i0 * dv;
+    NAME(multiply)(a, m, columns, a->d, q, d, 1, t->kt + c * d, NR, NR * d, t->s, lds, false);
     NAME(multiply)
-    (a, m, columns, a->dv, t->dy, dv, 1, t->vt + c * dv, NR, NR * dv, t->ds, lds, false);
+    (a, m, columns, a->dv, dy, dv, 1, t->vt + c * dv, NR, NR * dv, t->ds, lds, false);
     for (int64_t r = 0; r < m; r++)
         NAME(sharpen)(a, b, h, i0 + r, j0 + c, n, t->s + r * lds, t->ds + r * lds, t);
-    NAME(multiply)(a, n, dv, m, t->s, 1, lds, t->dy, dv, NR, t->dv + (j0 + c) * dv, dv, true);
-    NAME(multiply)(a, n, d, m, t->ds, 1, lds, t->q, d, NR, t->dk + (j0 + c) * d, d, true);
+    NAME(multiply)(a, n, dv, m, t->s, 1, lds, dy, dv, NR, t->dv + (j0 + c) * dv, dv, true);
+    NAME(multiply)(a, n, d, m, t->ds, 1, lds, q, d, NR, t->dk + (j0 + c) * d, d, true);
     NAME(multiply)(a, m, d, n, t->ds, lds, 1, t->k + c * NR, NR, bk * NR, t->dq + i0 * d, d, true);
 }
 
@@ -120,7 +129,7 @@ static void NAME(backward)(const wgi_attention *a, int64_t b, int64_t kv, void *
     memset(t.dv, 0, (size_t)(a->tk * dv) * sizeof(R));
     for (int64_t h = kv * group; h < (kv + 1) * group; h++) {
         memset(t.dq, 0, (size_t)(a->tq * d) * sizeof(R));
-        NAME(row_terms)(a, b, h, &t);
+        NAME(load_head)(a, b, h, &t);
         for (int64_t j = 0; j < a->tk; j += a->bk) {
             NAME(pack_keys)(a, b, kv, j, a->tk - j < a->bk ? a->tk - j : a->bk, &t);
             for (int64_t i = 0; i < a->tq; i += a->bq) NAME(backward_tile)(a, b, h, i, j, &t);

@@ -81,11 +81,12 @@ static void NAME(begin)(NAME(forward_slot) * t, int64_t rows)
     }
 }
 
-static void NAME(drop)(const wgi_attention *a, int64_t b, int64_t h, int64_t i, int64_t j,
-                       int64_t n, R *s, NAME(forward_slot) * t)
+static void NAME(drop)(const wgi_attention *a, const NAME(scores) * x, int64_t r, R *s,
+                       NAME(forward_slot) * t)
 {
-    NAME(keep_row)(a, b, h, i, j, n, t->extra, t->words);
-    for (int64_t c = 0; c < n; c++) s[c] *= t->extra[c];
+    NAME(keep_row)
+    (a, x->b, x->h + r / x->per_head, x->i + r % x->per_head, x->j, x->n, t->extra, t->words);
+    for (int64_t c = 0; c < x->n; c++) s[c] *= t->extra[c];
 }
 
 /* Rows [r, r + count), at most VL: scores -> exp(score - max), with the running maximum and sum; the output so far is
@@ -95,37 +96,31 @@ static void NAME(soften_rows)(const wgi_attention *a, const NAME(scores) * x,
                               NAME(forward_slot) * t, int64_t r, int64_t count)
 {
     VEC lanes[VL];
-    int64_t lo[VL], hi[VL];
     R base[VL], shrink[VL];
-    for (int64_t l = 0; l < VL; l++) {
-        lanes[l] = V(set)(-(R)INFINITY);
-        if (l >= count) continue;
+    for (int64_t l = 0; l < count; l++) {
         const int64_t h = x->h + (r + l) / x->per_head, i = x->i + (r + l) % x->per_head;
+        int64_t lo, hi;
         R *s = t->s + (r + l) * x->lds;
-        NAME(see)(a, i, x->j, x->n, s, lo + l, hi + l);
-        if (lo[l] == hi[l]) continue;
-        const int64_t n = hi[l] - lo[l];
-        s += lo[l];
-        const R factor = NAME(add_mask)(a, x->b, h, i, x->j + lo[l], n, s, t->extra);
-        lanes[l] = NAME(scale_and_max)(s, n, factor);
+        NAME(see)(a, i, x->j, x->n, &lo, &hi);
+        const R factor = NAME(add_mask)(a, x->b, h, i, x->j, x->n, s, t->extra);
+        lanes[l] = NAME(scale_and_max)(s, x->n, lo, hi, factor);
     }
+    for (int64_t l = count; l < VL; l++) lanes[l] = V(set)(-(R)INFINITY);
     const VEC old = V(load)(t->max + r), top = V(max)(V(maxes)(lanes), old);
     V(store)(t->max + r, top);
     V(store)(base, top);
     for (int l = 0; l < VL; l++) base[l] = base[l] == -(R)INFINITY ? 0 : base[l];
     const VEC moved = NAME(exps)(old - V(load)(base));
     V(store)(shrink, moved);
-    for (int64_t l = 0; l < VL; l++) {
-        lanes[l] = V(set)(0);
-        if (l >= count || lo[l] == hi[l]) continue;
-        const int64_t h = x->h + (r + l) / x->per_head, i = x->i + (r + l) % x->per_head;
-        const int64_t n = hi[l] - lo[l], width = NAME(padded)(a->dv);
-        R *s = t->s + (r + l) * x->lds + lo[l], *o = t->o + (r + l) * width;
-        lanes[l] = NAME(exp_and_sum)(s, n, base[l]);
-        if (a->dropout > 0) NAME(drop)(a, x->b, h, i, x->j + lo[l], n, s, t);
+    for (int64_t l = 0; l < count; l++) {
+        const int64_t width = NAME(padded)(a->dv);
+        R *s = t->s + (r + l) * x->lds, *o = t->o + (r + l) * width;
+        lanes[l] = NAME(exp_and_sum)(s, x->n, base[l]);
+        if (a->dropout > 0) NAME(drop)(a, x, r + l, s, t);
         if (!x->first && shrink[l] != 1)
             for (int64_t c = 0; c < width; c++) o[c] *= shrink[l];
     }
+    for (int64_t l = count; l < VL; l++) lanes[l] = V(set)(0);
     V(store)(t->sum + r, V(load)(t->sum + r) * moved + V(sums)(lanes));
 }
 
@@ -215,20 +210,6 @@ static size_t NAME(direct_bytes)(const wgi_attention *a)
     return NAME(direct_cut)(a, NULL, &s);
 }
 
-static bool NAME(lies_in_place)(const wgi_operand *o)
-{
-    return o->type == RTYPE && o->stride[3] == 1;
-}
-
-/* Row i of o, in place if it can be read there. */
-static const R *NAME(row_in_place)(const wgi_operand *o, int64_t b, int64_t h, int64_t i, int64_t d,
-                                   R *row)
-{
-    if (NAME(lies_in_place)(o)) return (const R *)row_at(o, b, h, i);
-    NAME(load_row)(row, o, b, h, i, 0, d);
-    return row;
-}
-
 /* s[j] = q . k_j for n keys, `stride` elements apart: a vector of keys at a time, each sum in one
  * order, wherever its key stands; behind the last key it is repeated. */
 static void NAME(scores_in_place)(R *s, const R *q, const R *k, int64_t stride, int64_t n,
@@ -305,7 +286,7 @@ static void NAME(direct)(const wgi_attention *a, int64_t b, int64_t kv, void *sl
     wgi_attention_range(a, 0, a->tq, &lo, &hi);
     for (int64_t g = 0; g < group; g++)
         NAME(load_rows)(t.q + g * a->tq * depth, &a->q, b, h0 + g, 0, a->tq, a->d, a->tq);
-    if (NAME(lies_in_place)(&a->k) && lo < hi)
+    if (NAME(is_plain)(&a->k) && lo < hi)
         for (int64_t r = 0; r < rows; r++) NAME(scores_in_place)
     (t.s + r * lds + lo, t.q + r * depth, (const R *)row_at(&a->k, b, kv, lo), a->k.stride[2],
      hi - lo, a->d);
@@ -330,7 +311,7 @@ static void NAME(direct)(const wgi_attention *a, int64_t b, int64_t kv, void *sl
     NAME(begin)(&tile, rows);
     NAME(soften)(a, &x, &tile);
     memset(t.o, 0, (size_t)(rows * width) * sizeof(R));
-    if (NAME(lies_in_place)(&a->v) && lo < hi)
+    if (NAME(is_plain)(&a->v) && lo < hi)
         for (int64_t r = 0; r < rows; r++) NAME(mix_in_place)
     (t.o + r * width, t.s + r * lds + lo, (const R *)row_at(&a->v, b, kv, lo), a->v.stride[2],
      hi - lo, a->dv);

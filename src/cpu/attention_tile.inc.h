@@ -95,11 +95,16 @@ static inline void NAME(copy)(R *restrict to, const R *restrict from, int64_t n)
     for (; c < n; c++) to[c] = from[c];
 }
 
-static void NAME(load_row)(R *to, const wgi_operand *o, int64_t b, int64_t h, int64_t i, int64_t j,
-                           int64_t n)
+static inline bool NAME(is_plain)(const wgi_operand *o)
+{
+    return o->type == RTYPE && o->stride[3] == 1;
+}
+
+static inline void NAME(load_row)(R *to, const wgi_operand *o, int64_t b, int64_t h, int64_t i,
+                                  int64_t j, int64_t n)
 {
     const char *p = row_at(o, b, h, i) + (size_t)(j * o->stride[3]) * o->size;
-    if (o->type == RTYPE && (o->stride[3] == 1 || n == 1))
+    if (NAME(is_plain)(o))
         NAME(copy)(to, (const R *)p, n);
     else
         load_converted(to, RTYPE, o, p, n);
@@ -117,20 +122,8 @@ static void NAME(load_rows)(R *to, const wgi_operand *o, int64_t b, int64_t h, i
     if (total > n) memset(to + n * ld, 0, (size_t)((total - n) * ld) * sizeof(R));
 }
 
-static void NAME(store_row)(const wgi_operand *o, int64_t b, int64_t h, int64_t i, const R *from,
-                            int64_t n, bool add)
+static void NAME(add_converted)(const wgi_operand *o, char *p, const R *from, int64_t n)
 {
-    char *p = row_at(o, b, h, i);
-    if (o->type == RTYPE && o->stride[3] == 1) {
-        R *to = (R *)p;
-        if (!add) NAME(copy)(to, from, n);
-        for (int64_t c = 0; add && c < n; c++) to[c] += from[c];
-        return;
-    }
-    if (!add) {
-        store_converted(o, p, from, RTYPE, n);
-        return;
-    }
     R sum[PIECE];
     for (int64_t c = 0; c < n; c += PIECE) {
         const int64_t m = n - c < PIECE ? n - c : PIECE;
@@ -139,6 +132,21 @@ static void NAME(store_row)(const wgi_operand *o, int64_t b, int64_t h, int64_t 
         for (int64_t l = 0; l < m; l++) sum[l] += from[c + l];
         store_converted(o, at, sum, RTYPE, m);
     }
+}
+
+static inline void NAME(store_row)(const wgi_operand *o, int64_t b, int64_t h, int64_t i,
+                                   const R *from, int64_t n, bool add)
+{
+    char *p = row_at(o, b, h, i);
+    R *to = (R *)p;
+    if (!NAME(is_plain)(o) && add)
+        NAME(add_converted)(o, p, from, n);
+    else if (!NAME(is_plain)(o))
+        store_converted(o, p, from, RTYPE, n);
+    else if (!add)
+        NAME(copy)(to, from, n);
+    else
+        for (int64_t c = 0; c < n; c++) to[c] += from[c];
 }
 
 /* One panel (padded(d), NR) of the transpose of rows (NR, padded(d)). */
@@ -191,15 +199,6 @@ static R NAME(dot)(const R *x, const R *y, int64_t n)
     return sum;
 }
 
-/* Lanes from n on become `rest`. */
-static inline VEC NAME(first_lanes)(VEC v, int64_t n, R rest)
-{
-    R l[VL];
-    V(store)(l, v);
-    for (int i = 0; i < VL; i++) l[i] = i < (int)n ? l[i] : rest;
-    return V(load)(l);
-}
-
 static inline VEC NAME(exps)(VEC v)
 {
     R l[VL];
@@ -208,43 +207,42 @@ static inline VEC NAME(exps)(VEC v)
     return V(load)(l);
 }
 
-/* s (n) *= factor. Returns the largest of each lane, past NaN, which exp finds. */
-static VEC NAME(scale_and_max)(R *s, int64_t n, R factor)
+/* A row of scores is worked on to its last whole vector, with what its query does not see replaced, so that all rows of a
+ * tile are alike to the processor. */
+/* s (n) *= factor, -inf outside [lo, hi). Returns the largest of each lane, past NaN, which exp finds. */
+static VEC NAME(scale_and_max)(R *s, int64_t n, int64_t lo, int64_t hi, R factor)
 {
-    VEC top = V(set)(-(R)INFINITY);
+    const VEC none = V(set)(-(R)INFINITY);
+    VEC top = none;
     for (int64_t c = 0; c < n; c += VL) {
-        const VEC v = V(load)(s + c) * V(set)(factor);
+        const VEC v = V(within)(V(load)(s + c) * V(set)(factor), c, lo, hi, none);
         V(store)(s + c, v);
-        top = V(max)(n - c < VL ? NAME(first_lanes)(v, n - c, -(R)INFINITY) : v, top);
+        top = V(max)(v, top);
     }
     return top;
 }
 
-/* s = exp(s - max); 0 from n to the end of the vector. Returns each lane's sum. */
+/* s = exp(s - max). Returns each lane's sum. */
 static VEC NAME(exp_and_sum)(R *s, int64_t n, R max)
 {
     VEC sum = V(set)(0);
     for (int64_t c = 0; c < n; c += VL) {
-        VEC p = NAME(exps)(V(load)(s + c) - V(set)(max));
-        if (n - c < VL) p = NAME(first_lanes)(p, n - c, 0);
+        const VEC p = NAME(exps)(V(load)(s + c) - V(set)(max));
         V(store)(s + c, p);
         sum += p;
     }
     return sum;
 }
 
-/* s = exp(s factor - lse), dp = s (dp - delta) scale: whole vectors, 0 from n on. */
-static void NAME(probabilities)(R *s, R *dp, int64_t n, R factor, R lse, R delta, R scale)
+/* s = exp(s factor - lse), dp = s (dp - delta) scale; 0 outside [lo, hi), whatever stood there. */
+static void NAME(probabilities)(R *s, R *dp, int64_t n, int64_t lo, int64_t hi, R factor, R lse,
+                                R delta, R scale)
 {
     for (int64_t c = 0; c < n; c += VL) {
-        VEC p = NAME(exps)(V(load)(s + c) * V(set)(factor) - V(set)(lse)),
-            d = p * (V(load)(dp + c) - V(set)(delta)) * V(set)(scale);
-        if (n - c < VL) {
-            p = NAME(first_lanes)(p, n - c, 0);
-            d = NAME(first_lanes)(d, n - c, 0);
-        }
-        V(store)(s + c, p);
-        V(store)(dp + c, d);
+        const VEC p = NAME(exps)(V(load)(s + c) * V(set)(factor) - V(set)(lse)),
+                  d = p * (V(load)(dp + c) - V(set)(delta)) * V(set)(scale);
+        V(store)(s + c, V(within)(p, c, lo, hi, V(set)(0)));
+        V(store)(dp + c, V(within)(d, c, lo, hi, V(set)(0)));
     }
 }
 
@@ -254,16 +252,14 @@ static inline int64_t NAME(whole)(int64_t n)
     return (n + VL - 1) / VL * VL;
 }
 
-/* The part [lo, hi) of keys [j, j + n) that query i sees, relative to j; zeros in s outside it. */
-static void NAME(see)(const wgi_attention *a, int64_t i, int64_t j, int64_t n, R *s, int64_t *lo,
-                      int64_t *hi)
+/* The part [lo, hi) of keys [j, j + n) that query i sees, relative to j. */
+static inline void NAME(see)(const wgi_attention *a, int64_t i, int64_t j, int64_t n, int64_t *lo,
+                             int64_t *hi)
 {
     wgi_attention_range(a, i, i + 1, lo, hi);
     *lo = *lo - j < 0 ? 0 : *lo - j > n ? n : *lo - j;
     *hi = *hi - j > n ? n : *hi - j;
     if (*hi < *lo) *hi = *lo;
-    for (int64_t c = 0; c < *lo; c++) s[c] = 0;
-    for (int64_t c = *hi; c < n; c++) s[c] = 0;
 }
 
 /* Query i, keys [j, j + n): s (n) = scale * s + mask, and 1, if there is a mask; else what s is still to be multiplied by.

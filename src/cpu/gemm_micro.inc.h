@@ -32,7 +32,7 @@ static inline __attribute__((always_inline)) void NAME(fetch)(NAME(micro) *restr
     wgi_fetch(&g->next_a);
 }
 
-static int64_t NAME(bursts)(int64_t k)
+static inline int64_t NAME(bursts)(int64_t k)
 {
     return (k + FETCH_EVERY - 1) / FETCH_EVERY;
 }
@@ -198,20 +198,20 @@ typedef struct {
 } NAME(left);
 
 /* Elements of a packed A of m rows, k deep. */
-static int64_t NAME(packed_a)(int64_t m, int64_t k)
+static inline int64_t NAME(packed_a)(int64_t m, int64_t k)
 {
     int64_t blocks = (m + ROWS - 1) / ROWS * k * A_PANEL, rows = m * (k + A_PAD);
     return blocks > rows ? blocks : rows;
 }
 
-static int64_t NAME(depth)(int64_t steps) /* equal pieces of at most DEPTH */
+static inline int64_t NAME(depth)(int64_t steps) /* equal pieces of at most DEPTH */
 {
     int64_t pieces = (steps + DEPTH - 1) / DEPTH;
     return pieces == 0 ? 1 : (steps + pieces - 1) / pieces;
 }
 
 /* Element `offset` of x, whose elements have `size` bytes. */
-static const char *NAME(at)(const void *x, int64_t size, int64_t offset)
+static inline const char *NAME(at)(const void *x, int64_t size, int64_t offset)
 {
     return (const char *)x + offset * size;
 }

@@ -2,6 +2,7 @@
  * files in simd_sources. f32: wgi_vf of WGI_VF lanes, f64: wgi_vd of WGI_VD lanes. +, -, * work on them as they are. */
 #ifndef WGI_CPU_VEC_H
 #define WGI_CPU_VEC_H
+#include <stdint.h>
 #include <string.h>
 #if defined(__x86_64__)
 #include <immintrin.h>
@@ -159,6 +160,28 @@ static inline wgi_vd wgi_vd_max(wgi_vd a, wgi_vd b)
 }
 #endif
 #endif
+
+/* Lane l of v where l + first is in [lo, hi), of rest elsewhere; all three fit 32 bits. */
+static inline wgi_vf wgi_vf_within(wgi_vf v, int64_t first, int64_t lo, int64_t hi, wgi_vf rest)
+{
+    typedef int32_t lanes __attribute__((vector_size(WGI_VBYTES)));
+    static const int32_t count[16] = { 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15 };
+    lanes at;
+    memcpy(&at, count, sizeof at);
+    at += (int32_t)first;
+    const lanes in = (at >= (int32_t)lo) & (at < (int32_t)hi);
+    return (wgi_vf)((in & (lanes)v) | (~in & (lanes)rest));
+}
+static inline wgi_vd wgi_vd_within(wgi_vd v, int64_t first, int64_t lo, int64_t hi, wgi_vd rest)
+{
+    typedef int64_t lanes __attribute__((vector_size(WGI_VBYTES)));
+    static const int64_t count[8] = { 0, 1, 2, 3, 4, 5, 6, 7 };
+    lanes at;
+    memcpy(&at, count, sizeof at);
+    at += first;
+    const lanes in = (at >= lo) & (at < hi);
+    return (wgi_vd)((in & (lanes)v) | (~in & (lanes)rest));
+}
 
 /* Lanes 0, 0', 1, 1', ... of the lower and of the upper halves of a and b. */
 #if defined(__AVX512F__)

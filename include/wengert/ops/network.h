@@ -219,9 +219,9 @@ WG_API wg_tensor *wg_rope_call(wg_rope_args a);
  * no gradient. scale 0: 1 / sqrt(D). dropout: the probability of each weight to be dropped, always on if given; weight
  * (b, h, i, j) takes the random value ((b HQ + h) Tq + i) Tk + j.
  * y's axes lie in memory in the order of q's, so that heads split off (B, T, H D) are joined again without a copy.
- * Computed in f32 for 16-bit operands, except that for bf16 on a CPU with AMX, and for both on CUDA, the probabilities and their
- * gradients are rounded to the operands' dtype for the products with v, k, q and dy. The gradient of a floating mask that
- * requires one is supported, but then the whole runs as other ops do, with T x T scores in memory.
+ * Computed in f32 for 16-bit operands, except that for bf16 on a CPU with AVX-512-BF16 or AMX, and for both on CUDA, the
+ * probabilities and their gradients are rounded to the operands' dtype for the products with v, k, q and dy. The gradient of
+ * a floating mask that requires one is supported, but then the whole runs as other ops do, with T x T scores in memory.
  * Errors: WG_ESHAPE, WG_EDTYPE for operands that do not fit, WG_EARG for dropout outside [0, 1] or a negative window. */
 typedef struct {
     wg_tensor *q, *k, *v, *mask;
