@@ -48,11 +48,17 @@ static char *slot_at(const work *w, int64_t i)
 }
 
 /* Tiles by length, as measured: short sequences need many small tiles to fill the threads and to waste little above the
- * diagonal; long ones want few passes over the output tile. */
+ * diagonal; long ones want few passes over the output tile. Queries in what each product takes at once: 8 rows, 14, 32. */
 static void choose_tile(wgi_attention *a)
 {
     const int64_t t = a->tk;
-    a->bq = a->product ? (t <= 256 ? 64 : 128) : t <= 128 ? 16 : t <= 512 ? 32 : 64;
+    a->bq = t <= 128 ? 16 : t <= 512 ? 32 : 64;
+#if defined(WGI_HAVE_AVX512_BF16)
+    if (a->product == wgi_tile_product_bf16) a->bq = t <= 128 ? 28 : t <= 512 ? 56 : 84;
+#endif
+#if defined(WGI_HAVE_AMX)
+    if (a->product == wgi_tile_product_amx) a->bq = t <= 256 ? 64 : 128;
+#endif
     a->bk = t <= 128 ? 64 : t <= 512 ? 128 : 256;
 }
 
