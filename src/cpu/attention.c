@@ -29,12 +29,12 @@ typedef struct {
     int64_t n_slots;
 } work;
 
-/* A slot that no running task has. There are as many as threads; with more threads than that one waits. */
+/* A slot that no running task has: the thread's own, which its core has in its caches, if that is free. There are as many as
+ * threads; with more threads than that one waits. */
 static int64_t slot_take(work *w)
 {
-    for (;;)
-        for (int64_t i = 0; i < w->n_slots; i++)
-            if (!atomic_exchange_explicit(&w->busy[i], 1, memory_order_acquire)) return i;
+    for (int64_t i = wgi_thread() % w->n_slots;; i = (i + 1) % w->n_slots)
+        if (!atomic_exchange_explicit(&w->busy[i], 1, memory_order_acquire)) return i;
 }
 
 static void slot_give(work *w, int64_t i)

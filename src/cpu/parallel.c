@@ -36,20 +36,40 @@ int wgi_threads_here(void)
     return omp_in_parallel() ? 1 : wg_threads();
 }
 
+int wgi_thread(void)
+{
+    return omp_get_thread_num();
+}
+
+static void run_pieces(int64_t first, int64_t last, int64_t grain,
+                       void (*body)(void *self, int64_t first, int64_t last), void *self)
+{
+    for (int64_t i = first; i < last; i += grain)
+        body(self, i, last - i < grain ? last : i + grain);
+}
+
+enum {
+    MANY = 1024,
+    UNIT = 64
+}; /* grains of so many count elements: they are cut at whole cache lines */
+
 void wgi_parallel_for(int64_t n, int64_t grain,
                       void (*body)(void *self, int64_t first, int64_t last), void *self)
 {
     if (n <= 0) return;
-    int64_t pieces = (n + grain - 1) / grain;
-    const int threads = wgi_threads_here();
-    if (pieces == 1 || threads == 1) {
-        for (int64_t i = 0; i < pieces; i++)
-            body(self, i * grain, (i + 1) * grain < n ? (i + 1) * grain : n);
+    const int64_t pieces = (n + grain - 1) / grain, most = wgi_threads_here();
+    const int threads = (int)(pieces < most ? pieces : most);
+    if (threads == 1) {
+        run_pieces(0, n, grain, body, self);
         return;
     }
-#pragma omp parallel for schedule(static) num_threads(threads)
-    for (int64_t i = 0; i < pieces; i++)
-        body(self, i * grain, (i + 1) * grain < n ? (i + 1) * grain : n);
+    const int64_t unit = grain >= MANY ? UNIT : 1, units = (n + unit - 1) / unit;
+#pragma omp parallel num_threads(threads)
+    {
+        const int64_t t = omp_get_thread_num(), team = omp_get_num_threads();
+        run_pieces(t * units / team * unit, t + 1 == team ? n : (t + 1) * units / team * unit,
+                   grain, body, self);
+    }
 }
 
 /* Each thread has a run of tasks that follow each other, and when it is done takes from the others': so a thread mostly meets

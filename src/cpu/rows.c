@@ -44,9 +44,12 @@ int64_t wgi_row_strips(int64_t rows, int64_t work)
 {
     if (rows <= 1) return 1;
     const double pieces = (double)rows * (double)(work > 0 ? work : 1) / STRIP;
-    int64_t most = (int64_t)wg_threads() * STRIPS_PER_THREAD;
-    if (most > rows) most = rows;
-    return pieces < 2 ? 1 : pieces < (double)most ? (int64_t)pieces : most;
+    if (pieces < 2) return 1;
+    const int64_t threads = wg_threads(), most = threads * STRIPS_PER_THREAD;
+    int64_t strips = pieces < (double)most ? (int64_t)pieces : most;
+    if (strips > threads)
+        strips = (strips + threads - 1) / threads * threads; /* as many for each */
+    return strips < rows ? strips : rows;
 }
 
 typedef struct {

@@ -101,11 +101,33 @@ static inline void N(put)(const A *from, void *p, int type, int64_t step, int64_
     }
 }
 
-static inline A N(fold)(A lane[64])
+/* Lane j + width is added to lane j for width 32, 16, ... 1: halves of vectors, which stay in registers at every level. */
+typedef A N(bytes64) __attribute__((vector_size(64)));
+typedef A N(bytes32) __attribute__((vector_size(32)));
+typedef A N(bytes16) __attribute__((vector_size(16)));
+
+static inline A N(fold)(const A lane[64])
 {
-    for (int width = 32; width > 0; width /= 2)
-        for (int j = 0; j < width; j++) lane[j] += lane[j + width];
-    return lane[0];
+    enum { VECTORS = sizeof(A), LAST = 16 / sizeof(A) };
+    N(bytes64) v[VECTORS];
+    N(bytes32) h[2];
+    N(bytes16) q[2];
+    A last[LAST];
+    memcpy(v, lane, sizeof v);
+#pragma GCC unroll 3
+    for (int n = VECTORS / 2; n > 0; n /= 2)
+#pragma GCC unroll 4
+        for (int i = 0; i < n; i++) v[i] += v[i + n];
+    memcpy(h, v, sizeof h);
+    h[0] += h[1];
+    memcpy(q, h, sizeof q);
+    q[0] += q[1];
+    memcpy(last, q, sizeof last);
+#pragma GCC unroll 2
+    for (int n = LAST / 2; n > 0; n /= 2)
+#pragma GCC unroll 2
+        for (int i = 0; i < n; i++) last[i] += last[i + n];
+    return last[0];
 }
 
 static inline A N(sum)(const A *x, int64_t n)
