@@ -259,7 +259,8 @@ static void run_tile(wgi_fuse_job *j, wgi_context *c, int64_t range, const wgi_t
     if (wgi_replay_run(r, c) != WG_OK) return;
     for (int64_t k = 0; k < j->n_to; k++)
         if (code->way[k] == WGI_FUSE_SENT)
-            wgi_stream(place_of(&j->tiling, at, &j->to[k]), wgi_data(&r->operand[code->to[k]]),
+            WGI_PICK(wgi_chain_kernels)
+                ->send(place_of(&j->tiling, at, &j->to[k]), wgi_data(&r->operand[code->to[k]]),
                        r->storage[value_of(code, k)].bytes);
     if (code->puts) put_results(j, c, range, at, code, r);
 }

@@ -146,12 +146,15 @@ static void fetch(wgi_replay *r, int64_t n)
 {
     while (n > 0 && r->aheads) {
         wgi_ahead *a = &r->ahead[r->aheads - 1];
-        for (; n > 0 && a->bytes > 0; n--) {
-            __builtin_prefetch(a->data);
-            a->data += LINE;
-            a->bytes = a->bytes > LINE ? a->bytes - LINE : 0;
-        }
-        if (!a->bytes) r->aheads--;
+        const int64_t left = (int64_t)(a->bytes + LINE - 1) / LINE, now = n < left ? n : left;
+        const char *p = a->data;
+        for (int64_t i = 0; i < now; i++) __builtin_prefetch(p + i * LINE);
+        n -= now;
+        a->data = p + now * LINE;
+        if (now < left)
+            a->bytes -= (size_t)(now * LINE);
+        else
+            r->aheads--;
     }
 }
 

@@ -4,6 +4,8 @@
  * the ACM 16(6), 1973). The formulas are those of the loops, and so are the bits. */
 #ifndef WGI_CPU_CHAIN_H
 #define WGI_CPU_CHAIN_H
+#include <stddef.h>
+
 #include "cpu/elementwise_kernels.h"
 
 typedef void (*wgi_chain_fn)(void); /* of a type that each level has for itself */
@@ -20,6 +22,9 @@ typedef struct {
     wgi_chain_fn under[WGI_FORMULA_COUNT]; /* x = f(data, x) */
     /* Runs a chain on elements first .. first + strip - 1. */
     void (*run)(const wgi_chain_item *code, int64_t first);
+    /* Copies bytes past the caches, for results too large to be found there again: memory is not read before it is written.
+     * wgi_stream_end before another thread reads. */
+    void (*send)(void *to, const void *from, size_t bytes);
 } wgi_chain_kernels;
 WGI_DECLARE_LEVELS(wgi_chain_kernels, wgi_chain_kernels);
 #endif

@@ -4,16 +4,10 @@
 #include <string.h>
 
 #include "cpu/formula.h"
+#include "cpu/vec.h"
 
-#if defined(__AVX512F__)
-enum { BYTES = 64 };
-#elif defined(__AVX__)
-enum { BYTES = 32 };
-#else
-enum { BYTES = 16 };
-#endif
-enum { LANES = BYTES / (int)sizeof(float), VECTORS = 8 };
-typedef float vec __attribute__((vector_size(BYTES)));
+enum { BYTES = WGI_VBYTES, LANES = WGI_VF, VECTORS = 8 };
+typedef wgi_vf vec;
 
 #define PARAMS                                                                                     \
     const wgi_chain_item *p, int64_t at, vec a, vec b, vec c, vec d, vec e, vec f, vec g, vec h
@@ -55,6 +49,19 @@ static void run(const wgi_chain_item *code, int64_t first)
 {
     const vec z = { 0 };
     ((item_fn)code->fn)(code, first * (int64_t)sizeof(float), z, z, z, z, z, z, z, z);
+}
+
+static void send(void *to, const void *from, size_t bytes)
+{
+    char *y = to;
+    const char *x = from;
+    if ((uintptr_t)y % BYTES == 0)
+        for (; bytes >= BYTES; bytes -= BYTES, x += BYTES, y += BYTES) {
+            wgi_vf v;
+            memcpy(&v, x, BYTES);
+            wgi_vf_stream((float *)(void *)y, v);
+        }
+    memcpy(y, x, bytes);
 }
 
 /* ---- formulas: z = EXPR, where x[k] is z's element and y[k] that of the memory ---- */
@@ -112,5 +119,6 @@ const wgi_chain_kernels WGI_AT_LEVEL(wgi_chain_kernels) = {
     .onto = { UNARY(ONTO) UNARY_A(ONTO) UNARY_AB(ONTO) BINARY(ONTO) BINARY_A(ONTO) BINARY_AB(ONTO) },
     .under = { BINARY(UNDER) BINARY_A(UNDER) BINARY_AB(UNDER) },
     .run = run,
+    .send = send,
 };
 /* clang-format on */
