@@ -277,7 +277,7 @@ static void run_tiles(wgi_fuse_job *j, wgi_context *c, int64_t range)
     for (int64_t i = range * j->tiling.per_range; i < end && !c->error.code; i++) {
         const wgi_tile at = next;
         const bool more = i + 1 < end;
-        if (more) next = wgi_tile_at(&j->tiling, i + 1);
+        if (more) wgi_tile_next(&j->tiling, &next);
         const int k = at.length != j->code[0].length;
         run_tile(j, c, range, &at, more ? &next : NULL, &j->code[k], &r[k]);
         if (atomic_load_explicit(&j->failed, memory_order_relaxed)) break;

@@ -130,22 +130,37 @@ int64_t wgi_tiling_ends(const wgi_tiling *t)
 }
 
 /* ---- tiles ----------------------------------------------------------------------------------------------------- */
+static void set_length(const wgi_tiling *t, wgi_tile *at)
+{
+    const int64_t left = t->size[t->cut] - at->first[t->cut];
+    at->length = left < t->piece ? left : t->piece;
+}
+
 wgi_tile wgi_tile_at(const wgi_tiling *t, int64_t tile)
 {
     wgi_tile at = { .length = 1 };
     if (t->ndim == 0) return at;
     if (t->size[t->cut] == 0) return (wgi_tile) { .length = 0 };
-    for (int i = t->cut; i > 0; i--) {
+    for (int i = t->cut; i >= 0; i--) {
         const int a = t->walk[i];
         const int64_t steps = steps_along(t, a);
         at.first[a] = tile % steps * (a == t->cut ? t->piece : 1);
         tile /= steps;
     }
-    const int a = t->walk[0]; /* what is left counts along it */
-    at.first[a] = tile * (a == t->cut ? t->piece : 1);
-    const int64_t left = t->size[t->cut] - at.first[t->cut];
-    at.length = left < t->piece ? left : t->piece;
+    set_length(t, &at);
     return at;
+}
+
+void wgi_tile_next(const wgi_tiling *t, wgi_tile *at)
+{
+    if (t->ndim == 0 || t->size[t->cut] == 0) return;
+    for (int i = t->cut; i >= 0; i--) {
+        const int a = t->walk[i];
+        at->first[a] += a == t->cut ? t->piece : 1;
+        if (at->first[a] < t->size[a]) break;
+        at->first[a] = 0;
+    }
+    set_length(t, at);
 }
 
 wg_dims wgi_tile_shape(const wgi_tiling *t, const wgi_tile *at)

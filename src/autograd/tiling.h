@@ -40,6 +40,8 @@ wgi_tiled wgi_tiled_of(const wg_dims *all, const wg_dims *shape, const int64_t *
 /* Cuts `all`. Tiles that have the same part of operand `shared` (-1: none) come one after the other. */
 void wgi_tiling_make(wgi_tiling *t, const wg_dims *all, int n, wgi_tiled *operand, int shared);
 wgi_tile wgi_tile_at(const wgi_tiling *t, int64_t tile);
+/* The one after it, without a division; after the last comes the first. */
+void wgi_tile_next(const wgi_tiling *t, wgi_tile *at);
 /* Operand k's part of a tile: its shape, its strides, and where it begins from the operand's first element. */
 int64_t wgi_tile_part(const wgi_tiling *t, const wgi_tile *at, int k, wg_dims *shape,
                       wg_dims *strides);
