@@ -1,6 +1,7 @@
 /* How a product is cut into tiles for threads: as many as keep them busy, and no more, since every tile reads its rows of A
  * and its columns of B anew. */
 #include "cpu/gemm.h"
+#include "cpu/level.h"
 
 /* Bringing a row of A, a column of B into a tile takes as long as so many of its elements of C; the other way round where A
  * is read in place. Between what a Xeon took for 768 x 128 x 512, 512 x 128 x 768 and 256 x 768 x 50257 in tiles of 64 to
@@ -52,16 +53,24 @@ static int64_t cost(int64_t m, int64_t n, int64_t entries, int64_t threads, wgi_
     return ceil_div(tiles, threads) * (t.rows * t.columns + row * t.rows + column * t.columns);
 }
 
-/* At most 512 x 512 (384 where a side is short), which leaves both operands' parts in the second-level cache. */
+/* The largest tile: one that leaves both operands' parts in the second-level cache. On Zen 5, whose is 1 MiB, one that leaves
+ * A's there is faster (2% of a GPT-2 step). */
+static wgi_gemm_cut largest(int64_t m, int64_t n)
+{
+    if (wgi_cpu_reads_far()) return (wgi_gemm_cut) { 384, 768 };
+    const int64_t side = m <= 512 || n <= 512 ? 384 : 512;
+    return (wgi_gemm_cut) { side, side };
+}
+
 wgi_gemm_cut wgi_gemm_tile(int64_t m, int64_t n, int64_t k, int64_t entries, int64_t threads,
                            bool a_in_place)
 {
-    const int64_t side = m <= 512 || n <= 512 ? 384 : 512;
+    const wgi_gemm_cut most = largest(m, n);
     const double work =
         2.0 * (double)at_least(m, FEW_ROWS) * (double)n * (double)k * (double)entries;
     const int64_t wanted = /* tiles of an entry */
         ceil_div(tiles_for(work, threads), entries);
-    int64_t down = ceil_div(m, side), across = ceil_div(n, side);
+    int64_t down = ceil_div(m, most.rows), across = ceil_div(n, most.columns);
     wgi_gemm_cut best = { part(m, down, 16), part(n, across, 32) };
     if (down * across * entries >= MANY_ROUNDS * threads || wanted == 1) return best;
     int64_t least = INT64_MAX;
