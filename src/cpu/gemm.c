@@ -213,7 +213,7 @@ static bool own_product(const tile *t, const extent *e)
                          .add = e->beta != 0,
                          .stream = t->stream && e->beta == 0,
                          .fetches_a = wgi_cpu_wants_fetches(),
-                         .reads_far = wgi_cpu_reads_far() };
+                         .zen5 = wgi_cpu_zen5() };
     if (t->a.type != t->type) g.a_convert = wgi_converter(t->type, t->a.type);
     if (t->b.type != t->type) g.b_convert = wgi_converter(t->type, t->b.type);
     const wgi_gemm_kernel *kernel = own_kernel(t);

@@ -8,7 +8,7 @@ enum {
     PER_STEP = 2,
     UNPACKED_ROWS = 0,
     PACKED_COLUMNS = 0,
-    FAR_COLUMNS = 0,
+    ZEN5_COLUMNS = 0,
 };
 
 #include "cpu/gemm_micro_bf16.h"

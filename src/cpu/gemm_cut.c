@@ -57,7 +57,7 @@ static int64_t cost(int64_t m, int64_t n, int64_t entries, int64_t threads, wgi_
  * A's there is faster (2% of a GPT-2 step). */
 static wgi_gemm_cut largest(int64_t m, int64_t n)
 {
-    if (wgi_cpu_reads_far()) return (wgi_gemm_cut) { 384, 768 };
+    if (wgi_cpu_zen5()) return (wgi_gemm_cut) { 384, 768 };
     const int64_t side = m <= 512 || n <= 512 ? 384 : 512;
     return (wgi_gemm_cut) { side, side };
 }

@@ -26,7 +26,7 @@ typedef struct {
     bool add;
     bool stream; /* C is too large to be found in a cache again: stored past them where it can be */
     bool fetches_a; /* what of A is read next is fetched while it computes, as B is */
-    bool reads_far; /* A is packed only where it gains much: wgi_cpu_reads_far() */
+    bool zen5;      /* A is packed less, and rows go from both ends of the tile to its middle */
     void *scratch;  /* of wgi_gemm_kernel.scratch() bytes, 64-byte aligned */
 } wgi_gemm_block;
 

@@ -18,7 +18,7 @@ enum {
     PER_STEP = 1,        /* k that an element of a panel stands for */
     UNPACKED_ROWS = 64,  /* up to so many rows of C, B is read where it lies if it can be */
     PACKED_COLUMNS = 96, /* from so many columns of C on, A is packed */
-    FAR_COLUMNS = 256,   /* and where far places are read well */
+    ZEN5_COLUMNS = 256,  /* and on Zen 5 */
     THIN_ROWS =
         8,    /* up to so many, contiguous columns of B are not packed but multiplied as they lie */
     DOTS = 4, /* rows and columns of dot products at once, at most */

@@ -31,6 +31,14 @@ static wgi_ahead NAME(next_a)(const wgi_gemm_block *g, int64_t from, int64_t dep
 }
 
 /* ---- the tile -------------------------------------------------------------------------------- */
+/* Block q of n from both ends inwards, two by two. On Zen 5 what fetches ahead by itself follows rows of C some 300 KiB past
+ * the tile's last, where other cores have theirs: they, and who is given what lies behind C, wrote up to twice as long. */
+static int64_t NAME(inwards)(int64_t q, int64_t n)
+{
+    const int64_t k = q / 4 * 2 + q % 2;
+    return q / 2 % 2 ? n - 1 - k : k;
+}
+
 /* All rows of A, k deep, against one panel of B. */
 static void NAME(run_panel)(const wgi_gemm_block *g, NAME(micro) * u, const NAME(left) * a,
                             int64_t column)
@@ -45,8 +53,10 @@ static void NAME(run_panel)(const wgi_gemm_block *g, NAME(micro) * u, const NAME
     }
     u->a_row = a->row;
     u->a_column = a->column;
-    u->a = a->p;
-    for (int64_t i = 0; i < g->m; i += ROWS, u->a += a->step) {
+    const int64_t blocks = (g->m + ROWS - 1) / ROWS;
+    for (int64_t q = 0; q < blocks; q++) {
+        const int64_t block = g->zen5 ? NAME(inwards)(q, blocks) : q, i = block * ROWS;
+        u->a = a->p + block * a->step;
         u->c = (REAL *)g->c + i * g->c_row + column;
         NAME(micro_run)(u, (int)(g->m - i < ROWS ? g->m - i : ROWS));
     }
@@ -58,9 +68,8 @@ static bool NAME(packs_a)(const wgi_gemm_block *g)
     const int64_t size = (int64_t)sizeof(REAL);
     if (g->m <= ROWS || (g->a_column == 1 && !wgi_gemm_rows_collide(g->a_row * size, ROWS)))
         return false;
-    if (g->reads_far && g->a_row == 1 && !wgi_gemm_columns_collide(g->a_column * size))
-        return false;
-    return g->n >= (g->reads_far ? FAR_COLUMNS : PACKED_COLUMNS);
+    if (g->zen5 && g->a_row == 1 && !wgi_gemm_columns_collide(g->a_column * size)) return false;
+    return g->n >= (g->zen5 ? ZEN5_COLUMNS : PACKED_COLUMNS);
 }
 
 static bool NAME(reads_b_in_place)(const wgi_gemm_block *g)

@@ -137,23 +137,23 @@ bool wgi_cpu_wants_fetches(void)
     return remembered(&known, detect_wants_fetches, wgi_cpu_level());
 }
 
-/* AMD's family 26 (AMD64 Architecture Programmer's Manual, volume 3, CPUID function 1), which compilers know by name only lately. */
-static bool detect_reads_far(wgi_level l)
+/* Family 26 (AMD64 Architecture Programmer's Manual, volume 3, CPUID function 1): compilers know it by name only lately. */
+static bool detect_zen5(wgi_level l)
 {
 #if defined(__x86_64__)
-    enum { ZEN5 = 26 };
+    enum { ZEN_5 = 26 };
     unsigned a, b, c, d;
     if (l != WGI_LEVEL_AVX512 || !__builtin_cpu_is("amd") || !__get_cpuid(1, &a, &b, &c, &d))
         return false;
-    return (a >> 8 & 15) + (a >> 20 & 255) >= ZEN5;
+    return (a >> 8 & 15) + (a >> 20 & 255) >= ZEN_5;
 #else
     (void)l;
     return false;
 #endif
 }
 
-bool wgi_cpu_reads_far(void)
+bool wgi_cpu_zen5(void)
 {
     static signed char known = -1;
-    return remembered(&known, detect_reads_far, wgi_cpu_level());
+    return remembered(&known, detect_zen5, wgi_cpu_level());
 }

@@ -28,9 +28,9 @@ bool wgi_cpu_amx(void);
 /* Does it pay to fetch A's next columns while a product computes? It gains on AMD's Zen 4; an Intel Xeon's own prefetchers see
  * the rows coming. */
 bool wgi_cpu_wants_fetches(void);
-/* Does a product lose little by reading A's columns, or rows whose cache lines fall on each other, where they lie? AMD's Zen 5
- * does: many loads in flight, 12 ways of L1. */
-bool wgi_cpu_reads_far(void);
+/* Is it AMD's Zen 5 or a later one, at the AVX-512 level? Products go other ways there, as measured: it has many loads in
+ * flight, 12 ways of L1, 1 MiB of L2, and fetches far ahead by itself. */
+bool wgi_cpu_zen5(void);
 
 #define WGI_JOIN2(a, b) a##_##b
 #define WGI_JOIN(a, b) WGI_JOIN2(a, b)
