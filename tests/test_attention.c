@@ -147,14 +147,15 @@ START_TEST(heads_are_joined_without_a_copy)
 }
 END_TEST
 
-/* Lengths around the tiles' edges (from 16 x 64 to 128 x 256) and the change to reading in place (8 queries), head sizes
+/* Lengths around the tiles' edges (from 16 x 64 to 128 x 256; 28, 56 or 84 queries of bf16) and the change to reading in place (8 queries), head sizes
  * around vectors; options cycle through them. Sums of up to 600 terms in f32: 5e-6 of the largest value. */
 START_TEST(every_shape_and_option_matches_the_formula)
 {
-    static const int64_t lengths[][2] = { { 1, 1 },   { 1, 7 },     { 3, 5 },     { 4, 130 },
-                                          { 5, 3 },   { 16, 16 },   { 17, 64 },   { 33, 70 },
-                                          { 65, 65 }, { 128, 128 }, { 130, 129 }, { 100, 200 },
-                                          { 9, 600 }, { 600, 513 }, { 20, 257 } };
+    static const int64_t lengths[][2] = { { 1, 1 },    { 1, 7 },     { 3, 5 },     { 4, 130 },
+                                          { 5, 3 },    { 16, 16 },   { 17, 64 },   { 33, 70 },
+                                          { 65, 65 },  { 128, 128 }, { 130, 129 }, { 100, 200 },
+                                          { 9, 600 },  { 600, 513 }, { 20, 257 },  { 29, 28 },
+                                          { 57, 130 }, { 85, 530 } };
     static const int64_t sizes[][2] = { { 64, 64 }, { 8, 20 }, { 20, 12 }, { 32, 33 } };
     for (size_t l = 0; l < sizeof lengths / sizeof *lengths; l++)
         for (int m = 0; m < 12; m++) {
@@ -293,6 +294,30 @@ START_TEST(nan_is_not_hidden)
 }
 END_TEST
 
+/* Speculative decoding counts on it: a few positions at once have the bits that each has alone. */
+START_TEST(positions_at_once_are_those_of_one_at_a_time)
+{
+    static const int64_t sizes[] = { 64, 128, 80, 20 };
+    enum { KEYS = 100, QUERIES = 5 };
+    for (int c = 0; c < 16; c++) {
+        const int64_t d = sizes[c % 4], window = c / 4 % 2 ? 41 : 0;
+        const wg_dtype type = c / 8 ? WG_F64 : WG_F32;
+        const wg_scope s = begin();
+        wg_tensor *q = wg_cast(wg_randn(WG_DIMS(1, 4, QUERIES, d)), type),
+                  *k = wg_cast(wg_randn(WG_DIMS(1, 2, KEYS, d)), type),
+                  *v = wg_cast(wg_randn(WG_DIMS(1, 2, KEYS, d)), type);
+        wg_tensor *y = wg_sdpa(q, k, v, .is_causal = true, .window = window);
+        for (int64_t i = 0; i < QUERIES; i++) {
+            const int64_t seen = KEYS - QUERIES + 1 + i;
+            wg_tensor *one = wg_sdpa(wg_narrow(q, 2, i, 1), wg_narrow(k, 2, 0, seen),
+                                     wg_narrow(v, 2, 0, seen), .is_causal = true, .window = window);
+            ck_assert_double_eq(distance(wg_narrow(y, 2, i, 1), one), 0);
+        }
+        pop(s);
+    }
+}
+END_TEST
+
 /* Of a hidden key any score may come: where it is NaN, the queries that do not see it stay as they were. */
 START_TEST(a_hidden_key_may_be_nan)
 {
@@ -414,7 +439,8 @@ int main(void)
             every_shape_and_option_matches_the_formula, sixteen_bits_are_near,
             a_device_gives_what_the_formula_gives, rows_that_see_nothing_are_zero_and_pass_nothing,
             empty_heads_give_means_and_zeros, nan_is_not_hidden, a_hidden_key_may_be_nan,
-            the_last_query_sees_the_last_key, a_window_is_a_mask, scores_never_stand_whole,
-            a_floating_mask_may_be_learned, dropout_drops_its_share_and_keeps_the_mean,
-            flops_count_the_pairs_that_take_part, NULL });
+            positions_at_once_are_those_of_one_at_a_time, the_last_query_sees_the_last_key,
+            a_window_is_a_mask, scores_never_stand_whole, a_floating_mask_may_be_learned,
+            dropout_drops_its_share_and_keeps_the_mean, flops_count_the_pairs_that_take_part,
+            NULL });
 }

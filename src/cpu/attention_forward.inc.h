@@ -237,8 +237,9 @@ static void NAME(scores_in_place)(R *s, const R *q, const R *k, int64_t stride, 
     }
 }
 
-/* o = sum of p[j] v_j over n rows, `stride` elements apart; the sums stay in registers. */
-static void NAME(mix_in_place)(R *o, const R *p, const R *v, int64_t stride, int64_t n, int64_t d)
+/* o = sum of p[j] v_j over n rows, `stride` elements apart, of which row 0 is key `first`; the sums stay in registers. */
+static void NAME(mix_in_place)(R *o, const R *p, const R *v, int64_t stride, int64_t first,
+                               int64_t n, int64_t d)
 {
     enum { WIDE = 4 };
     int64_t c = 0;
@@ -251,9 +252,14 @@ static void NAME(mix_in_place)(R *o, const R *p, const R *v, int64_t stride, int
         for (int l = 0; l < WIDE; l++) V(store)(o + c + l * VL, sum[l]);
     }
     for (; c + VL <= d;
-         c += VL) { /* every fourth row in a sum of its own: none waits for another */
+         c += VL) { /* every fourth key in a sum of its own: none waits for another */
         VEC sum[WIDE] = { V(set)(0), V(set)(0), V(set)(0), V(set)(0) };
         int64_t j = 0;
+        for (; j < n && (first + j) % WIDE != 0; j++)
+#pragma GCC unroll 4
+            for (int l = 1; l < WIDE; l++)
+                if ((first + j) % WIDE == l)
+                    sum[l] = V(fma)(V(set)(p[j]), V(load)(v + j * stride + c), sum[l]);
         for (; j + WIDE <= n; j += WIDE)
 #pragma GCC unroll 4
             for (int l = 0; l < WIDE; l++)
@@ -296,15 +302,17 @@ static void NAME(direct)(const wgi_attention *a, int64_t b, int64_t kv, void *sl
         for (int64_t r = 0; r < rows; r++)
             t.s[r * lds + j] = NAME(dot)(t.q + r * depth, t.row, a->d);
     }
+    /* From whole vectors on, so that a key's place in them is its own, whatever else is asked for. */
+    const int64_t base = lo / VL * VL;
     NAME(forward_slot)
     tile = {
-        .s = t.s + lo, .o = t.o, .max = t.max, .sum = t.sum, .extra = t.extra, .words = t.words
+        .s = t.s + base, .o = t.o, .max = t.max, .sum = t.sum, .extra = t.extra, .words = t.words
     };
     const NAME(scores) x = { .b = b,
                              .h = h0,
                              .per_head = a->tq,
-                             .j = lo,
-                             .n = hi - lo,
+                             .j = base,
+                             .n = hi - base,
                              .rows = rows,
                              .lds = lds,
                              .first = true };
@@ -313,7 +321,7 @@ static void NAME(direct)(const wgi_attention *a, int64_t b, int64_t kv, void *sl
     memset(t.o, 0, (size_t)(rows * width) * sizeof(R));
     if (NAME(is_plain)(&a->v) && lo < hi)
         for (int64_t r = 0; r < rows; r++) NAME(mix_in_place)
-    (t.o + r * width, t.s + r * lds + lo, (const R *)row_at(&a->v, b, kv, lo), a->v.stride[2],
+    (t.o + r * width, t.s + r * lds + lo, (const R *)row_at(&a->v, b, kv, lo), a->v.stride[2], lo,
      hi - lo, a->dv);
     else for (int64_t j = lo; j < hi; j++)
     {

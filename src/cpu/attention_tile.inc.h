@@ -104,7 +104,7 @@ static inline void NAME(load_row)(R *to, const wgi_operand *o, int64_t b, int64_
                                   int64_t j, int64_t n)
 {
     const char *p = row_at(o, b, h, i) + (size_t)(j * o->stride[3]) * o->size;
-    if (NAME(is_plain)(o))
+    if (NAME(is_plain)(o) || (n == 1 && o->type == RTYPE))
         NAME(copy)(to, (const R *)p, n);
     else
         load_converted(to, RTYPE, o, p, n);

@@ -22,7 +22,7 @@ typedef struct {
     wgi_chain_fn under[WGI_FORMULA_COUNT]; /* x = f(data, x) */
     /* Runs a chain on elements first .. first + strip - 1. */
     void (*run)(const wgi_chain_item *code, int64_t first);
-    /* Copies bytes past the caches, for results too large to be found there again: memory is not read before it is written.
+    /* Copies bytes past the caches where the processor can, for results too large to be found there again: memory is not read before it is written.
      * wgi_stream_end before another thread reads. */
     void (*send)(void *to, const void *from, size_t bytes);
 } wgi_chain_kernels;

@@ -55,12 +55,16 @@ static void send(void *to, const void *from, size_t bytes)
 {
     char *y = to;
     const char *x = from;
-    if ((uintptr_t)y % BYTES == 0)
-        for (; bytes >= BYTES; bytes -= BYTES, x += BYTES, y += BYTES) {
-            wgi_vf v;
-            memcpy(&v, x, BYTES);
-            wgi_vf_stream((float *)(void *)y, v);
-        }
+    const size_t before = -(uintptr_t)y % BYTES, head = before < bytes ? before : bytes;
+    memcpy(y, x, head);
+    y += head;
+    x += head;
+    bytes -= head;
+    for (; bytes >= BYTES; bytes -= BYTES, x += BYTES, y += BYTES) {
+        wgi_vf v;
+        memcpy(&v, x, BYTES);
+        wgi_vf_stream((float *)(void *)y, v);
+    }
     memcpy(y, x, bytes);
 }
 

@@ -51,6 +51,15 @@ static inline bool wgi_gemm_columns_collide(int64_t bytes)
     return bytes % 8192 == 0;
 }
 
+/* Block q of a tile's n blocks of rows, from both ends inwards, two by two. On Zen 5 what fetches ahead by itself follows rows
+ * of C some 300 KiB past the tile's last, where other cores have theirs: they, and who is given what lies behind C, wrote up
+ * to twice as long. */
+static inline int64_t wgi_gemm_inwards(int64_t q, int64_t n)
+{
+    const int64_t k = q / 4 * 2 + q % 2;
+    return q / 2 % 2 ? n - 1 - k : k;
+}
+
 typedef struct {
     wgi_gemm_kernel f32, f64;
 } wgi_gemm_kernels;

@@ -1,6 +1,6 @@
 /* Template (REAL, VEC, ..., NAME; see gemm_simd.c): a tile's product. B is packed to panels of two vectors' columns,
  * DEPTH of k at a time, which all rows of A pass; A is packed once a depth where it is transposed, or its rows would
- * fall on each other in L1. While rows pass a panel, the next panel's part of B is fetched, and where it pays of A's
+ * fall on each other in L1, and on Zen 5 less often. While rows pass a panel, the next panel's part of B is fetched, and where it pays of A's
  * next depth. The scheme is that of Goto and van de Geijn, "Anatomy of high-performance matrix multiplication", ACM TOMS
  * 34(3), 2008. */
 
@@ -31,14 +31,6 @@ static wgi_ahead NAME(next_a)(const wgi_gemm_block *g, int64_t from, int64_t dep
 }
 
 /* ---- the tile -------------------------------------------------------------------------------- */
-/* Block q of n from both ends inwards, two by two. On Zen 5 what fetches ahead by itself follows rows of C some 300 KiB past
- * the tile's last, where other cores have theirs: they, and who is given what lies behind C, wrote up to twice as long. */
-static int64_t NAME(inwards)(int64_t q, int64_t n)
-{
-    const int64_t k = q / 4 * 2 + q % 2;
-    return q / 2 % 2 ? n - 1 - k : k;
-}
-
 /* All rows of A, k deep, against one panel of B. */
 static void NAME(run_panel)(const wgi_gemm_block *g, NAME(micro) * u, const NAME(left) * a,
                             int64_t column)
@@ -55,7 +47,7 @@ static void NAME(run_panel)(const wgi_gemm_block *g, NAME(micro) * u, const NAME
     u->a_column = a->column;
     const int64_t blocks = (g->m + ROWS - 1) / ROWS;
     for (int64_t q = 0; q < blocks; q++) {
-        const int64_t block = g->zen5 ? NAME(inwards)(q, blocks) : q, i = block * ROWS;
+        const int64_t block = g->zen5 ? wgi_gemm_inwards(q, blocks) : q, i = block * ROWS;
         u->a = a->p + block * a->step;
         u->c = (REAL *)g->c + i * g->c_row + column;
         NAME(micro_run)(u, (int)(g->m - i < ROWS ? g->m - i : ROWS));

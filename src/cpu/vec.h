@@ -59,6 +59,15 @@ static inline void wgi_vd_stream(double *p, wgi_vd v)
 {
     _mm256_stream_pd(p, (__m256d)v);
 }
+#elif defined(__SSE2__)
+static inline void wgi_vf_stream(float *p, wgi_vf v)
+{
+    _mm_stream_ps(p, (__m128)v);
+}
+static inline void wgi_vd_stream(double *p, wgi_vd v)
+{
+    _mm_stream_pd(p, (__m128d)v);
+}
 #else
 static inline void wgi_vf_stream(float *p, wgi_vf v)
 {
@@ -169,7 +178,7 @@ static inline wgi_vf wgi_vf_within(wgi_vf v, int64_t first, int64_t lo, int64_t 
     lanes at;
     memcpy(&at, count, sizeof at);
     at += (int32_t)first;
-    const lanes in = (at >= (int32_t)lo) & (at < (int32_t)hi);
+    const lanes in = (lanes)(at >= (int32_t)lo) & (lanes)(at < (int32_t)hi);
     return (wgi_vf)((in & (lanes)v) | (~in & (lanes)rest));
 }
 static inline wgi_vd wgi_vd_within(wgi_vd v, int64_t first, int64_t lo, int64_t hi, wgi_vd rest)
@@ -179,7 +188,7 @@ static inline wgi_vd wgi_vd_within(wgi_vd v, int64_t first, int64_t lo, int64_t 
     lanes at;
     memcpy(&at, count, sizeof at);
     at += first;
-    const lanes in = (at >= lo) & (at < hi);
+    const lanes in = (lanes)(at >= lo) & (lanes)(at < hi);
     return (wgi_vd)((in & (lanes)v) | (~in & (lanes)rest));
 }
 
