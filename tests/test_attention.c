@@ -147,8 +147,8 @@ START_TEST(heads_are_joined_without_a_copy)
 }
 END_TEST
 
-/* Lengths around the tiles' edges (from 16 x 64 to 128 x 256; 28, 56 or 84 queries of bf16) and the change to reading in place (8 queries), head sizes
- * around vectors; options cycle through them. Sums of up to 600 terms in f32: 5e-6 of the largest value. */
+/* Lengths around the tiles' edges (from 16 x 64 to 128 x 256; 28, 56 or 84 queries of bf16) and the change to reading in
+ * place (8 queries), head sizes around vectors; options cycle through them. Sums of up to 600 terms in f32: 5e-6 of the largest value. */
 START_TEST(every_shape_and_option_matches_the_formula)
 {
     static const int64_t lengths[][2] = { { 1, 1 },    { 1, 7 },     { 3, 5 },     { 4, 130 },

@@ -213,6 +213,24 @@ START_TEST(autocast_reaches_every_thread)
 }
 END_TEST
 
+static void scaled_and_shifted(void *self, wg_list in, wg_list out)
+{
+    (void)self;
+    out.t[0] = wg_relu(wg_add(wg_mul(in.t[0], in.t[1]), in.t[1]));
+}
+
+/* Results of 32 MiB and more are stored past the caches; tiles of whole rows of 100 begin anywhere in a cache line. */
+START_TEST(large_results_are_whole_wherever_tiles_begin)
+{
+    wg_scope s = wg_scope_push();
+    wg_tensor *x = wg_randn(WG_DIMS(84001, 100)), *b = wg_randn(WG_DIMS(100)), *y[2];
+    for (int fused = 0; fused < 2; fused++)
+        run(fused, scaled_and_shifted, WG_LIST(x, b), (wg_list) { 1, &y[fused] });
+    assert_close("y", y[1], y[0], 0);
+    end(s);
+}
+END_TEST
+
 /* ---- what is refused ----------------------------------------------------------------------------------------------------- */
 typedef struct {
     wg_tensor *captured;
@@ -490,6 +508,7 @@ int main(void)
         memory_comes_back,
         every_allocation_may_fail,
         autocast_reaches_every_thread,
+        large_results_are_whole_wherever_tiles_begin,
         what_is_not_elementwise_is_refused_by_name,
         captured_tensors_are_scalars_without_gradient,
         errors_of_any_thread_reach_the_caller,

@@ -9,10 +9,9 @@ enum { DEPTH = 128 }; /* pairs along k at once */
 
 enum { TALL = 9 * ROWS }; /* rows of A at once */
 
+/* A as the micro-kernel walks it: in blocks, or in rows of DEPTH + A_PAD, which takes less. */
 typedef struct {
-    _Alignas(64) float a[TALL / ROWS * DEPTH *
-                         A_PANEL]; /* as the micro-kernel walks it: in blocks, or in rows of
-                                                             DEPTH + A_PAD, which takes less */
+    _Alignas(64) float a[TALL / ROWS * DEPTH * A_PANEL];
     _Alignas(64) float b[DEPTH * COLUMNS];
 } room;
 
