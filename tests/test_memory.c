@@ -176,6 +176,47 @@ START_TEST(free_neighbours_join_and_are_cut_again)
 }
 END_TEST
 
+/* The last freed of a size comes first, though its neighbours are free and a smaller span would do. */
+START_TEST(a_span_waits_for_the_next_of_its_size)
+{
+    if (!CACHED) return;
+    enum { N = 6, ONE = 300000 };
+    void *p[N];
+    wg_memory_trim();
+    for (int i = 0; i < N; i++) ck_assert_ptr_nonnull(p[i] = wgi_cpu_alloc(ONE));
+    static const int order[N] = { 3, 0, 2, 5, 1, 4 };
+    for (int round = 0; round < 3; round++) {
+        for (int i = 0; i < N; i++) wgi_cpu_free(p[order[i]], ONE);
+        void *other = wgi_cpu_alloc(ONE / 2);
+        for (int i = N; i-- > 0;) ck_assert_ptr_eq(wgi_cpu_alloc(ONE), p[order[i]]);
+        wgi_cpu_free(other, ONE / 2);
+    }
+    for (int i = 0; i < N; i++) wgi_cpu_free(p[i], ONE);
+    wg_memory_trim();
+    ck_assert_int_eq(stats().cached, 0);
+}
+END_TEST
+
+/* Spans that wait for their size are joined before another region is fetched, and when there are many. */
+START_TEST(waiting_spans_join_when_nothing_fits)
+{
+    if (!CACHED) return;
+    enum { N = 60, ONE = 1 << 20, SMALL = 70000, MANY = 600 };
+    static void *p[MANY];
+    wg_memory_trim();
+    for (int i = 0; i < N; i++) ck_assert_ptr_nonnull(p[i] = wgi_cpu_alloc(ONE));
+    const int64_t held = stats().cached + (int64_t)N * ONE;
+    for (int i = 0; i < N; i++) wgi_cpu_free(p[i], ONE);
+    void *half = wgi_cpu_alloc(30 * (size_t)ONE);
+    ck_assert_int_le(stats().cached + 30 * (int64_t)ONE, held + ONE);
+    wgi_cpu_free(half, 30 * (size_t)ONE);
+    for (int i = 0; i < MANY; i++) ck_assert_ptr_nonnull(p[i] = wgi_cpu_alloc(SMALL));
+    for (int i = 0; i < MANY; i++) wgi_cpu_free(p[i], SMALL);
+    wg_memory_trim();
+    ck_assert_int_eq(stats().cached, 0);
+}
+END_TEST
+
 /* Blocks of any sizes in any order: nothing overlaps, nothing is lost. */
 START_TEST(large_memory_survives_any_order)
 {
@@ -334,6 +375,7 @@ int main(void)
             every_class_holds_its_sizes_with_at_most_a_quarter_wasted, freed_memory_is_used_again,
             a_repeated_step_fetches_nothing_from_the_system,
             sizes_not_asked_for_any_more_are_given_back, free_neighbours_join_and_are_cut_again,
+            a_span_waits_for_the_next_of_its_size, waiting_spans_join_when_nothing_fits,
             large_memory_survives_any_order, a_failed_allocation_is_an_error_that_names_the_bytes,
             any_single_allocation_may_fail, what_one_thread_makes_another_may_release,
             threads_may_share_a_tensor, meta_counts_what_would_be_allocated, NULL });

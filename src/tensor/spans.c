@@ -1,7 +1,9 @@
 /* Regions are cut into spans; a freed span joins its free neighbours, so that what held many activations can hold a
  * gradient and the other way round: a training step needs little more than what is alive at its peak. The smallest span
  * that fits is taken; bins of sizes, four to a power of two, find it. Boundary tags: Knuth, The Art of Computer
- * Programming 1, section 2.5. */
+ * Programming 1, section 2.5.
+ * Before it joins, a freed span waits for the next of exactly its size: threads write the same parts of tensors of one size,
+ * so each finds its lines in its own core's caches, where a span cut anew would lie in the other's. */
 #include "tensor/spans.h"
 
 #include <pthread.h>
@@ -10,12 +12,15 @@
 #include <sys/mman.h>
 
 enum {
-    GRAIN = 4096,        /* of spans' sizes */
-    HEAD = 64,           /* a span's own record, in front of its memory */
-    HUGE_PAGE = 2 << 20, /* fresh 4 KiB pages cost more than most kernels */
-    REGION = 64 << 20,   /* the least, for spans up to half of it; larger ones have their own */
-    BINS = 144           /* up to 2^48 bytes */
+    GRAIN = 4096,         /* of spans' sizes */
+    HEAD = 64,            /* a span's own record, in front of its memory */
+    HUGE_PAGE = 2 << 20,  /* fresh 4 KiB pages cost more than most kernels */
+    REGION = 64 << 20,    /* the least, for spans up to half of it; larger ones have their own */
+    BINS = 144,           /* up to 2^48 bytes */
+    WAIT_BYTES = 4 << 20, /* larger spans outlive their stay in a cache and join at once */
+    WAIT_SPANS = 512      /* more waiting ones all join */
 };
+static const size_t wait_all = (size_t)64 << 20; /* bytes; the same */
 
 typedef struct span {
     size_t bytes;        /* with the record */
@@ -29,7 +34,12 @@ _Static_assert(sizeof(span) <= HEAD, "a span's record fits in front of its memor
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static span *bins[BINS]; /* all below under lock */
-static uint64_t frees;   /* a clock */
+static struct {
+    span *bins[BINS]; /* the last freed first; not `free`, so that neighbours leave them alone */
+    size_t bytes;
+    int n;
+} waiting;
+static uint64_t frees; /* a clock */
 static atomic_int_least64_t free_bytes;
 
 void *wgi_map(size_t bytes)
@@ -116,6 +126,58 @@ static void join(span *s, const span *next)
     if (after) after->before = s;
 }
 
+/* s is free: with its free neighbours, one span. */
+static void join_around(span *s)
+{
+    span *next = behind(s), *before = s->before;
+    if (next && next->free) {
+        unlink_span(next);
+        join(s, next);
+    }
+    if (before && before->free) {
+        unlink_span(before);
+        join(before, s);
+        s = before;
+    }
+    s->freed_at = ++frees;
+    link_span(s);
+}
+
+/* ---- waiting --------------------------------------------------------------------------------- */
+static void join_waiting(void)
+{
+    for (int b = 0; b < BINS; b++)
+        while (waiting.bins[b]) {
+            span *s = waiting.bins[b];
+            waiting.bins[b] = s->next;
+            join_around(s);
+        }
+    waiting.bytes = 0;
+    waiting.n = 0;
+}
+
+static void let_wait(span *s)
+{
+    span **bin = &waiting.bins[bin_of(s->bytes)];
+    s->next = *bin;
+    *bin = s;
+    waiting.bytes += s->bytes;
+    if (++waiting.n > WAIT_SPANS || waiting.bytes > wait_all) join_waiting();
+}
+
+/* The last freed of exactly so many bytes; NULL: none waits. */
+static span *take_waiting(size_t bytes)
+{
+    span **link = &waiting.bins[bin_of(bytes)], *s;
+    while ((s = *link) && s->bytes != bytes) link = &s->next;
+    if (!s) return NULL;
+    *link = s->next;
+    waiting.bytes -= bytes;
+    waiting.n--;
+    return s;
+}
+
+/* ---- taking and giving ----------------------------------------------------------------------- */
 static size_t whole_bytes(size_t bytes)
 {
     return (bytes + HEAD + GRAIN - 1) / GRAIN * GRAIN;
@@ -124,10 +186,17 @@ static size_t whole_bytes(size_t bytes)
 /* Under lock. */
 static void *take(size_t bytes, int64_t *whole)
 {
-    span *s = best_fit(bytes);
-    if (!s) return NULL;
-    unlink_span(s);
-    cut(s, bytes);
+    span *s = take_waiting(bytes);
+    if (!s) {
+        s = best_fit(bytes);
+        if (!s && waiting.n) {
+            join_waiting();
+            s = best_fit(bytes);
+        }
+        if (!s) return NULL;
+        unlink_span(s);
+        cut(s, bytes);
+    }
     *whole = (int64_t)s->bytes;
     add_free(-*whole);
     return (char *)s + HEAD;
@@ -160,18 +229,10 @@ int64_t wgi_spans_give(void *p)
     span *s = (span *)(void *)((char *)p - HEAD);
     pthread_mutex_lock(&lock);
     const int64_t whole = (int64_t)s->bytes;
-    span *next = behind(s), *before = s->before;
-    if (next && next->free) {
-        unlink_span(next);
-        join(s, next);
-    }
-    if (before && before->free) {
-        unlink_span(before);
-        join(before, s);
-        s = before;
-    }
-    s->freed_at = ++frees;
-    link_span(s);
+    if (whole <= WAIT_BYTES)
+        let_wait(s);
+    else
+        join_around(s);
     add_free(whole);
     pthread_mutex_unlock(&lock);
     return whole;
@@ -192,6 +253,7 @@ int64_t wgi_spans_trim(int64_t most)
 {
     int64_t bytes = 0;
     pthread_mutex_lock(&lock);
+    join_waiting();
     for (span *s; bytes < most && (s = oldest_region());) {
         const size_t size = s->bytes;
         unlink_span(s);
