@@ -403,6 +403,7 @@ wg_status wgi_run_settle(wgi_run *r, wg_status s)
         }
         wgi_node_unref(n);
     }
+    wgi_parted_drop(r);
     for (int64_t i = 0; i < r->n_taken; i++) wgi_node_unref(r->taken[i]);
     for (int64_t i = 0; i < r->n_waiting; i++) {
         wgi_unref(r->waiting[i].cotangent);

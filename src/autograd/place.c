@@ -1,5 +1,4 @@
-/* Where gradients go: kernels that can write or add right into the gradient's place, and views that cotangents are
- * written through. */
+/* Where gradients go: kernels that can write or add right into the gradient's place. */
 #include "autograd/rule.h"
 #include "autograd/run.h"
 #include "wengert/ops.h"
@@ -105,14 +104,14 @@ static bool any_place_twice(const wgi_place *p, int n)
     return false;
 }
 
-static int64_t elements_of(const wgi_meta *m)
+int64_t wgi_meta_elements(const wgi_meta *m)
 {
     int64_t n = 1;
     for (int i = 0; i < m->ndim; i++) n *= m->shape[i];
     return n;
 }
 
-static wg_tensor *new_at(wgi_run *r, const wgi_meta *m, bool zeros)
+wg_tensor *wgi_place_new(wgi_run *r, const wgi_meta *m, bool zeros)
 {
     wg_tensor *t =
         wgi_tensor_new(r->context, (wg_dtype)m->dtype, m->device, wgi_dims(m->ndim, m->shape));
@@ -131,7 +130,7 @@ static bool take_places(wgi_rule *rule, const int *to, int n, int64_t there, wgi
     const bool apart = !any_place_twice(p, n);
     for (int j = 0; j < n; j++) {
         if (apart) take_place(rule->run, &p[j]);
-        *(p[j].into ? &there : &missing) += elements_of(&p[j].meta);
+        *(p[j].into ? &there : &missing) += wgi_meta_elements(&p[j].meta);
     }
     if (there > missing) return true;
     for (int j = 0; j < n; j++) {
@@ -151,12 +150,14 @@ static wg_status apply_into(wgi_rule *rule, const int *to, int n, const wg_op *o
     const bool add = take_places(rule, to, n, 0, p);
     wg_status s = WG_OK;
     for (int j = 0; j < n; j++) {
-        out[j] = p[j].into ? p[j].into : new_at(rule->run, &p[j].meta, add);
-        if (wgi_bad(out[j]))
-            s = wg_error_code();
-        else if (!add && op->flags & WG_OP_LAYOUT)
-            wgi_lay_out(out[j], &spec[j]);
+        const bool any_layout = !add && op->flags & WG_OP_LAYOUT;
+        out[j] = p[j].into ? p[j].into : any_layout ? wgi_part_place(rule->run, p[j].edge) : NULL;
+        if (out[j]) continue;
+        out[j] = wgi_place_new(rule->run, &p[j].meta, add);
+        if (!wgi_bad(out[j]) && any_layout) wgi_lay_out(out[j], &spec[j]);
     }
+    for (int j = 0; j < n; j++)
+        if (wgi_bad(out[j])) s = wg_error_code();
     if (s == WG_OK) s = wgi_run_into(rule->context, op, in, attr, out, n, add);
     for (int j = 0; j < n; j++) wgi_place_leave(&p[j]);
     for (int j = 0; j < n; j++) {
@@ -226,7 +227,7 @@ static wg_status add_onto(wgi_rule *rule, wg_tensor *onto, const int *to, int n,
     wg_status s = WG_OK;
     if (!(*added = take_places(rule, to + 1, n - 1, onto->numel, p + 1))) return WG_OK;
     for (int j = 1; j < n; j++) {
-        out[j] = p[j].into ? p[j].into : new_at(rule->run, &p[j].meta, true);
+        out[j] = p[j].into ? p[j].into : wgi_place_new(rule->run, &p[j].meta, true);
         if (wgi_bad(out[j])) s = wg_error_code();
     }
     if (s == WG_OK) s = wgi_run_into(rule->context, op, in, attr, out, n, true);
@@ -278,47 +279,4 @@ void wgi_vjp_put_behind(wg_vjp *g, int i, int j, wg_tensor *d)
     wgi_node *n = rule->node->edges[i].node;
     rule->placed[i] = true;
     if (!wgi_bad(d)) (void)!wgi_deliver(rule->run, (wgi_edge) { n, j }, &n->meta[n->n_in + j], d);
-}
-
-/* ---- partial views ------------------------------------------------------------------------------------------------- */
-/* The tensor that gathers the cotangent at edge e, ready to be written in part: existing and exclusive, or new; zeros
- * unless all of it will be written. *fresh: it is new, to be delivered. */
-static wg_tensor *gathering(wgi_run *r, wgi_edge e, const wgi_meta *m, bool covered, bool *fresh)
-{
-    wgi_node *n = e.node;
-    *fresh = false;
-    if (!(n->flags & WGI_NODE_LEAF) && n->run == r && wgi_exclusive(n->cotangent[e.index]))
-        return n->cotangent[e.index];
-    *fresh = true;
-    return new_at(r, m, !covered);
-}
-
-static wg_status write_part(wgi_run *r, wg_tensor *whole, const wg_spec *part, wg_tensor *d,
-                            bool add)
-{
-    wg_tensor *v = wgi_tensor_view(r->context, whole, part->shape, part->strides,
-                                   whole->offset + part->offset);
-    if (wgi_bad(v)) return wg_error_code();
-    if (add) return wgi_run_into(r->context, &wgi_op_add, WG_LIST(v, d), NULL, &v, 1, false);
-    return wgi_copy_into(r->context, v, d);
-}
-
-wg_status wgi_write_through_view(wgi_run *r, wgi_node *n)
-{
-    const wgi_meta *m = &n->meta[0];
-    int64_t written = 0;
-    for (int j = 0; j < n->n_out; j++)
-        if (n->cotangent[j]) written += n->cotangent[j]->numel;
-    bool fresh;
-    wg_tensor *whole = gathering(r, n->edges[0], m, written == elements_of(m), &fresh);
-    if (wgi_bad(whole)) return wg_error_code();
-    wg_spec space[WG_MAX_OUTPUTS];
-    wg_tensor *in[1] = { whole };
-    wg_infer c = {
-        .attr = n->attr, .in = { 1, in }, .n_out = outputs_of(n->op), .out = space, .random = -1
-    };
-    wg_status s = n->op->infer(&c);
-    for (int j = 0; j < n->n_out && s == WG_OK; j++)
-        if (n->cotangent[j]) s = write_part(r, whole, &c.out[j], n->cotangent[j], !fresh);
-    return s == WG_OK && fresh ? wgi_deliver(r, n->edges[0], m, whole) : s;
 }

@@ -15,6 +15,14 @@ typedef struct {          /* a leaf that gathers its cotangent until the end */
     wg_tensor *cotangent; /* one reference */
 } wgi_waiting;
 
+enum { WGI_PARTED = 4, WGI_PARTS = 64 };
+
+typedef struct {      /* a split's node, whose outputs' cotangents are made as parts of a whole */
+    wgi_node *node;   /* not reached yet */
+    wg_tensor *whole; /* one reference */
+    uint64_t given;   /* outputs whose part is somebody's place already */
+} wgi_parted;
+
 struct wgi_run {
     wgi_context *context;
     bool create_graph, retain;
@@ -26,6 +34,8 @@ struct wgi_run {
     int64_t n_waiting, waiting_capacity;
     wgi_node **taken; /* leaves whose first gradient was handed over, one reference each */
     int64_t n_taken, taken_capacity;
+    wgi_parted parted[WGI_PARTED];
+    int n_parted;
 };
 
 wg_status wgi_run_enqueue(wgi_run *r, wgi_node *n);
@@ -52,6 +62,16 @@ typedef struct {      /* the place of one cotangent */
 void wgi_place_find(wgi_run *r, const wgi_node *from, int i, const wgi_place *held, int n,
                     wgi_place *p);
 void wgi_place_leave(wgi_place *p);
+/* A new tensor for a cotangent like m. */
+wg_tensor *wgi_place_new(wgi_run *r, const wgi_meta *m, bool zeros);
+int64_t wgi_meta_elements(const wgi_meta *m);
+
+/* parts.c */
+/* The place of the first cotangent at e within the cotangent of a tensor that is split there, behind transposes or at once: of
+ * any strides, to be written whole and delivered. NULL: there is none. */
+wg_tensor *wgi_part_place(wgi_run *r, wgi_edge e);
+/* After an error: lets go of wholes whose nodes were not reached. */
+void wgi_parted_drop(wgi_run *r);
 /* A partial view's node: writes or adds its cotangents into the input's, through the same view. */
 wg_status wgi_write_through_view(wgi_run *r, wgi_node *n);
 /* into <- from, same shape, on any device, recording nothing. */
