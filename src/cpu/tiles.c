@@ -95,41 +95,26 @@ void wgi_tiles_run(const wgi_tiles *t, int64_t grain, wgi_tile_fn body, void *se
 /* ---- several passes as one ------------------------------------------------------------------- */
 typedef struct {
     const wgi_tile_job *jobs;
-    int64_t n;
+    int64_t n, parts;
 } job_row;
 
-/* The last job that begins at or before tile `at`: the one that has it, since empty jobs stand before it. */
-static int64_t job_of(const job_row *row, int64_t at)
-{
-    int64_t low = 0, high = row->n - 1;
-    while (low < high) {
-        const int64_t middle = low + (high - low + 1) / 2;
-        if (row->jobs[middle].first <= at)
-            low = middle;
-        else
-            high = middle - 1;
-    }
-    return low;
-}
-
-static void run_jobs(void *self, int64_t first, int64_t last)
+/* Part `p` of every job. Jobs of fewer tiles than there are parts take turns with them. */
+static void run_part(void *self, int64_t p)
 {
     const job_row *row = self;
-    for (int64_t j = job_of(row, first); j < row->n && row->jobs[j].first < last; j++) {
+    for (int64_t j = 0; j < row->n; j++) {
         const wgi_tile_job *job = &row->jobs[j];
-        const int64_t from = first > job->first ? first - job->first : 0, end = last - job->first;
+        const int64_t tiles = job->tiles.tiles, turn = j % row->parts;
         tile_run s = { &job->tiles, job->body, job->self };
-        run_tiles(&s, from, end < job->tiles.tiles ? end : job->tiles.tiles);
+        run_tiles(&s, (p * tiles + turn) / row->parts, ((p + 1) * tiles + turn) / row->parts);
     }
 }
 
-void wgi_tiles_run_jobs(wgi_tile_job *jobs, int64_t n, int64_t grain)
+void wgi_tiles_run_jobs(const wgi_tile_job *jobs, int64_t n, int64_t grain)
 {
     int64_t tiles = 0;
-    for (int64_t j = 0; j < n; j++) {
-        jobs[j].first = tiles;
-        tiles += jobs[j].tiles.tiles;
-    }
-    job_row row = { jobs, n };
-    wgi_parallel_for(tiles, grain, run_jobs, &row);
+    for (int64_t j = 0; j < n; j++) tiles += jobs[j].tiles.tiles;
+    const int64_t most = (tiles + grain - 1) / grain, threads = wgi_threads_here();
+    job_row row = { jobs, n, threads < most ? threads : most };
+    wgi_parallel_tasks(row.parts, run_part, &row);
 }

@@ -37,10 +37,10 @@ void wgi_tiles_run(const wgi_tiles *t, int64_t grain, wgi_tile_fn body, void *se
 /* One of several passes that run as one. */
 typedef struct {
     wgi_tiles tiles;
-    int64_t first; /* tiles of the passes before it: set by wgi_tiles_run_jobs */
     wgi_tile_fn body;
     void *self;
 } wgi_tile_job;
-/* Runs n passes in one parallel region; tasks are cut from the row of all their tiles. */
-void wgi_tiles_run_jobs(wgi_tile_job *jobs, int64_t n, int64_t grain);
+/* Runs n passes in one parallel region, with a thread for every `grain` tiles of them together. Each has the same part of
+ * every pass, which is the one that it has of other passes over that tensor: its gradient's product, say. */
+void wgi_tiles_run_jobs(const wgi_tile_job *jobs, int64_t n, int64_t grain);
 #endif
