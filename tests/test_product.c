@@ -156,6 +156,28 @@ START_TEST(products_of_every_layout_and_size_are_right)
 }
 END_TEST
 
+/* Both operands by rows of k, and k so deep that it is multiplied by halves. */
+START_TEST(weights_gradients_of_every_size_are_right)
+{
+    static const int64_t deep[][3] = { { 64, 64, 512 },  { 65, 97, 513 },  { 200, 64, 700 },
+                                       { 63, 80, 600 },  { 95, 131, 777 }, { 128, 257, 1025 },
+                                       { 129, 64, 2049 } };
+    static const wg_dtype pairs[][2] = {
+        { WG_F32, WG_F32 }, { WG_F64, WG_F64 }, { WG_BF16, WG_F32 }, { WG_F16, WG_F16 }
+    };
+    int bad = 0, n = 0;
+    for (size_t t = 0; t < sizeof pairs / sizeof *pairs; t++)
+        for (size_t i = 0; i < sizeof deep / sizeof *deep; i++)
+            for (int l = 0; l < 8; l++, n++) {
+                static const double factor[] = { 1, 1, 2 }, betas[] = { 0, 1, 0, 3 };
+                bad += !check(pairs[t][0], pairs[t][1], deep[i][0], deep[i][1], deep[i][2],
+                              BY_COLUMNS, l & 1 ? WIDE_ROWS : BY_ROWS, l & 2 ? WIDE_ROWS : BY_ROWS,
+                              factor[n % 3], betas[n % 4], l & 4);
+            }
+    ck_assert_int_eq(bad, 0);
+}
+END_TEST
+
 START_TEST(every_level_of_the_own_kernel_is_right)
 {
     const wgi_gemm_kernels *levels[] = {
@@ -303,7 +325,7 @@ START_TEST(operands_that_repeat_a_row_count_every_repetition)
 }
 END_TEST
 
-/* x (m, k) y (k, n) + bias into C by rows (0), by columns (1) or spread (2): its bits. */
+/* x (m, k) y (k, n) + bias (NULL: none) into C by rows (0), by columns (1) or spread (2): its bits. */
 static uint64_t bits_of_product(wg_tensor *x, wg_tensor *y, wg_tensor *bias, int layout)
 {
     const int64_t m = x->shape[0], n = y->shape[1];
@@ -316,9 +338,9 @@ static uint64_t bits_of_product(wg_tensor *x, wg_tensor *y, wg_tensor *bias, int
         .a = { wgi_data(x), (wg_dtype)x->dtype, x->strides[0], x->strides[1], { 0 } },
         .b = { wgi_data(y), (wg_dtype)y->dtype, y->strides[0], y->strides[1], { 0 } },
         .c = { wgi_data(c), (wg_dtype)c->dtype, rows[layout], columns[layout], { 0 } },
-        .bias = wgi_data(bias),
-        .bias_type = (wg_dtype)bias->dtype,
-        .bias_stride = bias->strides[0],
+        .bias = bias ? wgi_data(bias) : NULL,
+        .bias_type = (wg_dtype)x->dtype,
+        .bias_stride = bias ? bias->strides[0] : 0,
         .alpha = 1
     };
     ck_assert(wgi_gemm(&g) == WG_OK);
@@ -351,6 +373,7 @@ START_TEST(the_bits_do_not_depend_on_the_threads)
             if (layout % 2) bias = wg_slice(bias, 0, 0, INT64_MAX, 2);
             if (layout & 1) x = by_columns(x);
             if (layout & 2) y = by_columns(y);
+            if (layout == 1) bias = NULL; /* as for a weight's gradient */
             uint64_t want = 0;
             for (size_t n = 0; n < sizeof counts / sizeof *counts; n++) {
                 wg_use_threads(counts[n]);
@@ -567,8 +590,8 @@ int main(void)
     return suite_run(
         "product",
         (const TTest *[]) {
-            products_of_every_layout_and_size_are_right, every_level_of_the_own_kernel_is_right,
-            bf16_is_multiplied_in_pairs_where_the_cpu_can,
+            products_of_every_layout_and_size_are_right, weights_gradients_of_every_size_are_right,
+            every_level_of_the_own_kernel_is_right, bf16_is_multiplied_in_pairs_where_the_cpu_can,
             bf16_is_multiplied_in_matrix_registers_where_the_cpu_can, equal_rows_have_equal_bits,
             operands_that_repeat_a_row_count_every_repetition,
             the_bits_do_not_depend_on_the_threads, a_large_product_is_its_rows,
