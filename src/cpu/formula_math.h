@@ -156,15 +156,23 @@ WGI_DEVICE wgi_square_parts wgi_square_f32x2(float a)
     return p;
 }
 
+/* 2^64 e^x, -128 <= x <= 0: no denormal, and cheaper than e^x. */
+WGI_DEVICE float wgi_exp_lifted_f32(float x)
+{
+    wgi_exp_parts p = wgi_exp_reduce_f32(x);
+    float e = wgi_fma_f32(wgi_fma_f32(wgi_exp_tail_f32(p.r), p.r, 1.0f), p.r, 1.0f);
+    return e * wgi_float_of_bits((uint32_t)p.n * 0x800000u + (127u + 64u) * 0x800000u);
+}
+
 /* The normal distribution's lower tail: P(-a) = e^(-a^2/2) ratio(a), 0 <= a <= 16 (at 16 it is 0
  * in f32). The ratio is a polynomial in (a - 3)/(a + 3), fitted by exchange (Remez) to 1e-8. */
 typedef struct {
-    float density, ratio; /* e^(-a^2/2), ratio(a) */
+    float density, ratio; /* 2^64 e^(-a^2/2), ratio(a) */
 } wgi_normal_tail;
 WGI_DEVICE wgi_normal_tail wgi_normal_tail_f32(float a)
 {
     wgi_square_parts q = wgi_square_f32x2(a);
-    float e = wgi_exp_f32(-0.5f * q.square);
+    float e = wgi_exp_lifted_f32(-0.5f * q.square);
     float s = (a - 3.0f) / (a + 3.0f);
     float p = -2.81482289e-06f;
     p = wgi_fma_f32(p, s, 4.9932296e-05f);
@@ -187,7 +195,7 @@ WGI_DEVICE float wgi_normal_f32(float x)
 {
     float a = fabsf(x);
     wgi_normal_tail t = wgi_normal_tail_f32(a > 16.0f ? 16.0f : a);
-    float lower = t.density * t.ratio;
+    float lower = t.density * t.ratio * 0x1p-64f;
     return x <= 0 ? lower : 1.0f - lower;
 }
 
@@ -197,7 +205,7 @@ WGI_DEVICE float wgi_gelu_slope_f32(float x)
     float a = fabsf(x);
     a = a > 16.0f ? 16.0f : a;
     wgi_normal_tail t = wgi_normal_tail_f32(a);
-    float lower = t.density * wgi_fma_f32(a, -0.398942280f, t.ratio);
+    float lower = t.density * wgi_fma_f32(a, -0.398942280f, t.ratio) * 0x1p-64f;
     return x <= 0 ? lower : 1.0f - lower;
 }
 
@@ -214,7 +222,7 @@ WGI_DEVICE float wgi_erf_f32(float x)
     p = wgi_fma_f32(p, s, 0.128379166f);
     float small = wgi_fma_f32(p, x, x);
     wgi_normal_tail t = wgi_normal_tail_f32(a > 8.0f ? 11.3137085f : a * 1.41421356f);
-    float large = copysignf(wgi_fma_f32(-2.0f * t.density, t.ratio, 1.0f), x);
+    float large = copysignf(wgi_fma_f32(-0x1p-63f * t.density, t.ratio, 1.0f), x);
     return a <= 0.9f ? small : large;
 }
 WGI_DEVICE float wgi_sin_f32(float x) { return sinf(x); }
