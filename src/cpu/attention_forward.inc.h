@@ -110,7 +110,7 @@ static void NAME(soften_rows)(const wgi_attention *a, const NAME(scores) * x,
     V(store)(t->max + r, top);
     V(store)(base, top);
     for (int l = 0; l < VL; l++) base[l] = base[l] == -(R)INFINITY ? 0 : base[l];
-    const VEC moved = NAME(exps)(old - V(load)(base));
+    const VEC moved = V(exp)(old - V(load)(base));
     V(store)(shrink, moved);
     for (int64_t l = 0; l < count; l++) {
         const int64_t width = NAME(padded)(a->dv);

@@ -5,7 +5,7 @@
 
 #include "cpu/formula.h"
 #include "cpu/random.h"
-#include "cpu/vec.h"
+#include "cpu/vec_exp.h"
 #include "tensor/internal.h"
 
 /* Slot memory, cut into 64-byte aligned pieces; base NULL only measures. */
@@ -84,7 +84,6 @@ static void store_converted(const wgi_operand *o, char *p, const void *from, wg_
 #define PAD 16
 #define V(op) wgi_vf_##op
 #define NAME(x) x##_f32
-#define EXP wgi_exp_f32
 #define LOG wgi_log_f32
 #define OWN_PRODUCT(g) (g)->product
 #include "cpu/attention_tile.inc.h"
@@ -97,7 +96,6 @@ static void store_converted(const wgi_operand *o, char *p, const void *from, wg_
 #undef PAD
 #undef V
 #undef NAME
-#undef EXP
 #undef LOG
 #undef OWN_PRODUCT
 
@@ -109,7 +107,6 @@ static void store_converted(const wgi_operand *o, char *p, const void *from, wg_
 #define PAD 8
 #define V(op) wgi_vd_##op
 #define NAME(x) x##_f64
-#define EXP wgi_exp_f64
 #define LOG wgi_log_f64
 #include "cpu/attention_tile.inc.h"
 #include "cpu/attention_forward.inc.h"

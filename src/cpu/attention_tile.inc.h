@@ -199,14 +199,6 @@ static R NAME(dot)(const R *x, const R *y, int64_t n)
     return sum;
 }
 
-static inline VEC NAME(exps)(VEC v)
-{
-    R l[VL];
-    V(store)(l, v);
-    for (int i = 0; i < VL; i++) l[i] = EXP(l[i]);
-    return V(load)(l);
-}
-
 /* A row of scores is worked on to its last whole vector, with what its query does not see replaced, so that all rows of a
  * tile are alike to the processor. */
 /* s (n) *= factor, -inf outside [lo, hi). Returns the largest of each lane, past NaN, which exp finds. */
@@ -227,7 +219,7 @@ static VEC NAME(exp_and_sum)(R *s, int64_t n, R max)
 {
     VEC sum = V(set)(0);
     for (int64_t c = 0; c < n; c += VL) {
-        const VEC p = NAME(exps)(V(load)(s + c) - V(set)(max));
+        const VEC p = V(exp)(V(load)(s + c) - V(set)(max));
         V(store)(s + c, p);
         sum += p;
     }
@@ -239,7 +231,7 @@ static void NAME(probabilities)(R *s, R *dp, int64_t n, int64_t lo, int64_t hi, 
                                 R delta, R scale)
 {
     for (int64_t c = 0; c < n; c += VL) {
-        const VEC p = NAME(exps)(V(load)(s + c) * V(set)(factor) - V(set)(lse)),
+        const VEC p = V(exp)(V(load)(s + c) * V(set)(factor) - V(set)(lse)),
                   d = p * (V(load)(dp + c) - V(set)(delta)) * V(set)(scale);
         V(store)(s + c, V(within)(p, c, lo, hi, V(set)(0)));
         V(store)(dp + c, V(within)(d, c, lo, hi, V(set)(0)));

@@ -16,7 +16,7 @@ WGI_DEVICE float wgi_power_of_two_f32(int32_t n)
 /* x = n ln 2 + r, |r| <= ln 2 / 2; n as the low bits of a float whose last digit is 1. For |x| <
  * 2^21. */
 typedef struct {
-    float r;
+    float r, whole; /* whole: n */
     int32_t n;
 } wgi_exp_parts;
 WGI_DEVICE wgi_exp_parts wgi_exp_reduce_f32(float x)
@@ -27,7 +27,7 @@ WGI_DEVICE wgi_exp_parts wgi_exp_reduce_f32(float x)
     /* ln 2 in two parts; the first has 9 bits, so that n times it is exact */
     float r = wgi_fma_f32(n, -0x1.62p-1f, x);
     r = wgi_fma_f32(n, -0x1.c85fdep-10f, r);
-    wgi_exp_parts p = { r, (int32_t)(wgi_bits_of_float(t) - wgi_bits_of_float(last_digit_is_1)) };
+    wgi_exp_parts p = { r, n, (int32_t)(wgi_bits_of_float(t) - wgi_bits_of_float(last_digit_is_1)) };
     return p;
 }
 
@@ -41,6 +41,11 @@ WGI_DEVICE float wgi_exp_tail_f32(float r)
     return wgi_fma_f32(p, r, 0.5f);
 }
 
+WGI_DEVICE float wgi_exp_rest_f32(float r) /* e^r */
+{
+    return wgi_fma_f32(wgi_fma_f32(wgi_exp_tail_f32(r), r, 1.0f), r, 1.0f);
+}
+
 /* 0.9 ulp (1.1). The power is applied in two factors: neither overflows, and a denormal result is
  * rounded once. What is 0 in f32 is made so by a factor of 0: to underflow takes an Intel CPU 150
  * cycles, and masked scores of -inf are many. */
@@ -49,7 +54,7 @@ WGI_DEVICE float wgi_exp_f32(float x)
     float c = x < -104.0f ? -104.0f : x;
     c = c > 89.0f ? 89.0f : c;
     wgi_exp_parts p = wgi_exp_reduce_f32(c);
-    float e = wgi_fma_f32(wgi_fma_f32(wgi_exp_tail_f32(p.r), p.r, 1.0f), p.r, 1.0f);
+    float e = wgi_exp_rest_f32(p.r);
     int32_t half = p.n >> 1;
     float rest = x < -104.0f ? 0.0f : wgi_power_of_two_f32(p.n - half);
     return e * wgi_power_of_two_f32(half) * rest;
@@ -160,7 +165,7 @@ WGI_DEVICE wgi_square_parts wgi_square_f32x2(float a)
 WGI_DEVICE float wgi_exp_lifted_f32(float x)
 {
     wgi_exp_parts p = wgi_exp_reduce_f32(x);
-    float e = wgi_fma_f32(wgi_fma_f32(wgi_exp_tail_f32(p.r), p.r, 1.0f), p.r, 1.0f);
+    float e = wgi_exp_rest_f32(p.r);
     return e * wgi_float_of_bits((uint32_t)p.n * 0x800000u + (127u + 64u) * 0x800000u);
 }
 
