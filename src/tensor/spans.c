@@ -17,7 +17,7 @@ enum {
     HUGE_PAGE = 2 << 20,  /* fresh 4 KiB pages cost more than most kernels */
     REGION = 64 << 20,    /* the least, for spans up to half of it; larger ones have their own */
     BINS = 144,           /* up to 2^48 bytes */
-    WAIT_BYTES = 4 << 20, /* larger spans outlive their stay in a cache and join at once */
+    WAIT_BYTES = 2 << 20, /* of a core's cache and more: larger spans join at once */
     WAIT_SPANS = 512      /* more waiting ones all join */
 };
 static const size_t wait_all = (size_t)64 << 20; /* bytes; the same */
