@@ -184,6 +184,69 @@ START_TEST(a_hook_replaces_what_was_made_in_its_place)
 }
 END_TEST
 
+typedef struct {
+    wg_tensor *kept[2], *copies[2];
+    int n;
+} exchange;
+
+/* The first cotangent, that of the last part, is turned; of the other two each gets the other's. */
+static wg_tensor *turn(void *self, wg_tensor *grad)
+{
+    (void)self;
+    return wg_transpose(grad, 2, 3);
+}
+
+static wg_tensor *keep(void *self, wg_tensor *grad)
+{
+    exchange *e = self;
+    e->copies[e->n] = wg_ref(wg_affine(grad, 1, 0));
+    e->kept[e->n++] = wg_ref(grad);
+    return NULL;
+}
+
+static wg_tensor *swap(void *self, wg_tensor *grad)
+{
+    exchange *e = self;
+    (void)grad;
+    return e->kept[--e->n];
+}
+
+/* Gradients of q, k and v (1, H, D, D), parts of one tensor or not, when hooks exchange them. */
+static wg_tensor *exchanged(wg_tensor *x, bool parts)
+{
+    wg_tensor *part[3], *turned[3], *again[3], *grad[3];
+    exchange e = { .n = 0 };
+    wg_split(parts ? wg_affine(x, 1, 0) : wg_detach(x), WG_DIMS(H, H, H), 2, part);
+    for (int i = 0; i < 3; i++) {
+        if (!parts) part[i] = wg_require_grad(wg_contiguous(part[i]));
+        turned[i] = wg_transpose(part[i], 1, 2);
+        ck_assert_uint_ne(wg_hook(turned[i], i == 2 ? turn : swap, &e), 0);
+    }
+    for (int i = 0; i < 3; i++) {
+        again[i] = wg_transpose(wg_transpose(turned[i], 0, 1), 0, 1);
+        if (i < 2) ck_assert_uint_ne(wg_hook(again[i], keep, &e), 0);
+    }
+    backward(attend(again));
+    for (int i = 0; i < 2; i++) { /* what a hook has kept stays as it was */
+        assert_same(e.kept[i], e.copies[i]);
+        wg_unref(&e.kept[i]);
+        wg_unref(&e.copies[i]);
+    }
+    if (parts) return wg_grad_of(x);
+    for (int i = 0; i < 3; i++) grad[i] = wg_grad_of(part[i]);
+    return wg_cat((wg_list) { 3, grad }, 2);
+}
+
+START_TEST(hooks_may_exchange_what_lies_in_one_whole)
+{
+    wg_scope s = wg_scope_push();
+    wg_tensor *x = wg_require_grad(wg_randn(WG_DIMS(1, D, 3 * H, D)));
+    wg_tensor *want = exchanged(x, false);
+    assert_same(exchanged(x, true), want);
+    pop(s);
+}
+END_TEST
+
 START_TEST(a_graph_may_be_walked_twice)
 {
     wg_scope s = wg_scope_push();
@@ -224,5 +287,6 @@ int main(void)
     return suite_run("parts", (const TTest *[]) {
                                   gradients_are_those_of_tensors_apart, a_whole_may_have_other_uses,
                                   a_hook_replaces_what_was_made_in_its_place,
+                                  hooks_may_exchange_what_lies_in_one_whole,
                                   a_graph_may_be_walked_twice, nothing_is_copied, NULL });
 }

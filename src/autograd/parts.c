@@ -45,16 +45,17 @@ static wgi_parted *parted_at(wgi_run *r, wgi_node *n)
     return &r->parted[r->n_parted++];
 }
 
-/* The whole of n, of which the list lets go; NULL: no part of it was given out. */
-static wg_tensor *take_whole(wgi_run *r, const wgi_node *n)
+/* The whole of n, of which the list lets go; whole NULL: no part of it was given out. */
+static wgi_parted take_parted(wgi_run *r, const wgi_node *n)
 {
     for (int i = 0; i < r->n_parted; i++)
         if (r->parted[i].node == n) {
-            wg_tensor *whole = r->parted[i].whole;
+            const wgi_parted p = r->parted[i];
             r->parted[i] = r->parted[--r->n_parted];
-            return wgi_own(r->context, whole);
+            wgi_own(r->context, p.whole);
+            return p;
         }
-    return NULL;
+    return (wgi_parted) { .whole = NULL };
 }
 
 void wgi_parted_drop(wgi_run *r)
@@ -111,6 +112,16 @@ static bool lies_at(const wg_tensor *d, const wg_tensor *to)
     return true;
 }
 
+/* What was made in its place has become another tensor: a hook's, or a sum with another use's. Somebody may still see what
+ * lies there. */
+static bool any_replaced(wgi_run *r, const wgi_node *n, const parts *p, uint64_t given)
+{
+    for (int j = 0; j < n->n_out; j++)
+        if (given >> j & 1 && !(n->cotangent[j] && lies_at(n->cotangent[j], part(r, p, j))))
+            return true;
+    return false;
+}
+
 /* d, NULL: zero, into its part. */
 static wg_status write_part(wgi_run *r, wg_tensor *to, wg_tensor *d, bool add)
 {
@@ -124,19 +135,22 @@ static wg_status write_part(wgi_run *r, wg_tensor *to, wg_tensor *d, bool add)
 wg_status wgi_write_through_view(wgi_run *r, wgi_node *n)
 {
     const wgi_meta *m = &n->meta[0];
-    wg_tensor *whole = take_whole(r, n);
-    const bool parted = whole != NULL;
+    wgi_parted made = take_parted(r, n);
+    parts p;
+    wg_status s = WG_OK;
     bool fresh = true;
-    if (!parted) {
+    if (made.whole && (s = parts_of(&p, n, made.whole)) == WG_OK &&
+        any_replaced(r, n, &p, made.given))
+        made.whole = NULL;
+    if (s == WG_OK && !made.whole) {
         int64_t written = 0;
         for (int j = 0; j < n->n_out; j++)
             if (n->cotangent[j]) written += n->cotangent[j]->numel;
-        whole = gathering(r, n->edges[0], m, written == wgi_meta_elements(m), &fresh);
+        wg_tensor *whole = gathering(r, n->edges[0], m, written == wgi_meta_elements(m), &fresh);
+        s = wgi_bad(whole) ? wg_error_code() : parts_of(&p, n, whole);
     }
-    if (wgi_bad(whole)) return wg_error_code();
-    parts p;
-    wg_status s = parts_of(&p, n, whole);
     for (int j = 0; j < n->n_out && s == WG_OK; j++)
-        if (n->cotangent[j] || parted) s = write_part(r, part(r, &p, j), n->cotangent[j], !fresh);
-    return s == WG_OK && fresh ? wgi_deliver(r, n->edges[0], m, whole) : s;
+        if (n->cotangent[j] || made.whole)
+            s = write_part(r, part(r, &p, j), n->cotangent[j], !fresh);
+    return s == WG_OK && fresh ? wgi_deliver(r, n->edges[0], m, p.whole) : s;
 }
