@@ -176,7 +176,7 @@ START_TEST(free_neighbours_join_and_are_cut_again)
 }
 END_TEST
 
-/* The last freed of a size comes first, though its neighbours are free and a smaller span would do. */
+/* The last freed of a size comes first, though its neighbours are free, too. */
 START_TEST(a_span_waits_for_the_next_of_its_size)
 {
     if (!CACHED) return;
@@ -201,7 +201,7 @@ END_TEST
 START_TEST(waiting_spans_join_when_nothing_fits)
 {
     if (!CACHED) return;
-    enum { N = 60, ONE = 1 << 20, SMALL = 70000, MANY = 600 };
+    enum { N = 60, ONE = 1 << 20, SMALL = 70000, MANY = 513 };
     static void *p[MANY];
     wg_memory_trim();
     for (int i = 0; i < N; i++) ck_assert_ptr_nonnull(p[i] = wgi_cpu_alloc(ONE));
@@ -210,8 +210,13 @@ START_TEST(waiting_spans_join_when_nothing_fits)
     void *half = wgi_cpu_alloc(30 * (size_t)ONE);
     ck_assert_int_le(stats().cached + 30 * (int64_t)ONE, held + ONE);
     wgi_cpu_free(half, 30 * (size_t)ONE);
+    wg_memory_trim();
+    ck_assert_int_eq(stats().cached, 0);
     for (int i = 0; i < MANY; i++) ck_assert_ptr_nonnull(p[i] = wgi_cpu_alloc(SMALL));
     for (int i = 0; i < MANY; i++) wgi_cpu_free(p[i], SMALL);
+    void *first = wgi_cpu_alloc(SMALL); /* so many do not wait: not the last freed */
+    ck_assert_ptr_ne(first, p[MANY - 1]);
+    wgi_cpu_free(first, SMALL);
     wg_memory_trim();
     ck_assert_int_eq(stats().cached, 0);
 }

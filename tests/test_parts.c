@@ -80,13 +80,21 @@ static void turn_often(wg_tensor *whole, wg_tensor **part)
     }
 }
 
+/* Its runs of elements lie along T, where attention wants D. */
+static void turn_back(wg_tensor *whole, wg_tensor **part)
+{
+    wg_tensor *other = wg_contiguous(wg_permute(whole, WG_DIMS(0, 2, 3, 1))); /* (B, 3 H, D, T) */
+    wg_split(other, WG_DIMS(H, H, H), 1, part);
+    for (int i = 0; i < 3; i++) part[i] = wg_transpose(part[i], 2, 3);
+}
+
 /* Not all of the whole. */
 static void take_slices(wg_tensor *whole, wg_tensor **part)
 {
     for (int i = 0; i < 3; i++) part[i] = wg_transpose(wg_narrow(whole, 2, i * H, H), 1, 2);
 }
 
-static const cut cuts[] = { split, turn_first, turn_often, take_slices };
+static const cut cuts[] = { split, turn_first, turn_often, turn_back, take_slices };
 
 static void backward(wg_tensor *y)
 {

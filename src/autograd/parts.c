@@ -34,9 +34,9 @@ static wgi_parted *parted_at(wgi_run *r, wgi_node *n)
 {
     for (int i = 0; i < r->n_parted; i++)
         if (r->parted[i].node == n) return &r->parted[i];
-    int64_t shown = 0;
-    for (int j = 0; j < n->n_out; j++) shown += wgi_meta_elements(&n->meta[n->n_in + j]);
-    if (n->n_out > WGI_PARTS || shown != wgi_meta_elements(&n->meta[0]) ||
+    int64_t elements = 0;
+    for (int j = 0; j < n->n_out; j++) elements += wgi_meta_elements(&n->meta[n->n_in + j]);
+    if (n->n_out > WGI_PARTS || elements != wgi_meta_elements(&n->meta[0]) ||
         r->n_parted == WGI_PARTED)
         return NULL;
     wg_tensor *whole = wgi_place_new(r, &n->meta[0], false);
@@ -69,9 +69,30 @@ static wg_tensor *shown(wgi_run *r, const wgi_node *n, int j, wg_tensor *x)
     return parts_of(&p, n, x) == WG_OK ? part(r, &p, j) : &wgi_error_tensor;
 }
 
+/* Bytes that kernels take at once, at addresses that are whole multiples. */
+enum { CHUNK = 16 };
+
+/* A kernel is as fast at `place` as in a new tensor laid out as `wanted` says: runs of elements are along the same axis, and
+ * begin at whole chunks where they do there. */
+static bool suits(const wg_tensor *place, const wg_spec *wanted)
+{
+    const int64_t size = (int64_t)wg_dtype_size((wg_dtype)place->dtype);
+    const wg_dims dense = wgi_row_major(&wanted->shape),
+                  *strides = wanted->strides.n ? &wanted->strides : &dense;
+    bool chunks = true;
+    for (int a = 0; a < place->ndim; a++) {
+        if (place->shape[a] == 1) continue;
+        if ((place->strides[a] == 1) != (strides->d[a] == 1)) return false;
+        if (strides->d[a] == 1) continue;
+        chunks = chunks && strides->d[a] * size % CHUNK == 0;
+        if (chunks && place->strides[a] * size % CHUNK != 0) return false;
+    }
+    return !chunks || place->offset * size % CHUNK == 0;
+}
+
 enum { MOST_TURNS = 4 };
 
-wg_tensor *wgi_part_place(wgi_run *r, wgi_edge e)
+wg_tensor *wgi_part_place(wgi_run *r, wgi_edge e, const wg_spec *wanted)
 {
     wgi_node *turned[MOST_TURNS];
     int turns = 0;
@@ -84,10 +105,12 @@ wg_tensor *wgi_part_place(wgi_run *r, wgi_edge e)
     if (!n->op || !(n->op->flags & WG_OP_PARTIAL) || !n->edges[0].node || n->cotangent[e.index])
         return NULL;
     wgi_parted *p = parted_at(r, n);
-    if (!p || p->given & 1ull << e.index) return wg_error_code() ? &wgi_error_tensor : NULL;
-    p->given |= 1ull << e.index;
+    if (!p || p->given >> e.index & 1) return wg_error_code() ? &wgi_error_tensor : NULL;
     wg_tensor *place = shown(r, n, e.index, p->whole);
     while (turns > 0 && !wgi_bad(place)) place = shown(r, turned[--turns], 0, place);
+    if (wgi_bad(place)) return place;
+    if (!suits(place, wanted)) return NULL;
+    p->given |= 1ull << e.index;
     return place;
 }
 

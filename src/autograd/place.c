@@ -151,7 +151,9 @@ static wg_status apply_into(wgi_rule *rule, const int *to, int n, const wg_op *o
     wg_status s = WG_OK;
     for (int j = 0; j < n; j++) {
         const bool any_layout = !add && op->flags & WG_OP_LAYOUT;
-        out[j] = p[j].into ? p[j].into : any_layout ? wgi_part_place(rule->run, p[j].edge) : NULL;
+        out[j] = p[j].into    ? p[j].into
+                 : any_layout ? wgi_part_place(rule->run, p[j].edge, &spec[j])
+                              : NULL;
         if (out[j]) continue;
         out[j] = wgi_place_new(rule->run, &p[j].meta, add);
         if (!wgi_bad(out[j]) && any_layout) wgi_lay_out(out[j], &spec[j]);

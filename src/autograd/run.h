@@ -67,9 +67,9 @@ wg_tensor *wgi_place_new(wgi_run *r, const wgi_meta *m, bool zeros);
 int64_t wgi_meta_elements(const wgi_meta *m);
 
 /* parts.c */
-/* The place of the first cotangent at e within the cotangent of a tensor that is split there, behind transposes or at once: of
- * any strides, to be written whole and delivered. NULL: there is none. */
-wg_tensor *wgi_part_place(wgi_run *r, wgi_edge e);
+/* The place of the first cotangent at e within the cotangent of a tensor that is split there, behind transposes or at once,
+ * to be written whole and delivered: as good as a new tensor like `wanted`. NULL: there is none. */
+wg_tensor *wgi_part_place(wgi_run *r, wgi_edge e, const wg_spec *wanted);
 /* After an error: lets go of wholes whose nodes were not reached. */
 void wgi_parted_drop(wgi_run *r);
 /* A partial view's node: writes or adds its cotangents into the input's, through the same view. */

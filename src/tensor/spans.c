@@ -122,6 +122,7 @@ static void join(span *s, const span *next)
 {
     s->bytes += next->bytes;
     s->last = next->last;
+    if (next->freed_at > s->freed_at) s->freed_at = next->freed_at;
     span *after = behind(s);
     if (after) after->before = s;
 }
@@ -139,19 +140,32 @@ static void join_around(span *s)
         join(before, s);
         s = before;
     }
-    s->freed_at = ++frees;
     link_span(s);
 }
 
 /* ---- waiting --------------------------------------------------------------------------------- */
+static span *reversed(span *s)
+{
+    span *list = NULL;
+    for (span *next; s; s = next) {
+        next = s->next;
+        s->next = list;
+        list = s;
+    }
+    return list;
+}
+
+/* The last freed come last, and so before others of their size. */
 static void join_waiting(void)
 {
-    for (int b = 0; b < BINS; b++)
-        while (waiting.bins[b]) {
-            span *s = waiting.bins[b];
-            waiting.bins[b] = s->next;
+    for (int b = 0; b < BINS; b++) {
+        span *s = reversed(waiting.bins[b]);
+        waiting.bins[b] = NULL;
+        for (span *next; s; s = next) {
+            next = s->next;
             join_around(s);
         }
+    }
     waiting.bytes = 0;
     waiting.n = 0;
 }
@@ -229,6 +243,7 @@ int64_t wgi_spans_give(void *p)
     span *s = (span *)(void *)((char *)p - HEAD);
     pthread_mutex_lock(&lock);
     const int64_t whole = (int64_t)s->bytes;
+    s->freed_at = ++frees;
     if (whole <= WAIT_BYTES)
         let_wait(s);
     else
