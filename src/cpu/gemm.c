@@ -1,7 +1,7 @@
-/* Every tile of C is one task: a product over all of k on one thread, or two that follow each other, by halves of k. The own kernels give an element the same bits in
- * whatever tile it lies, as long as tiles begin at whole vectors; which kernel makes it, and whether as C or as C^T, is fixed by
- * the whole product's shape, layout and type, and the instruction-set level. BLIS promises no such thing, and what it
- * multiplies is cut by shape alone. */
+/* Every tile of C is one task: a product over all of k on one thread, or two that follow each other, by halves of k. The own
+ * kernels give an element the same bits in whatever tile it lies, as long as tiles begin at whole vectors; which kernel makes
+ * it, and whether as C or as C^T, is fixed by the whole product's shape, layout and type, and the instruction-set level. BLIS
+ * promises no such thing, and what it multiplies is cut by shape alone. */
 #include "cpu/gemm.h"
 
 #include <stdatomic.h>
@@ -16,9 +16,9 @@ enum {
     SERIAL_WORK = 200 << 10, /* operations for which no parallel region is opened */
     SMALL_WORK = 512 << 10,  /* operations below which BLIS's packing does not pay */
     STREAM_SIZE = 3 << 19,   /* elements of C from which on it is stored past the caches */
-    HALVED_DEPTH = 512,
-    HALVED_SIDE = 64,
-    HALVED_SIZE = 1 << 20,
+    HALVED_DEPTH = 512,      /* of k, from which on a product may be made by halves of it, */
+    HALVED_SIDE = 64,        /* with at least so many rows and columns of C, */
+    HALVED_SIZE = 1 << 20,   /* and at most so many elements: it is written twice */
     BLIS_HANDS = 8, /* what BLIS multiplies is cut for so many threads, however many there are */
 };
 
@@ -394,7 +394,8 @@ static int64_t tasks_of(const job *j)
 /* A layer's cotangent and input, whose product is its weight's gradient, lie by rows of k, and of those each half was mostly
  * made by some of the cores. They multiply it themselves: first for the half of C that others keep, then, added to what those
  * have made, for their own. So what cores exchange is C and not their rows, which both would pay for, the one that reads them
- * and the other when it next writes there (3% of nanoGPT's small step where each core has a cache of its own). One thread does the same, for the same bits. */
+ * and the other when it next writes there (3% of nanoGPT's small step where each core has a cache of its own). One thread
+ * does the same, for the same bits. */
 static bool is_halved(const job *j, int64_t entries)
 {
     const wgi_gemm_args *g = j->g;
