@@ -415,6 +415,27 @@ START_TEST(dropout_drops_its_share_and_keeps_the_mean)
 }
 END_TEST
 
+/* Two keys, of which one scores 0 and the other x: the weight of the second is e^x where 1 + e^x is 1. */
+START_TEST(weights_have_the_bits_of_exp)
+{
+    enum { N = 40000 };
+    const wg_scope s = begin();
+    wg_use_grad(false);
+    static const float keys[] = { 0, 1 };
+    wg_tensor *x = wg_cast(wg_affine(wg_arange(0, N), -88.0 / N, -18), WG_F32), /* to -106 */
+        *k = wg_from(keys, sizeof keys, WG_F32, WG_DIMS(1, 1, 2, 1));
+    wg_tensor *y =
+        wg_reshape(wg_sdpa(wg_reshape(x, WG_DIMS(1, 1, N, 1)), k, k, .scale = 1), WG_DIMS(N));
+    float got[N], want[N];
+    ck_assert_int_eq(wg_read(y, got, sizeof got, WG_F32), WG_OK);
+    ck_assert_int_eq(wg_read(wg_exp(x), want, sizeof want, WG_F32), WG_OK);
+    ck_assert(want[0] > 0 && want[N - 1] == 0);
+    for (int i = 0; i < N; i++)
+        ck_assert_msg(got[i] == want[i], "%d: got %g want %g", i, got[i], want[i]);
+    pop(s);
+}
+END_TEST
+
 START_TEST(flops_count_the_pairs_that_take_part)
 {
     const wg_scope s = begin();
@@ -441,6 +462,6 @@ int main(void)
             empty_heads_give_means_and_zeros, nan_is_not_hidden, a_hidden_key_may_be_nan,
             positions_at_once_are_those_of_one_at_a_time, the_last_query_sees_the_last_key,
             a_window_is_a_mask, scores_never_stand_whole, a_floating_mask_may_be_learned,
-            dropout_drops_its_share_and_keeps_the_mean, flops_count_the_pairs_that_take_part,
-            NULL });
+            dropout_drops_its_share_and_keeps_the_mean, weights_have_the_bits_of_exp,
+            flops_count_the_pairs_that_take_part, NULL });
 }
