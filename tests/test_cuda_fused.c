@@ -374,6 +374,66 @@ START_TEST(gradients_of_f32_parameters_under_autocast_are_those_of_the_cpu)
 }
 END_TEST
 
+/* ---- linear_cross_entropy -------------------------------------------------------------------------------------------- */
+typedef struct {
+    int64_t classes, first, chunk; /* targets are classes from `first` on */
+    double smoothing;
+    wg_reduction reduction;
+} loss_case;
+
+static void linear_loss(void *self, wg_list in, wg_list out)
+{
+    const loss_case *c = self;
+    int64_t target[128];
+    const int64_t rows = wg_size(in.t[0], 0), count = c->classes - c->first;
+    for (int64_t i = 0; i < rows; i++)
+        target[i] = i % 5 == 2 ? -1 : c->first + (i * 7919 + 3) % count; /* some do not count */
+    wg_tensor *t = wg_to(wg_from(target, (size_t)rows * sizeof *target, WG_I64, WG_DIMS(rows)),
+                         wg_device_of(in.t[0]));
+    out.t[0] = wg_linear_cross_entropy(in.t[0], in.t[1], t, in.t[2], .chunk = c->chunk,
+                                       .ignore_index = WG_JUST(-1), .reduction = c->reduction,
+                                       .label_smoothing = c->smoothing);
+}
+
+static void compare_loss(int t, loss_case c, bool bias, bool hidden)
+{
+    enum { WIDTH = 24 };
+    const wg_dtype type = types[t].type;
+    const int64_t rows = c.classes > 1000 ? 9 : 70;
+    char what[96];
+    snprintf(what, sizeof what, "linear loss %s, %lld classes by %lld rows, smoothing %g, %d",
+             wg_dtype_name(type), (long long)c.classes, (long long)c.chunk, c.smoothing,
+             (int)c.reduction);
+    wg_scope s = wg_scope_push();
+    wg_tensor *none = NULL, *b = bias ? wg_randn(WG_DIMS(c.classes)) : none;
+    float *values = bias ? wg_data_write(b) : NULL;
+    for (int64_t i = 0; hidden && i < c.first; i++)
+        values[i] = -INFINITY; /* classes that cannot be */
+    const problem p = { what, linear_loss, &c, 1, 2 * types[t].tolerance };
+    compare(&p,
+            WG_LIST(wg_cast(wg_randn(WG_DIMS(rows, WIDTH)), type),
+                    wg_cast(wg_affine(wg_randn(WG_DIMS(c.classes, WIDTH)), 0.3, 0), type),
+                    bias ? wg_cast(b, type) : none),
+            WG_LIST(c.reduction == WG_NONE ? wg_randn(WG_DIMS(rows)) : wg_full(WG_DIMS(), 0.7)));
+    pop(s);
+}
+
+START_TEST(losses_over_many_classes_are_those_of_the_cpu)
+{
+    if (no_device()) return;
+    for (int t = 0; t < 4; t++)
+        for (int reduction = WG_MEAN; reduction <= WG_NONE; reduction++) {
+            const wg_reduction r = (wg_reduction)reduction;
+            compare_loss(t, (loss_case) { 203, 0, 0, 0, r }, false, false);
+            compare_loss(t, (loss_case) { 200, 0, 32, 0.1, r }, true, false);
+            compare_loss(t, (loss_case) { 61, 20, 7, 0, r }, true, true);
+            compare_loss(t, (loss_case) { 5003, 0, 4, 0, r }, false,
+                         false); /* two rounds of a block */
+            compare_loss(t, (loss_case) { 8200, 0, 0, 0.2, r }, true, false);
+        }
+}
+END_TEST
+
 int main(void)
 {
     const TTest *const tests[] = {
@@ -385,6 +445,7 @@ int main(void)
         norms_of_every_length_are_those_of_the_cpu,
         linear_layers_and_their_activations_are_those_of_the_cpu,
         gradients_of_f32_parameters_under_autocast_are_those_of_the_cpu,
+        losses_over_many_classes_are_those_of_the_cpu,
         NULL,
     };
     return suite_run("cuda fused", tests);

@@ -112,6 +112,9 @@ void wgi_launch_sum_blocks(const void *partial, bool f64, int64_t blocks, int64_
 void wgi_launch_targets(const wgi_target_reading *t, void *stream);
 void wgi_launch_classes(const wgi_classes_launch *l, void *stream);
 void wgi_launch_classes_backward(const wgi_classes_launch *l, void *stream);
+/* Both in one, in f32, of targets without weights: loss and lse where they are wanted, and dx, which may be x. A row's
+ * elements lie side by side. Without dy its cotangents are 1. */
+void wgi_launch_class_rows(const wgi_classes_launch *l, void *stream);
 void wgi_launch_class_sum(const wgi_class_sum *l, void *stream);
 void wgi_launch_rope(const wgi_rope_launch *l, void *stream);
 #ifdef __cplusplus

@@ -184,7 +184,8 @@ wg_tensor *wg_transformer_logits(wg_module *m, wg_tensor *x)
     return wg_scope_return(s, wg_forward(((transformer *)m)->head, x));
 }
 
-/* From this many bytes of f32 logits on they are made in chunks. */
+/* From this many bytes of f32 logits on they are made in chunks; on CUDA always, where the same kernel makes their
+ * gradient. */
 enum { LARGE_LOGITS = 64 << 20 };
 
 /* x (n, C), targets (n) -> (): the sum of the losses */
@@ -220,10 +221,11 @@ wg_tensor *wg_transformer_loss(wg_module *m, wg_tensor *tokens, wg_tensor *targe
     wg_scope s = wg_module_enter(m);
     wg_tensor *x = hidden(m, tokens, NULL), *loss;
     const double bytes = (double)wg_numel(tokens) * (double)self->c.vocab * sizeof(float);
-    if (bytes > LARGE_LOGITS && wg_module_is(self->head, &wg_linear_type))
+    const bool large = bytes > LARGE_LOGITS, cuda = wg_device_of(x).kind == WG_CUDA;
+    if ((large || cuda) && wg_module_is(self->head, &wg_linear_type))
         loss = wg_linear_cross_entropy(x, wg_module_tensor(self->head, "weight"), targets,
                                        .ignore_index = WG_JUST(-1));
-    else if (bytes > LARGE_LOGITS && wg_numel(targets) == wg_numel(tokens))
+    else if (large && wg_numel(targets) == wg_numel(tokens))
         loss = chunked_loss(self, x, targets);
     else
         loss = wg_cross_entropy(wg_forward(self->head, x), targets, .ignore_index = WG_JUST(-1));

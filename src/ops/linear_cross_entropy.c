@@ -3,15 +3,35 @@
  *   loss_r = sum_j b_rj (lse_r - logits_rj), b_rj = (1 - e) [j = target_r] + e / V, e = label_smoothing
  *   x (..., C), w (V, C), bias (V) or NULL: floating; target (...): i64 or i32
  *   -> loss: () for WG_MEAN (over the rows that are not ignored) and WG_SUM, (...) for WG_NONE; f64 if an operand is, else
- *   f32. hidden: lse (...), the log of the sum of exp of a row's logits; the mean's denominator.
- *   gradient: x, w, bias; the logits of a chunk are computed again. source: Hsu et al., arXiv:2410.10989, section 3.2. */
+ *   f32. hidden: lse (...), the log of the sum of exp of a row's logits; the mean's denominator; on CUDA, where the loss is
+ *   reduced and no operand is f64, the gradients of the rows' sum: dx, dw (f32) and dbias (f32).
+ *   gradient: x, w, bias. From those sums, times dy over the denominator; else the logits of a chunk are computed again.
+ *   On CUDA logits, and dlogits in their place, have the dtype of x and w where that is one of 16 bits, as under PyTorch's
+ *   autocast; maxima, sums and losses are f32. source: Hsu et al., arXiv:2410.10989, section 3.2. */
 #include "ops/linear_cross_entropy.h"
+#include "autograd/node.h"
 #include "cpu/parallel.h"
 #include "cuda/cuda.h"
 
 #include <math.h>
 
 enum { X, W, TARGET, BIAS };
+
+/* The kernel makes the gradients while it has the logits. */
+static wg_status infer_gradients(wg_infer *c, const wg_tensor *bias)
+{
+    const wgi_linear_loss_attr *attr = c->attr;
+    if (c->in.t[X]->device.kind != WG_CUDA || attr->loss.reduction == WG_NONE ||
+        c->out[0].dtype == WG_F64)
+        return wg_infer_outputs(c, WGI_LINEAR_LOSS_DX);
+    wg_infer_like(c, WGI_LINEAR_LOSS_DX, c->in.t[X]);
+    wg_infer_like(c, WGI_LINEAR_LOSS_DW, c->in.t[W]);
+    c->out[WGI_LINEAR_LOSS_DW].dtype = WG_F32;
+    if (!bias) return wg_infer_outputs(c, WGI_LINEAR_LOSS_DBIAS);
+    wg_infer_like(c, WGI_LINEAR_LOSS_DBIAS, bias);
+    c->out[WGI_LINEAR_LOSS_DBIAS].dtype = WG_F32;
+    return WG_OK;
+}
 
 static wg_status linear_cross_entropy_infer(wg_infer *c)
 {
@@ -24,7 +44,7 @@ static wg_status linear_cross_entropy_infer(wg_infer *c)
         c->out[i].dtype = wgi_linear_loss_dtype(c->in.t[X], c->in.t[W], bias);
         if (i == 2 || (i == 0 && attr->loss.reduction != WG_NONE)) c->out[i].shape = WG_DIMS();
     }
-    return WG_OK;
+    return infer_gradients(c, bias);
 }
 
 /* A chunk of rows on its way through the forward pass: what every strip of classes gives them. */
@@ -145,10 +165,27 @@ static void linear_cross_entropy_composite(void *self, wg_list in, wg_list out)
         .reduction = attr->loss.reduction });
 }
 
+/* The gradients that the forward pass has made, times dy over the denominator. */
+static void scale_gradients(wg_vjp *g)
+{
+    static const int to[] = { X, W, BIAS };
+    wg_tensor *scale = wg_div(g->dy.t[0], g->y.t[2]);
+    wgi_count_flops(4 * (double)wg_numel(g->y.t[WGI_LINEAR_LOSS_DX]) *
+                    (double)wg_vjp_in_shape(g, W).d[0]); /* two products */
+    for (int j = 0; j + WGI_LINEAR_LOSS_DX < g->y.n; j++)
+        if (g->wants[to[j]])
+            wg_vjp_apply(g, &to[j], &wgi_op_mul, WG_LIST(g->y.t[WGI_LINEAR_LOSS_DX + j], scale),
+                         NULL);
+}
+
 static void linear_cross_entropy_grad_fused(wg_vjp *g)
 {
     static const int to[] = { X, W, BIAS };
     wg_tensor *bias = g->x.n > BIAS ? g->x.t[BIAS] : NULL;
+    if (g->y.n > WGI_LINEAR_LOSS_DX) {
+        scale_gradients(g);
+        return;
+    }
     wg_vjp_apply(
         g, to,
         bias ? &wgi_op_linear_cross_entropy_backward_bias : &wgi_op_linear_cross_entropy_backward,
@@ -208,11 +245,14 @@ static void linear_cross_entropy_samples(wg_samples *s)
 const wg_op wgi_op_linear_cross_entropy = {
     .name = "linear_cross_entropy",
     .in = { "x", "w", "target", "bias?" },
-    .out = { "loss", "lse", "denominator" },
+    .out = { "loss", "lse", "denominator", "dx", "dw", "dbias" },
     .attr_size = sizeof(wgi_linear_loss_attr),
     .flags = WG_OP_LOW | WG_OP_CONTIGUOUS,
-    .saves = WG_IN(X) | WG_IN(W) | WG_IN(TARGET) | WG_IN(BIAS) | WG_OUT(1) | WG_OUT(2),
-    .hidden = WG_OUT(1) | WG_OUT(2),
+    .saves = WG_IN(X) | WG_IN(W) | WG_IN(TARGET) | WG_IN(BIAS) | WG_OUT(1) | WG_OUT(2) |
+             WG_OUT(WGI_LINEAR_LOSS_DX) | WG_OUT(WGI_LINEAR_LOSS_DW) |
+             WG_OUT(WGI_LINEAR_LOSS_DBIAS),
+    .hidden = WG_OUT(1) | WG_OUT(2) | WG_OUT(WGI_LINEAR_LOSS_DX) | WG_OUT(WGI_LINEAR_LOSS_DW) |
+              WG_OUT(WGI_LINEAR_LOSS_DBIAS),
     .infer = linear_cross_entropy_infer,
     .cpu = linear_cross_entropy_cpu,
     .cuda = linear_cross_entropy_cuda,

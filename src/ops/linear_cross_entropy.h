@@ -9,6 +9,9 @@ typedef struct {
     int64_t chunk;            /* rows; 0: by bytes */
 } wgi_linear_loss_attr;
 
+/* linear_cross_entropy's outputs from this one on, if it has them: the gradients for a cotangent of the denominator. */
+enum { WGI_LINEAR_LOSS_DX = 3, WGI_LINEAR_LOSS_DW, WGI_LINEAR_LOSS_DBIAS };
+
 /* A call seen as rows: logits (N, V) = x (N, C) w^T + bias, never whole. */
 typedef struct {
     const wgi_linear_loss_attr *attr;
