@@ -72,7 +72,9 @@ enum {
                                  cotangents through the same view, so `grad` is needed only for higher derivatives */
     WG_OP_ACCUMULATE = 64, /**< the kernel honours wg_run.accumulate, and strided outputs */
     WG_OP_LOW = 128,       /**< under autocast its floating inputs are cast to the autocast dtype */
-    WG_OP_FULL = 256,      /**< under autocast its 16-bit inputs are cast to f32 */
+    WG_OP_LOW_PARAMETERS =
+        16384,        /**< under autocast its f32 parameters are; others of its inputs are not */
+    WG_OP_FULL = 256, /**< under autocast its 16-bit inputs are cast to f32 */
     WG_OP_DATA_SHAPE = 512, /**< the output shape depends on data: raises on `meta` */
     WG_OP_KEEP_STREAM =
         1024, /**< under autocast f32 *parameters* are cast to the 16-bit dtype of the other inputs (add, mul, ...) */

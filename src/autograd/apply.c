@@ -240,7 +240,8 @@ static inline void count(const call *k)
 /* ---- the door itself -------------------------------------------------------------------------------------------------------- */
 static inline wg_status pass(call *k)
 {
-    const unsigned casts = k->op->flags & (WG_OP_LOW | WG_OP_FULL | WG_OP_KEEP_STREAM);
+    const unsigned casts =
+        k->op->flags & (WG_OP_LOW | WG_OP_LOW_PARAMETERS | WG_OP_FULL | WG_OP_KEEP_STREAM);
     wg_status s = WG_OK;
     if (k->c->now.autocast && casts) s = wgi_autocast(k->c, casts, &k->in, k->in_space);
     if (s != WG_OK) return s;

@@ -69,6 +69,8 @@ static wg_dtype autocast_dtype(const wgi_context *c, unsigned flags, const wg_te
 {
     wg_dtype own = t->dtype;
     if (flags & WG_OP_LOW) return own == WG_F32 || wgi_is_16bit(own) ? c->now.autocast : own;
+    if (flags & WG_OP_LOW_PARAMETERS && own == WG_F32 && (t->flags & WGI_PARAMETER))
+        return c->now.autocast;
     if (flags & WG_OP_FULL) return wgi_is_16bit(own) ? WG_F32 : own;
     if (stream && own == WG_F32 && (t->flags & WGI_PARAMETER)) return stream;
     return own;

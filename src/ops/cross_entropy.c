@@ -338,7 +338,6 @@ const wg_op wgi_op_cross_entropy = {
     .in = { "logits", "target", "weight?" },
     .out = { "loss", "lse", "denominator" },
     .attr_size = sizeof(wgi_class_loss_attr),
-    .flags = WG_OP_FULL,
     .saves = WG_IN(0) | WG_IN(1) | WG_IN(2) | WG_OUT(1) | WG_OUT(2),
     .hidden = WG_OUT(1) | WG_OUT(2),
     .no_grad = WG_IN(2),
