@@ -30,7 +30,7 @@
 
 struct emulated {
     enum { STACK = 1 << 18, LANES = 32, MANY = -2, NOBODY = -1 };
-    enum call { SHUFFLE, LDMATRIX, LDMATRIX_TRANS, MMA };
+    enum call { SHUFFLE, ANY, LDMATRIX, LDMATRIX_TRANS, MMA };
 
     /* ---- what a tile's code calls ---- */
     static int thread() { return self().running; }
@@ -86,6 +86,15 @@ struct emulated {
             }
         });
         return got;
+    }
+    static bool any(bool b)
+    {
+        self().collective(ANY, &b, [](void *const *lane) {
+            bool all = false;
+            for (int l = 0; l < LANES; l++) all = all || *static_cast<bool *>(lane[l]);
+            for (int l = 0; l < LANES; l++) *static_cast<bool *>(lane[l]) = all;
+        });
+        return b;
     }
     template <class T> static T load16(const T *from) { return *from; }
     static float exp2(float x) { return std::exp2(x); }
@@ -167,6 +176,7 @@ struct emulated {
     static int64_t bank_conflicts() { return self().conflicts; }
 
   private:
+    friend struct emulated_group; /* emulated_group.h */
     struct copy {
         int to;
         unsigned char bytes[16];
@@ -174,6 +184,7 @@ struct emulated {
     struct word {
         int64_t read_epoch, write_epoch;
         int reader, writer;
+        int64_t sent; /* how often the writer had called sent() when it wrote */
     };
     struct fiber {
         ucontext_t start;
@@ -181,7 +192,7 @@ struct emulated {
         std::unique_ptr<char[]> stack;
         bool started = false, done = false;
         const int64_t *waits_for = nullptr;
-        int64_t seen = 0;
+        int64_t seen = 0, sent = 0;
         std::vector<copy> open;
         std::vector<std::vector<copy>> groups;
     };
@@ -243,6 +254,7 @@ struct emulated {
             if (writes) {
                 w.write_epoch = epoch;
                 w.writer = running;
+                w.sent = current().sent;
             } else {
                 w.reader = w.read_epoch == epoch && w.reader != running ? int(MANY) : running;
                 w.read_epoch = epoch;
@@ -362,13 +374,14 @@ struct emulated {
     {
         shared.reset(new unsigned char[size_t(bytes)]);
         memset(shared.get(), 0xff, size_t(bytes)); /* NaN in every float format */
-        words.assign(size_t(bytes) / 4 + 1, word { -1, -1, NOBODY, NOBODY });
+        words.assign(size_t(bytes) / 4 + 1, word { -1, -1, NOBODY, NOBODY, 0 });
         warps.assign(size_t(threads) / LANES, warp());
         if (fibers.size() != size_t(threads)) fibers = std::vector<fiber>(size_t(threads));
         barrier = epoch = arrived = 0;
         for (fiber &f : fibers) {
             if (!f.stack) f.stack.reset(new char[STACK]);
             f.started = f.done = false;
+            f.sent = 0;
             f.waits_for = nullptr;
             f.open.clear();
             f.groups.clear();

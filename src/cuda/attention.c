@@ -1,7 +1,11 @@
 /* Attention: which kernels a call gets, and what they get. The tensor-core kernels are for bf16
- * and f16 whose rows are whole 16-byte chunks; everything else goes to the plain ones. */
+ * and f16 whose rows are whole 16-byte chunks, those of warpgroups among them for devices that have these; everything
+ * else goes to the plain ones. */
 #include "cuda/attention.h"
 
+#include <stdatomic.h>
+
+#include "cuda/device.h"
 #include "cuda/sdpa.h"
 #include "wengert/error.h"
 
@@ -84,18 +88,56 @@ static int head_of(const wgi_attention_pass *p)
     return 0;
 }
 
+/* What runs a call. */
+typedef void launch(const wgi_attention_pass *p, int head, void *stream);
+typedef struct {
+    launch *forward, *backward;
+} kernels;
+
+static bool groups_off(void)
+{
+    static atomic_int known = -1;
+    int off = atomic_load_explicit(&known, memory_order_relaxed);
+    if (off < 0) {
+        off = wgi_flag("WG_CUDA_NO_WGMMA");
+        atomic_store_explicit(&known, off, memory_order_relaxed);
+    }
+    return off;
+}
+
+static kernels kernels_of(const wg_run *r, const wgi_attention_pass *p, int head)
+{
+    static const kernels tiles[] = {
+        { wgi_launch_attention_bf16, wgi_launch_attention_backward_bf16 },
+        { wgi_launch_attention_f16, wgi_launch_attention_backward_f16 },
+    };
+    const int type = p->q.type == WG_F16;
+#ifdef WGI_HAVE_HOPPER
+    static const kernels groups[] = {
+        { wgi_launch_attention_hopper_bf16, wgi_launch_attention_hopper_backward_bf16 },
+        { wgi_launch_attention_hopper_f16, wgi_launch_attention_hopper_backward_f16 },
+    };
+    const bool fits = (head == 64 || head == 128) && !wgi_attention_has_extra(p);
+    if (fits && wgi_cuda_opened(r->in.t[0]->device.index)->major == 9 && !groups_off())
+        return groups[type];
+#else
+    (void)r;
+    (void)head;
+    (void)groups_off;
+#endif
+    return tiles[type];
+}
+
 wg_status wgi_cuda_sdpa(const wg_run *r, const wgi_attention *a)
 {
     wgi_attention_pass p;
     wg_status s = pass_of(a, &p);
     if (s != WG_OK) return s;
     const int head = head_of(&p);
-    if (!head)
-        wgi_launch_attention_plain(&p, p.q.type == WG_F64, r->stream);
-    else if (p.q.type == WG_BF16)
-        wgi_launch_attention_bf16(&p, head, r->stream);
+    if (head)
+        kernels_of(r, &p, head).forward(&p, head, r->stream);
     else
-        wgi_launch_attention_f16(&p, head, r->stream);
+        wgi_launch_attention_plain(&p, p.q.type == WG_F64, r->stream);
     return WG_OK;
 }
 
@@ -116,11 +158,9 @@ wg_status wgi_cuda_sdpa_backward(const wg_run *r, const wgi_attention *a)
                                   : head ? WGI_ATTENTION_ROWS_CHUNKS
                                          : WGI_ATTENTION_ROWS_F32,
                                   head ? log2_e : 1, r->stream);
-    if (!head)
-        wgi_launch_attention_backward_plain(&p, f64, r->stream);
-    else if (p.q.type == WG_BF16)
-        wgi_launch_attention_backward_bf16(&p, head, r->stream);
+    if (head)
+        kernels_of(r, &p, head).backward(&p, head, r->stream);
     else
-        wgi_launch_attention_backward_f16(&p, head, r->stream);
+        wgi_launch_attention_backward_plain(&p, f64, r->stream);
     return WG_OK;
 }

@@ -46,6 +46,12 @@ WGI_MAP int wgi_end_key(const wgi_attention_pass *p, int i)
     return p->causal && end < p->tk ? end : p->tk;
 }
 
+/* Between scores and powers there is more than a positive factor. */
+WGI_MAP bool wgi_attention_has_extra(const wgi_attention_pass *p)
+{
+    return p->mask.data || p->dropout > 0 || !(p->scale > 0);
+}
+
 /* Tiles [first, end) of `tile` keys that any of the queries [i0, i1) sees; i0 < i1. */
 WGI_MAP void wgi_key_tiles(const wgi_attention_pass *p, int i0, int i1, int tile, int *first,
                            int *end)
@@ -119,6 +125,11 @@ void wgi_launch_attention_f16(const wgi_attention_pass *p, int head, void *strea
 /* dq, dk, dv; after the rows. */
 void wgi_launch_attention_backward_bf16(const wgi_attention_pass *p, int head, void *stream);
 void wgi_launch_attention_backward_f16(const wgi_attention_pass *p, int head, void *stream);
+/* The same by products of warpgroups, on compute capability 9.0: head 64 or 128, without a mask or dropout. */
+void wgi_launch_attention_hopper_bf16(const wgi_attention_pass *p, int head, void *stream);
+void wgi_launch_attention_hopper_f16(const wgi_attention_pass *p, int head, void *stream);
+void wgi_launch_attention_hopper_backward_bf16(const wgi_attention_pass *p, int head, void *stream);
+void wgi_launch_attention_hopper_backward_f16(const wgi_attention_pass *p, int head, void *stream);
 /* Any floating dtypes, strides and sizes, computed in f64 or else in f32. */
 void wgi_launch_attention_plain(const wgi_attention_pass *p, bool f64, void *stream);
 void wgi_launch_attention_backward_plain(const wgi_attention_pass *p, bool f64, void *stream);

@@ -35,7 +35,7 @@ WGI_TILE void sharpen(const wgi_attention_pass &p, const score_tile &t, float (&
                       const float (&delta)[MT][2])
 {
     const int lane = M::thread() % 32;
-    const float factor = float(keep_factor(p));
+    const float factor = float(keep_factor(p)), unit = score_unit<EXTRA>(p);
 #pragma unroll
     for (int m = 0; m < MT; m++)
 #pragma unroll
@@ -47,7 +47,8 @@ WGI_TILE void sharpen(const wgi_attention_pass &p, const score_tile &t, float (&
                 float d = dp[m][n][c];
                 if (EXTRA && p.dropout > 0)
                     d = keeps(p, score_index(p, t.b, t.h, i, j)) ? d * factor : 0.0f;
-                s[m][n][c] = M::exp2(s[m][n][c] - lse[m][c / 2]) * (d - delta[m][c / 2]);
+                s[m][n][c] =
+                    M::exp2(fmaf(s[m][n][c], unit, -lse[m][c / 2])) * (d - delta[m][c / 2]);
             }
 }
 
@@ -94,7 +95,7 @@ WGI_TILE void attention_of_queries(const wgi_attention_pass &p)
         clear(s);
         clear(dp);
         product_of_rows<M, E, HD, MT, NT>(s, M::memory(), row, keys);
-        scale_scores<M, EXTRA, MT, NT>(p, t, s);
+        hide_scores<M, EXTRA, MT, NT>(p, t, s);
         product_of_rows<M, E, HD, MT, NT>(dp, M::memory() + S::dy, row, keys + S::stage / 2);
         sharpen<M, EXTRA, MT, NT>(p, t, s, dp, lse, delta);
         uint32_t left[MT][NT / 2][4];
@@ -129,6 +130,7 @@ WGI_TILE void probabilities_of_keys(const wgi_attention_pass &p, const score_til
                                     float (&s)[MT][NT][4], int lse)
 {
     const int lane = M::thread() % 32;
+    const float unit = score_unit<EXTRA>(p);
 #pragma unroll
     for (int n = 0; n < NT; n++)
 #pragma unroll
@@ -138,7 +140,7 @@ WGI_TILE void probabilities_of_keys(const wgi_attention_pass &p, const score_til
 #pragma unroll
             for (int m = 0; m < MT; m++) {
                 const int j = t.j + m * 16 + fragment_row(lane, c);
-                s[m][n][c] = M::exp2(s[m][n][c] - own);
+                s[m][n][c] = M::exp2(fmaf(s[m][n][c], unit, -own));
                 if (EXTRA && p.dropout > 0 && !keeps(p, score_index(p, t.b, t.h, t.i + column, j)))
                     s[m][n][c] = -s[m][n][c];
             }
@@ -185,6 +187,19 @@ WGI_TILE void sharpen_keys(const wgi_attention_pass &p, float (&s)[MT][NT][4],
         }
 }
 
+/* lse, then delta, of QUERIES queries into shared memory. */
+template <class M, int QUERIES>
+WGI_TILE void load_terms(const wgi_attention_pass &p, const score_tile &t, int to)
+{
+    constexpr int chunks = QUERIES / 4; /* four floats each */
+    const int n = M::thread() % chunks;
+    if (M::thread() < chunks)
+        M::copy16(to + n * 16, row_terms(p.row_lse, p, t.b, t.h, t.i) + n * 4, true);
+    else if (M::thread() < 2 * chunks)
+        M::copy16(to + QUERIES * 4 + n * 16, row_terms(p.row_delta, p, t.b, t.h, t.i) + n * 4,
+                  true);
+}
+
 /* A tile of queries with their terms into shared memory. */
 template <class M, class S>
 WGI_TILE void load_queries(const wgi_attention_pass &p, const score_tile &t, int to)
@@ -194,13 +209,7 @@ WGI_TILE void load_queries(const wgi_attention_pass &p, const score_tile &t, int
                                              p.tq - t.i, p.d);
     load_tile<M, HD, S::queries, S::threads>(to + tile, rows_at(p.dy, t.b, t.h, t.i),
                                              p.dy.stride[2], p.tq - t.i, p.dv);
-    constexpr int chunks = S::queries / 4; /* four floats each */
-    const int n = M::thread() % chunks;
-    if (M::thread() < chunks)
-        M::copy16(to + 2 * tile + n * 16, row_terms(p.row_lse, p, t.b, t.h, t.i) + n * 4, true);
-    else if (M::thread() < 2 * chunks)
-        M::copy16(to + 2 * tile + S::queries * 4 + n * 16,
-                  row_terms(p.row_delta, p, t.b, t.h, t.i) + n * 4, true);
+    load_terms<M, S::queries>(p, t, to + 2 * tile);
 }
 
 /* One step: a tile of queries at byte `at`, the warp's keys from row `row` on. */
@@ -215,7 +224,7 @@ WGI_TILE void add_queries(const wgi_attention_pass &p, const score_tile &t, int 
     uint32_t left[MT][NT / 2][4];
     clear(s);
     product_of_rows<M, E, HD, MT, NT>(s, M::memory(), row, at);
-    scale_scores_of_keys<M, EXTRA, MT, NT>(p, t, s);
+    hide_scores_of_keys<M, EXTRA, MT, NT>(p, t, s);
     probabilities_of_keys<M, EXTRA, MT, NT>(p, t, s, at + 2 * tile);
     pack_kept<E, MT, NT>(left, s);
     product_of_columns<M, E, HD, MT, NT / 2, CT>(dv, left, at + tile, column);

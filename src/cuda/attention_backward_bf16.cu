@@ -3,7 +3,7 @@
 extern "C" void wgi_launch_attention_backward_bf16(const wgi_attention_pass *p, int head,
                                                    void *stream)
 {
-    if (p->mask.data || p->dropout > 0)
+    if (wgi_attention_has_extra(p))
         wgi::launch_backward<wgi::bf16, true>(*p, head, stream);
     else
         wgi::launch_backward<wgi::bf16, false>(*p, head, stream);

@@ -18,15 +18,17 @@ template <int HD, bool EXTRA> struct forward_shape {
                          bytes = kv + 2 * stage; /* queries, then two of (keys, values) */
 };
 
-/* A row's maximum (of scores in units of log 2) and this lane's part of the sum of their powers. */
+/* A row's maximum of scores and this lane's part of the sum of their powers. */
 template <int MT> struct row_state {
     float top[MT][2], sum[MT][2];
 };
 
-/* Scores -> powers; what was summed so far shrinks where the maximum moved. */
+/* Scores, in units of 1 / unit log 2, -> powers; what was summed so far shrinks where a maximum moved. */
 template <class M, int MT, int NT, int OT>
-WGI_TILE void soften(float (&s)[MT][NT][4], float (&o)[MT][OT][4], row_state<MT> &r)
+WGI_TILE void soften(float (&s)[MT][NT][4], float (&o)[MT][OT][4], row_state<MT> &r, float unit)
 {
+    float shrink[MT][2];
+    bool moved = false;
 #pragma unroll
     for (int m = 0; m < MT; m++)
 #pragma unroll
@@ -37,22 +39,25 @@ WGI_TILE void soften(float (&s)[MT][NT][4], float (&o)[MT][OT][4], row_state<MT>
                 top = fmaxf(top, fmaxf(s[m][n][half * 2], s[m][n][half * 2 + 1]));
             top = fmaxf(top, M::shuffle_xor(top, 1)); /* four lanes have the row's columns */
             top = fmaxf(top, M::shuffle_xor(top, 2));
-            const float base = top == -INFINITY ? 0.0f : top;
-            const float shrink = M::exp2(r.top[m][half] - base);
-            float sum = r.sum[m][half] * shrink;
+            const float base = top == -INFINITY ? 0.0f : top * unit;
+            shrink[m][half] = M::exp2(fmaf(r.top[m][half], unit, -base));
+            moved = moved || shrink[m][half] != 1;
+            float sum = r.sum[m][half] * shrink[m][half];
 #pragma unroll
             for (int n = 0; n < NT; n++)
 #pragma unroll
                 for (int e = half * 2; e < half * 2 + 2; e++)
-                    sum += s[m][n][e] = M::exp2(s[m][n][e] - base);
-#pragma unroll
-            for (int n = 0; n < OT; n++) {
-                o[m][n][half * 2] *= shrink;
-                o[m][n][half * 2 + 1] *= shrink;
-            }
+                    sum += s[m][n][e] = M::exp2(fmaf(s[m][n][e], unit, -base));
             r.top[m][half] = top;
             r.sum[m][half] = sum;
         }
+    if (!M::any(moved)) return;
+#pragma unroll
+    for (int m = 0; m < MT; m++)
+#pragma unroll
+        for (int n = 0; n < OT; n++)
+#pragma unroll
+            for (int c = 0; c < 4; c++) o[m][n][c] *= shrink[m][c / 2];
 }
 
 /* Probabilities (queries by keys) that dropout takes become zero. */
@@ -75,7 +80,7 @@ WGI_TILE void drop(const wgi_attention_pass &p, const score_tile &t, float (&s)[
 /* y = o / sum, lse = top + log sum; zeros and -inf where nothing was seen. */
 template <class M, class E, int MT, int OT>
 WGI_TILE void finish_rows(const wgi_attention_pass &p, const score_tile &t,
-                          const float (&o)[MT][OT][4], const row_state<MT> &r)
+                          const float (&o)[MT][OT][4], const row_state<MT> &r, float unit)
 {
     const int lane = M::thread() % 32;
     float factor[MT][2];
@@ -90,7 +95,7 @@ WGI_TILE void finish_rows(const wgi_attention_pass &p, const score_tile &t,
             const int i = t.i + m * 16 + fragment_row(lane, half * 2);
             if (p.lse.data && lane % 4 == 0 && i < p.tq)
                 reinterpret_cast<float *>(p.lse.data)[wgi_row_offset(&p.lse, t.b, t.h, i)] =
-                    (r.top[m][half] + M::log2(sum)) * ln_2;
+                    (r.top[m][half] * unit + M::log2(sum)) * ln_2;
         }
     store_rows<M, E, MT, OT>(p.y, t.b, t.h, t.i, p.tq, 0, p.dv, o, factor, false);
 }
@@ -134,8 +139,8 @@ WGI_TILE void attention_forward(const wgi_attention_pass &p)
         float s[MT][NT][4];
         clear(s);
         product_of_rows<M, E, HD, MT, NT>(s, memory, row, keys);
-        scale_scores<M, EXTRA, MT, NT>(p, t, s);
-        soften<M, MT, NT, HD / 8>(s, o, r);
+        hide_scores<M, EXTRA, MT, NT>(p, t, s);
+        soften<M, MT, NT, HD / 8>(s, o, r, score_unit<EXTRA>(p));
         if (EXTRA && p.dropout > 0) drop<M, MT, NT>(p, t, s);
         uint32_t left[MT][NT / 2][4];
         pack_left<E, MT, NT>(left, s);
@@ -143,7 +148,7 @@ WGI_TILE void attention_forward(const wgi_attention_pass &p)
     }
     M::template wait<0>();
     const score_tile t = { at.b, at.h, at.first + row, 0 };
-    finish_rows<M, E, MT, HD / 8>(p, t, o, r);
+    finish_rows<M, E, MT, HD / 8>(p, t, o, r, score_unit<EXTRA>(p));
 }
 
 } // namespace wgi

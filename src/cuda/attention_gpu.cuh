@@ -51,6 +51,7 @@ struct gpu {
     {
         return __shfl_xor_sync(0xffffffffu, v, n);
     }
+    static __device__ __forceinline__ bool any(bool b) { return __any_sync(0xffffffffu, b); }
     template <class T> static __device__ __forceinline__ T load16(const T *from)
     {
         T v;

@@ -9,7 +9,7 @@
  *   commit(), wait<N>(): for all but the last N committed groups of copies
  *   ldmatrix(r, at), ldmatrix_trans(r, at): four 8 x 8 matrices of 16-bit elements, whose rows
  *     begin at the lanes' `at`
- *   shuffle_xor(v, n); exp2(x), log2(x), exp(x), log(x)
+ *   shuffle_xor(v, n); any(b): whether it is so in a lane of the warp; exp2(x), log2(x), exp(x), log(x)
  *   load16(p): 16 bytes of global memory; get<T>(at), put(at, v): shared memory
  * E, an element type, has pack(low, high), low(u), high(u) and mma<M>(c, a, b0, b1):
  *   c (16, 8) += a (16, 16) b (16, 8).
@@ -54,10 +54,15 @@ WGI_TILE int fragment_column(int lane, int c)
     return lane % 4 * 2 + (c & 1);
 }
 
-/* Rows [0, ROWS) from `from` on into the tile at `to`; zeros behind `rows` and `columns`. A thread
+/* The tiles of these products: rows one behind the other. */
+template <int HD> struct by_rows {
+    WGI_TILE_MEMBER static constexpr int at(int row, int chunk) { return swizzled<HD>(row, chunk); }
+};
+
+/* Rows [0, ROWS) from `from` on into the tile at `to`, laid out as P has it; zeros behind `rows` and `columns`. A thread
  * keeps its column. */
-template <class M, int HD, int ROWS, int THREADS>
-WGI_TILE void load_tile(int to, const uint16_t *from, int64_t stride, int rows, int columns)
+template <class M, class P, int HD, int ROWS, int THREADS>
+WGI_TILE void load_to(int to, const uint16_t *from, int64_t stride, int rows, int columns)
 {
     constexpr int chunks = HD / 8,
                   step = THREADS / chunks < 8 ? THREADS / chunks : THREADS / chunks / 8 * 8;
@@ -69,9 +74,14 @@ WGI_TILE void load_tile(int to, const uint16_t *from, int64_t stride, int rows, 
         const int row = M::thread() / chunks + n;
         if (ROWS < step && row >= ROWS) return;
         const bool there = row < rows && chunk * 8 < columns;
-        M::copy16(to + swizzled<HD>(row, chunk), there ? from + row * stride + chunk * 8 : from,
-                  there);
+        M::copy16(to + P::at(row, chunk), there ? from + row * stride + chunk * 8 : from, there);
     }
+}
+
+template <class M, int HD, int ROWS, int THREADS>
+WGI_TILE void load_tile(int to, const uint16_t *from, int64_t stride, int rows, int columns)
+{
+    load_to<M, by_rows<HD>, HD, ROWS, THREADS>(to, from, stride, rows, columns);
 }
 
 /* The rows of an operand from row i of head h on. */
@@ -193,19 +203,30 @@ struct score_tile {
     int b, h, i, j;
 };
 
-/* Scores (queries by keys) into units of log 2, with the mask; -inf where they are not seen. */
-template <class M, bool EXTRA, int MT, int NT>
-WGI_TILE void scale_scores(const wgi_attention_pass &p, const score_tile &t, float (&s)[MT][NT][4])
+/* What a score is multiplied by when it becomes a power: without EXTRA a fused multiply-add does it then, and p.scale is
+ * positive, so that -inf stays what it is; with it hide_scores has done it. */
+template <bool EXTRA> WGI_TILE float score_unit(const wgi_attention_pass &p)
 {
-    const int lane = M::thread() % 32;
-    const float scale = float(p.scale) * log2_e;
-    const bool cut = wgi_tile_is_cut(&p, t.i, t.i + MT * 16, t.j, t.j + NT * 8);
+    return EXTRA ? 1.0f : float(p.scale) * log2_e;
+}
+
+template <int MT, int NT> WGI_TILE void multiply(float (&s)[MT][NT][4], float by)
+{
 #pragma unroll
     for (int m = 0; m < MT; m++)
 #pragma unroll
         for (int n = 0; n < NT; n++)
 #pragma unroll
-            for (int c = 0; c < 4; c++) s[m][n][c] *= scale;
+            for (int c = 0; c < 4; c++) s[m][n][c] *= by;
+}
+
+/* Scores (queries by keys): -inf where they are not seen. EXTRA: in units of log 2 from here on, with the mask. */
+template <class M, bool EXTRA, int MT, int NT>
+WGI_TILE void hide_scores(const wgi_attention_pass &p, const score_tile &t, float (&s)[MT][NT][4])
+{
+    const int lane = M::thread() % 32;
+    const bool cut = wgi_tile_is_cut(&p, t.i, t.i + MT * 16, t.j, t.j + NT * 8);
+    if (EXTRA) multiply(s, float(p.scale) * log2_e);
     if (!cut && !(EXTRA && p.mask.data)) return;
 #pragma unroll
     for (int m = 0; m < MT; m++)
@@ -225,18 +246,12 @@ WGI_TILE void scale_scores(const wgi_attention_pass &p, const score_tile &t, flo
 
 /* The same of the transpose: keys by queries. */
 template <class M, bool EXTRA, int MT, int NT>
-WGI_TILE void scale_scores_of_keys(const wgi_attention_pass &p, const score_tile &t,
-                                   float (&s)[MT][NT][4])
+WGI_TILE void hide_scores_of_keys(const wgi_attention_pass &p, const score_tile &t,
+                                  float (&s)[MT][NT][4])
 {
     const int lane = M::thread() % 32;
-    const float scale = float(p.scale) * log2_e;
     const bool cut = wgi_tile_is_cut(&p, t.i, t.i + NT * 8, t.j, t.j + MT * 16);
-#pragma unroll
-    for (int m = 0; m < MT; m++)
-#pragma unroll
-        for (int n = 0; n < NT; n++)
-#pragma unroll
-            for (int c = 0; c < 4; c++) s[m][n][c] *= scale;
+    if (EXTRA) multiply(s, float(p.scale) * log2_e);
     if (!cut && !(EXTRA && p.mask.data)) return;
 #pragma unroll
     for (int n = 0; n < NT; n++)

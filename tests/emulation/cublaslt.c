@@ -94,6 +94,7 @@ static void multiply(const void *self)
             for (int64_t i = 0; i < m->p.m; i++) one(&m->p, &m->v, e, i, j);
 }
 
+void emulation_count_launch(const char *name);
 cudaError_t emulation_enqueue(cudaStream_t s, void (*fn)(const void *), const void *self,
                               size_t bytes);
 
@@ -111,5 +112,6 @@ wg_status wgi_product_multiply(wgi_cuda_device *d, wgi_cuda_product *c,
     const char *refused = refusal(p, v);
     if (refused) return wg_raise(WG_EDEVICE, "emulation: %s", refused);
     const product m = { *p, *v };
+    emulation_count_launch("product");
     return wgi_cuda_check(emulation_enqueue(wgi_cuda_stream(d), multiply, &m, sizeof m), "product");
 }

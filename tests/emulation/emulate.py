@@ -52,7 +52,7 @@ def emulated(s):
         grid, block, shared, stream = parts + ['0', 'nullptr'][len(parts) - 2:]
         kernel, arguments = s[begin:at].strip(), s[s.index('(', close) + 1:end - 1]
         call = f'[=](const auto &...a) {{ {kernel}(a...); }}'
-        out += s[done:begin] + f'emulation::launch({grid}, {block}, {shared}, {stream}, {call}' + (
+        out += s[done:begin] + f'emulation::launch("{kernel}", {grid}, {block}, {shared}, {stream}, {call}' + (
             f', {arguments})' if arguments.strip() else ')')
         done = end
     return out + s[done:]

@@ -52,6 +52,9 @@ template <class T> T exchanged(T value, unsigned from)
 enum node_kind { KERNEL, COPY, FILL, SEND /* from pinned memory: as late as it may be */ };
 cudaError_t enqueue(cudaStream_t s, node_kind kind, const std::function<void()> &work);
 
+/* How often a kernel was launched, under its name: emulation_launches. */
+void count_launch(const char *name);
+
 template <class F> void run_grid(dim3 grid, dim3 block, F kernel)
 {
     grid_size = grid;
@@ -67,8 +70,10 @@ template <class F> void run_grid(dim3 grid, dim3 block, F kernel)
 
 /* As CUDA does it: the kernel's arguments are what they are now, whenever it runs. */
 template <class F, class... A>
-void launch(dim3 grid, dim3 block, size_t, cudaStream_t stream, F kernel, A... arguments)
+void launch(const char *name, dim3 grid, dim3 block, size_t, cudaStream_t stream, F kernel,
+            A... arguments)
 {
+    count_launch(name);
     enqueue(stream, KERNEL, [=] { run_grid(grid, block, [&] { kernel(arguments...); }); });
 }
 

@@ -27,6 +27,13 @@ struct gpu {
     static void ldmatrix(uint32_t (&r)[4], int at) { load(r, at, false); }
     static void ldmatrix_trans(uint32_t (&r)[4], int at) { load(r, at, true); }
     template <class T> static T shuffle_xor(T v, int n) { return __shfl_xor_sync(0, v, n); }
+    static bool any(bool b)
+    {
+        bool of[32], all = false;
+        all_lanes(b, of);
+        for (bool one : of) all = all || one;
+        return all;
+    }
     template <class T> static T load16(const T *from) { return *from; }
     static float exp2(float x) { return std::exp2(x); }
     static float log2(float x) { return std::log2(x); }
@@ -129,7 +136,7 @@ using attention_kernel = void (*)(wgi_attention_pass);
 static inline void launch_blocks(attention_kernel kernel, const wgi_attention_pass &p,
                                  int64_t blocks, int threads, int bytes, void *stream)
 {
-    emulation::launch(unsigned(blocks), unsigned(threads), bytes,
+    emulation::launch("attention", unsigned(blocks), unsigned(threads), bytes,
                       static_cast<cudaStream_t>(stream), kernel, p);
 }
 
