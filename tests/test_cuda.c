@@ -364,6 +364,39 @@ START_TEST(products_are_those_of_the_cpu)
 }
 END_TEST
 
+/* Places that many items go to are summed by parts: of every length around a part's, beginning anywhere in one. Whole
+ * numbers add up to the same in any order. */
+START_TEST(what_many_items_add_to_a_place_is_what_they_add_on_the_cpu)
+{
+    enum { PLACES = 9, LANES = 5, MOST = 400 };
+    static const int64_t many[PLACES] = { 1, 31, 32, 33, 5, 64, 100, 0, 27 };
+    if (no_device()) return;
+    for (int first = 0; first < PLACES; first++)
+        for (int t = 0; t < 3; t++) {
+            const wg_dtype type = t == 0 ? WG_F32 : t == 1 ? WG_F64 : WG_I64;
+            wg_scope s = wg_scope_push();
+            int64_t at[MOST], n = 0;
+            for (int k = 0; k < PLACES; k++)
+                for (int64_t i = 0; i < many[(first + k) % PLACES]; i++) at[n++] = k;
+            for (int64_t i = n - 1; i > 0; i--) {
+                const int64_t j = below(i + 1), taken = at[i];
+                at[i] = at[j];
+                at[j] = taken;
+            }
+            wg_tensor *x = wg_cast(wg_randint(-50, 50, WG_DIMS(PLACES, LANES)), type),
+                      *src = wg_cast(wg_randint(-50, 50, WG_DIMS(n, LANES)), type),
+                      *i = wg_from(at, (size_t)n * sizeof *at, WG_I64, WG_DIMS(n));
+            wg_tensor *want = wg_index_add(x, 0, i, src),
+                      *got = wg_to(wg_index_add(wg_to(x, wg_cuda(0)), 0, wg_to(i, wg_cuda(0)),
+                                                wg_to(src, wg_cuda(0))),
+                                   wg_cpu());
+            ck_assert(wg_data(got) && memcmp(wg_data(got), wg_data(want),
+                                             PLACES * LANES * wg_dtype_size(type)) == 0);
+            ck_assert_int_eq(wg_scope_pop(s), WG_OK);
+        }
+}
+END_TEST
+
 int main(void)
 {
     const TTest *const tests[] = {
@@ -382,6 +415,7 @@ int main(void)
         an_index_out_of_range_is_told_with_its_op_and_place,
         memory_that_is_not_there_is_an_error_that_counts,
         products_are_those_of_the_cpu,
+        what_many_items_add_to_a_place_is_what_they_add_on_the_cpu,
         NULL,
     };
     return suite_run("cuda", tests);

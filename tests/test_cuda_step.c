@@ -72,7 +72,7 @@ static const struct {
     { "rows_kernel", 1 }, /* what attention's gradient needs of each row */
     { "forward", 2 },     /* norms, one with the residual's sum before it */
     { "backward", 2 },    /* their gradients, added to the residual's */
-    { "sum_blocks", 4 },  /* of their weights and biases */
+    { "sum_blocks", 2 },  /* of their weights and biases */
     { "elementwise", 1 }, /* the residual's sum behind the MLP */
 };
 enum { KINDS = sizeof of_a_layer / sizeof *of_a_layer };

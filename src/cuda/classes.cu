@@ -8,6 +8,8 @@ namespace
 
 using wgi::row;
 
+enum { SUM_THREADS = 1024 };
+
 __global__ void __launch_bounds__(256) targets(const __grid_constant__ wgi_target_reading t)
 {
     const int64_t step = int64_t(gridDim.x) * blockDim.x;
@@ -131,10 +133,11 @@ __global__ void __launch_bounds__(wgi::ROW_THREADS, 4)
 }
 
 template <class A>
-__global__ void __launch_bounds__(256) class_sum(const __grid_constant__ wgi_class_sum l)
+__global__ void __launch_bounds__(SUM_THREADS) class_sum(const __grid_constant__ wgi_class_sum l)
 {
     double loss = 0, weight = 0;
-    for (int64_t r = threadIdx.x; r < l.rows; r += blockDim.x) {
+#pragma unroll 4
+    for (int64_t r = threadIdx.x; r < l.rows; r += SUM_THREADS) {
         if (l.loss) loss += double(static_cast<const A *>(l.loss)[r]);
         if (l.target && l.target[r] != l.ignore)
             weight += l.weight ? double(static_cast<const A *>(l.weight)[l.target[r]]) : 1;
@@ -179,7 +182,7 @@ extern "C" void wgi_launch_classes_backward(const wgi_classes_launch *l, void *s
 extern "C" void wgi_launch_class_sum(const wgi_class_sum *l, void *stream)
 {
     if (l->f64)
-        class_sum<double><<<1, 256, 0, static_cast<cudaStream_t>(stream)>>>(*l);
+        class_sum<double><<<1, SUM_THREADS, 0, static_cast<cudaStream_t>(stream)>>>(*l);
     else
-        class_sum<float><<<1, 256, 0, static_cast<cudaStream_t>(stream)>>>(*l);
+        class_sum<float><<<1, SUM_THREADS, 0, static_cast<cudaStream_t>(stream)>>>(*l);
 }

@@ -109,8 +109,10 @@ wg_status wgi_index_add(const wg_run *r, const wgi_index_axes *m, int64_t larges
     if (wgi_index_count(m) == 0) return WG_OK;
     const wg_status e = wgi_index_sort(r, m, largest, &s);
     if (e != WG_OK) return e;
-    wgi_launch_index_add(&s.plan, s.keys, s.items, large, (int)wgi_acc_of(type), small, type,
-                         r->stream);
+    const wgi_acc kind = wgi_acc_of(type);
+    void *parts = wg_scratch(r, (size_t)wgi_index_parts(&s.plan) * wgi_acc_bytes(kind));
+    if (!parts) return WG_EMEM;
+    wgi_launch_index_add(&s.plan, s.keys, s.items, large, (int)kind, small, type, parts, r->stream);
     return WG_OK;
 }
 

@@ -66,22 +66,57 @@ __global__ void __launch_bounds__(THREADS)
     }
 }
 
-/* One thread a lane of a place: it adds the place's items in their order. */
+/* Sorted items are cut into chunks, and a place's items where a chunk ends, so that a place that many go to has many threads.
+ * A part of a place's items that the place does not own alone is summed into a slot of its chunk: 0 if it begins with the
+ * chunk, else 1. */
 template <class A>
 __global__ void __launch_bounds__(THREADS)
     add_sorted(const __grid_constant__ wgi_index_plan p, const uint64_t *keys, const int64_t *items,
-               A *large, const void *small, int type)
+               A *large, const void *small, int type, A *parts)
 {
     const int64_t n = p.item_count * p.lane_count, step = int64_t(gridDim.x) * THREADS;
     for (int64_t t = int64_t(blockIdx.x) * THREADS + threadIdx.x; t < n; t += step) {
         const int64_t s = t / p.lane_count;
         const uint64_t key = keys[s];
-        if (key == p.nowhere || (s > 0 && keys[s - 1] == key)) continue;
-        int64_t to, lane;
-        wgi_index_lane(&p, t % p.lane_count, &to, &lane);
-        A sum = large[int64_t(key) + to];
-        for (int64_t k = s; k < p.item_count && keys[k] == key; k++)
-            sum = wgi::plus<A>(sum, wgi::load<A>(small, wgi_index_item(&p, items[k]) + lane, type));
+        const bool begins = s == 0 || keys[s - 1] != key;
+        if (key == p.nowhere || (!begins && s % WGI_INDEX_CHUNK != 0)) continue;
+        A *part = parts + (s / WGI_INDEX_CHUNK * 2 + (s % WGI_INDEX_CHUNK != 0)) * p.lane_count +
+                  t % p.lane_count;
+        int64_t k = s, to, from;
+        wgi_index_lane(&p, t % p.lane_count, &to, &from);
+        A sum = A(0);
+        do {
+            sum = wgi::plus<A>(sum, wgi::load<A>(small, wgi_index_item(&p, items[k]) + from, type));
+            k++;
+        } while (k % WGI_INDEX_CHUNK != 0 && k < p.item_count && keys[k] == key);
+        if (begins && (k == p.item_count || keys[k] != key)) {
+            part = large + int64_t(key) + to;
+            sum = wgi::plus<A>(*part, sum);
+        }
+        *part = sum;
+    }
+}
+
+/* Places whose items go on into other chunks: the parts, in order. A thread for every lane and chunk but the last. */
+template <class A>
+__global__ void __launch_bounds__(THREADS)
+    join_parts(const __grid_constant__ wgi_index_plan p, const uint64_t *keys, A *large,
+               const A *parts)
+{
+    const int64_t chunks = (p.item_count + WGI_INDEX_CHUNK - 1) / WGI_INDEX_CHUNK,
+                  n = (chunks - 1) * p.lane_count, step = int64_t(gridDim.x) * THREADS;
+    for (int64_t t = int64_t(blockIdx.x) * THREADS + threadIdx.x; t < n; t += step) {
+        const int64_t lane = t % p.lane_count;
+        int64_t chunk = t / p.lane_count, at = chunk * WGI_INDEX_CHUNK, to, from;
+        const uint64_t key = keys[at + WGI_INDEX_CHUNK - 1];
+        if (key == p.nowhere || keys[at + WGI_INDEX_CHUNK] != key) continue;
+        const bool whole = keys[at] == key;                   /* nothing else in the chunk */
+        if (whole && at > 0 && keys[at - 1] == key) continue; /* it began before */
+        wgi_index_lane(&p, lane, &to, &from);
+        A sum = wgi::plus<A>(large[int64_t(key) + to],
+                             parts[(chunk * 2 + (whole ? 0 : 1)) * p.lane_count + lane]);
+        for (chunk++; chunk < chunks && keys[chunk * WGI_INDEX_CHUNK] == key; chunk++)
+            sum = wgi::plus<A>(sum, parts[chunk * 2 * p.lane_count + lane]);
         large[int64_t(key) + to] = sum;
     }
 }
@@ -230,18 +265,27 @@ extern "C" void wgi_launch_index_keys(const wgi_index_plan *p, uint64_t *keys, i
                 static_cast<cudaStream_t>(stream)>>>(*p, keys, items);
 }
 
+template <class A>
+static void add_items(const wgi_index_plan *p, const uint64_t *keys, const int64_t *items,
+                      void *large, const void *small, int type, void *parts, cudaStream_t s)
+{
+    const unsigned blocks = wgi::blocks_for(p->item_count * p->lane_count, THREADS);
+    add_sorted<A><<<blocks, THREADS, 0, s>>>(*p, keys, items, static_cast<A *>(large), small, type,
+                                             static_cast<A *>(parts));
+    if (p->item_count <= WGI_INDEX_CHUNK) return;
+    const unsigned few = wgi::blocks_for(p->item_count / WGI_INDEX_CHUNK * p->lane_count, THREADS);
+    join_parts<A>
+        <<<few, THREADS, 0, s>>>(*p, keys, static_cast<A *>(large), static_cast<const A *>(parts));
+}
+
 extern "C" void wgi_launch_index_add(const wgi_index_plan *p, const uint64_t *keys,
                                      const int64_t *items, void *large, int kind, const void *small,
-                                     int type, void *stream)
+                                     int type, void *parts, void *stream)
 {
     cudaStream_t s = static_cast<cudaStream_t>(stream);
-    const unsigned blocks = wgi::blocks_for(p->item_count * p->lane_count, THREADS);
-#define ADD(A)                                                                                     \
-    add_sorted<A><<<blocks, THREADS, 0, s>>>(*p, keys, items, static_cast<A *>(large), small, type)
-    if (kind == WGI_ACC_F32) ADD(float);
-    if (kind == WGI_ACC_F64) ADD(double);
-    if (kind == WGI_ACC_I64) ADD(int64_t);
-#undef ADD
+    if (kind == WGI_ACC_F32) add_items<float>(p, keys, items, large, small, type, parts, s);
+    if (kind == WGI_ACC_F64) add_items<double>(p, keys, items, large, small, type, parts, s);
+    if (kind == WGI_ACC_I64) add_items<int64_t>(p, keys, items, large, small, type, parts, s);
 }
 
 extern "C" void wgi_launch_index_write(const wgi_index_plan *p, const uint64_t *keys,

@@ -22,6 +22,12 @@ typedef struct {
     int64_t item_count, lane_count;
     uint64_t nowhere; /* the key of items that are out of range: above all others */
 } wgi_index_plan;
+/* Items of a chunk that is added apart, and how many sums all chunks hold in between. */
+enum { WGI_INDEX_CHUNK = 32 };
+static inline int64_t wgi_index_parts(const wgi_index_plan *p)
+{
+    return (p->item_count + WGI_INDEX_CHUNK - 1) / WGI_INDEX_CHUNK * 2 * p->lane_count;
+}
 void wgi_index_plan_make(wgi_index_plan *p, const wgi_index_axes *m, int64_t largest_index);
 
 /* Takes the coordinate along an axis of this size off a row-major number. */
@@ -115,9 +121,11 @@ void wgi_launch_index_places(const wgi_index_places *p, void *stream);
 void wgi_launch_take(const wgi_index_axes *m, int64_t count, const void *large, void *small,
                      int bytes, void *stream);
 void wgi_launch_index_keys(const wgi_index_plan *p, uint64_t *keys, int64_t *items, void *stream);
-/* Items sorted by key. large (of the accumulator `kind`) += small (of dtype `type`). */
+/* Items sorted by key. large (of the accumulator `kind`) += small (of dtype `type`). parts: wgi_index_parts of that
+ * accumulator, scratch. */
 void wgi_launch_index_add(const wgi_index_plan *p, const uint64_t *keys, const int64_t *items,
-                          void *large, int kind, const void *small, int type, void *stream);
+                          void *large, int kind, const void *small, int type, void *parts,
+                          void *stream);
 /* large = small; the last item of a place wins. */
 void wgi_launch_index_write(const wgi_index_plan *p, const uint64_t *keys, const int64_t *items,
                             void *large, const void *small, int bytes, void *stream);

@@ -123,17 +123,29 @@ __global__ void __launch_bounds__(wgi::ROW_THREADS, 4)
     }
 }
 
+/* A block has 32 columns; its warps share the partial sums of each, which are joined in their order. */
+enum { SUM_COLUMNS = 32, SUM_PARTS = 16, SUM_THREADS = SUM_COLUMNS * SUM_PARTS };
+
 template <class A>
-__global__ void __launch_bounds__(COLUMNS)
-    sum_blocks(const A *partial, int64_t blocks, int64_t n, void *out, int type, int64_t stride,
-               bool accumulate)
+__global__ void __launch_bounds__(SUM_THREADS)
+    sum_blocks(const __grid_constant__ wgi_block_sums_launch l)
 {
-    const int64_t i = int64_t(blockIdx.x) * COLUMNS + threadIdx.x;
-    if (i >= n) return;
+    __shared__ double part[SUM_PARTS][SUM_COLUMNS];
+    const wgi_block_sums &o = l.of[blockIdx.y];
+    const int column = int(threadIdx.x) % SUM_COLUMNS, own = int(threadIdx.x) / SUM_COLUMNS;
+    const int64_t i = int64_t(blockIdx.x) * SUM_COLUMNS + column;
     double sum = 0;
-    for (int64_t b = 0; b < blocks; b++) sum += double(partial[b * n + i]);
-    if (accumulate) sum += wgi::load<double>(out, i * stride, type);
-    wgi::store<double>(out, i * stride, type, sum);
+    if (i < l.n) {
+        const A *from = static_cast<const A *>(o.partial) + i;
+#pragma unroll 4
+        for (int64_t b = own; b < l.blocks; b += SUM_PARTS) sum += double(from[b * l.n]);
+    }
+    part[own][column] = sum;
+    __syncthreads();
+    if (own > 0 || i >= l.n) return;
+    for (int k = 1; k < SUM_PARTS; k++) sum += part[k][column];
+    if (l.accumulate) sum += wgi::load<double>(o.out, i * o.stride, o.type);
+    wgi::store<double>(o.out, i * o.stride, o.type, sum);
 }
 
 template <class A> void run_backward(const wgi_norm_launch *l, cudaStream_t s)
@@ -183,16 +195,12 @@ extern "C" void wgi_launch_norm_backward(const wgi_norm_launch *l, void *stream)
         run_backward<float>(l, static_cast<cudaStream_t>(stream));
 }
 
-extern "C" void wgi_launch_sum_blocks(const void *partial, bool f64, int64_t blocks, int64_t n,
-                                      void *out, int type, int64_t stride, bool accumulate,
-                                      void *stream)
+extern "C" void wgi_launch_sum_blocks(const wgi_block_sums_launch *l, void *stream)
 {
-    const unsigned grid = unsigned((n + COLUMNS - 1) / COLUMNS);
+    const dim3 grid(unsigned((l->n + SUM_COLUMNS - 1) / SUM_COLUMNS), unsigned(l->count));
     cudaStream_t s = static_cast<cudaStream_t>(stream);
-    if (f64)
-        sum_blocks<double><<<grid, COLUMNS, 0, s>>>(static_cast<const double *>(partial), blocks, n,
-                                                    out, type, stride, accumulate);
+    if (l->f64)
+        sum_blocks<double><<<grid, SUM_THREADS, 0, s>>>(*l);
     else
-        sum_blocks<float><<<grid, COLUMNS, 0, s>>>(static_cast<const float *>(partial), blocks, n,
-                                                   out, type, stride, accumulate);
+        sum_blocks<float><<<grid, SUM_THREADS, 0, s>>>(*l);
 }

@@ -20,14 +20,17 @@ template <class A> __device__ __forceinline__ int count_of(int64_t n, int64_t be
     return n - begin < V<A> ? int(n - begin) : V<A>;
 }
 
-/* (n) real numbers, `otherwise` where there are none. */
+/* Elements of (n) real numbers; `otherwise` where there are none. */
 template <class A>
 __device__ __forceinline__ void load_weight(const void *w, int64_t begin, int count, A otherwise,
                                             A (&v)[V<A>])
 {
+    if (w) {
+        wgi::load_run<A, A, V<A>>(w, begin, 1, count, v, [](A x) { return x; });
+        return;
+    }
 #pragma unroll
-    for (int k = 0; k < V<A>; k++)
-        v[k] = w && k < count ? static_cast<const A *>(w)[begin + k] : otherwise;
+    for (int k = 0; k < V<A>; k++) v[k] = otherwise;
 }
 
 /* x, or x + added as the sum keeps it, which is written on the way. */
@@ -95,8 +98,27 @@ __global__ void __launch_bounds__(WGI_NORM_THREADS, 2)
     }
 }
 
+/* What one row's gradient is made of. */
+template <class A, int CHUNKS> struct operands {
+    A x[CHUNKS][V<A>] = {}, dy[CHUNKS][V<A>] = {}, mean, rstd; /* beyond the row dy is 0 */
+    __device__ __forceinline__ void take(const wgi_norm_launch &l, int64_t r)
+    {
+        const row from(l.x, r), d(l.dy, r);
+        mean = l.mean ? static_cast<const A *>(l.mean)[r] : A(0);
+        rstd = static_cast<const A *>(l.rstd)[r];
+#pragma unroll
+        for (int c = 0; c < CHUNKS; c++) {
+            const int64_t begin = begin_of<A>(c);
+            const int count = count_of<A>(l.n, begin);
+            if (count <= 0) continue;
+            from.get(begin, count, x[c]);
+            d.get(begin, count, dy[c]);
+        }
+    }
+};
+
 /* With z = (x - mean) rstd and g = dy w: dx = rstd (g - mean(g) - z mean(g z)), dw += dy z, db += dy over the rows of a
- * block of partial sums, in order. */
+ * block of partial sums, in order. The next row is on its way while this one's sums are joined. */
 template <class A, int CHUNKS>
 __global__ void __launch_bounds__(WGI_NORM_THREADS, CHUNKS == 1 ? 2 : 1)
     backward(const __grid_constant__ wgi_norm_launch l)
@@ -108,27 +130,29 @@ __global__ void __launch_bounds__(WGI_NORM_THREADS, CHUNKS == 1 ? 2 : 1)
 #pragma unroll
         for (int c = 0; c < CHUNKS; c++)
             load_weight<A>(l.weight, begin_of<A>(c), count_of<A>(l.n, begin_of<A>(c)), A(1), w[c]);
+        operands<A, CHUNKS> next;
+        next.take(l, first);
         for (int64_t r = first; r < last; r++) {
-            const row x(l.x, r), dy(l.dy, r), dx(l.dx, r);
-            const A mean = l.mean ? static_cast<const A *>(l.mean)[r] : A(0),
-                    rstd = static_cast<const A *>(l.rstd)[r];
-            A z[CHUNKS][V<A>] = {}, d[CHUNKS][V<A>] = {}, g = 0, gz = 0;
+            operands<A, CHUNKS> o = next;
+            const row dx(l.dx, r);
+            A there[CHUNKS][V<A>] = {}, g = 0, gz = 0;
 #pragma unroll
             for (int c = 0; c < CHUNKS; c++) {
                 const int64_t begin = begin_of<A>(c);
                 const int count = count_of<A>(l.n, begin);
-                if (count <= 0) continue;
-                x.get(begin, count, z[c]);
-                dy.get(begin, count, d[c]);
+                if (l.accumulate && l.dx.data && count > 0) dx.get(begin, count, there[c]);
 #pragma unroll
-                for (int k = 0; k < V<A>; k++) { /* beyond the row d is 0 */
-                    z[c][k] = (z[c][k] - mean) * rstd;
-                    g += d[c][k] * w[c][k];
-                    gz += d[c][k] * w[c][k] * z[c][k];
-                    dw[c][k] += d[c][k] * z[c][k];
-                    db[c][k] += d[c][k];
+                for (int k = 0; k < V<A>; k++) {
+                    A &z = o.x[c][k];
+                    const A d = o.dy[c][k];
+                    z = (z - o.mean) * o.rstd;
+                    g += d * w[c][k];
+                    gz += d * w[c][k] * z;
+                    dw[c][k] += d * z;
+                    db[c][k] += d;
                 }
             }
+            if (r + 1 < last) next.take(l, r + 1);
             if (!l.dx.data) continue;
             wgi::block_sums(g, gz);
             g = l.centered ? g / A(l.n) : A(0);
@@ -138,12 +162,10 @@ __global__ void __launch_bounds__(WGI_NORM_THREADS, CHUNKS == 1 ? 2 : 1)
                 const int64_t begin = begin_of<A>(c);
                 const int count = count_of<A>(l.n, begin);
                 if (count <= 0) continue;
-                A there[V<A>] = {};
-                if (l.accumulate) dx.get(begin, count, there);
 #pragma unroll
                 for (int k = 0; k < V<A>; k++)
-                    d[c][k] = rstd * (d[c][k] * w[c][k] - g - z[c][k] * gz) + there[k];
-                dx.put(begin, count, d[c]);
+                    there[c][k] += o.rstd * (o.dy[c][k] * w[c][k] - g - o.x[c][k] * gz);
+                dx.put(begin, count, there[c]);
             }
         }
 #pragma unroll

@@ -115,14 +115,19 @@ wg_status wgi_cuda_add_row_norm(const wg_run *r, double eps, bool centered)
     return s;
 }
 
-/* out (n) from partial sums of blocks; nothing if it is not wanted. */
-static void sum_blocks(const wg_run *r, const void *partial, bool f64, int64_t blocks, int64_t n,
-                       int output, bool accumulate)
+/* The weight's and the bias's gradients, outputs 1 and 2, from partial sums of blocks; those that are wanted. */
+static void sum_blocks(const wg_run *r, const wgi_norm_launch *l, int64_t blocks, int64_t n,
+                       bool accumulate)
 {
-    const wg_tensor *out = output < r->out.n ? r->out.t[output] : NULL;
-    if (out && n > 0)
-        wgi_launch_sum_blocks(partial, f64, blocks, n, wgi_data(out), out->dtype, out->strides[0],
-                              accumulate, r->stream);
+    const void *partial[] = { l->dweight, l->dbias };
+    wgi_block_sums_launch s = { .f64 = l->f64, .accumulate = accumulate, .blocks = blocks, .n = n };
+    for (int k = 0; k < 2; k++) {
+        const wg_tensor *out = k + 1 < r->out.n ? r->out.t[k + 1] : NULL;
+        if (out)
+            s.of[s.count++] =
+                (wgi_block_sums) { partial[k], wgi_data(out), out->dtype, out->strides[0] };
+    }
+    if (s.count > 0 && n > 0) wgi_launch_sum_blocks(&s, r->stream);
 }
 
 wg_status wgi_cuda_row_norm_backward(const wg_run *r, bool centered)
@@ -147,8 +152,7 @@ wg_status wgi_cuda_row_norm_backward(const wg_run *r, bool centered)
     l.mean = (void *)(uintptr_t)mean;
     l.rstd = (void *)(uintptr_t)rstd;
     if (l.n > 0) wgi_launch_norm_backward(&l, r->stream);
-    sum_blocks(r, l.dweight, l.f64, blocks, l.n, 1, r->accumulate);
-    sum_blocks(r, l.dbias, l.f64, blocks, l.n, 2, r->accumulate);
+    sum_blocks(r, &l, blocks, l.n, r->accumulate);
     return WG_OK;
 }
 
@@ -199,8 +203,7 @@ wg_status wgi_cuda_group_norm_backward(const wg_run *r, int64_t groups)
     l.rstd = (void *)(uintptr_t)rstd;
     const int64_t rows = x->numel > 0 ? samples : 0;
     if (rows > 0) wgi_launch_norm_backward(&l, r->stream);
-    sum_blocks(r, l.dweight, l.f64, rows, channels, 1, false);
-    sum_blocks(r, l.dbias, l.f64, rows, channels, 2, false);
+    sum_blocks(r, &l, rows, channels, false);
     return WG_OK;
 }
 

@@ -30,7 +30,21 @@ typedef struct {
     int64_t groups, run;   /* groups: weight[(row % groups) * (n / run) + i / run]; else 0 */
     void *dweight, *dbias; /* (blocks, n), or groups: (rows, n / run): partial sums, real */
 } wgi_norm_launch;
-enum { WGI_NORM_ROWS = 64 /* of a block of partial sums */ };
+enum { WGI_NORM_ROWS = 32 /* of a block of partial sums */ };
+
+/* out (n; stride) = the sum over blocks of partial (blocks, n), in a fixed order and in f64; or added. */
+typedef struct {
+    const void *partial; /* real */
+    void *out;
+    int type;
+    int64_t stride;
+} wgi_block_sums;
+typedef struct {
+    bool f64, accumulate;
+    int count; /* at most two of one shape: a weight's and a bias's */
+    int64_t blocks, n;
+    wgi_block_sums of[2];
+} wgi_block_sums_launch;
 
 /* A block of WGI_NORM_THREADS keeps a row of up to 2 chunks in registers, a chunk being 8 (f64: 4) elements a thread: how
  * many a row of n takes; 0: it does not fit, or is empty. */
@@ -106,9 +120,7 @@ void wgi_launch_norm_rows(const wgi_norm_launch *l, void *stream);
 void wgi_launch_norm_rows_backward(const wgi_norm_launch *l, void *stream);
 /* dx, if it is there, and the partial sums, if they are. */
 void wgi_launch_norm_backward(const wgi_norm_launch *l, void *stream);
-/* out (n; stride) = the sum over blocks of partial (blocks, n), in order and in f64; or added. */
-void wgi_launch_sum_blocks(const void *partial, bool f64, int64_t blocks, int64_t n, void *out,
-                           int type, int64_t stride, bool accumulate, void *stream);
+void wgi_launch_sum_blocks(const wgi_block_sums_launch *l, void *stream);
 void wgi_launch_targets(const wgi_target_reading *t, void *stream);
 void wgi_launch_classes(const wgi_classes_launch *l, void *stream);
 void wgi_launch_classes_backward(const wgi_classes_launch *l, void *stream);
