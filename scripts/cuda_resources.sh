@@ -1,7 +1,7 @@
 #!/bin/sh
 # What each CUDA kernel takes, from ptxas's reports (-Xptxas -v, see nvcc.sh): architecture, registers, bytes spilled,
-# shared memory, name. Fails if a kernel of ours spills more than cuda_spills.txt says; what libraries bring (cub::) is
-# shown only.
+# shared memory, name. Fails if a kernel of ours spills more than cuda_spills.txt says, or if products of warpgroups wait for
+# one another; what libraries bring (cub::) is shown only.
 # usage: cuda_resources.sh REPORT...
 cat "$@" | c++filt | awk -v allowed="$(dirname "$0")/cuda_spills.txt" '
 BEGIN {
@@ -20,6 +20,7 @@ function most(arch, name,    i) {
     name = $0; sub(/.*function ./, "", name); sub(/. for .*/, "", name); arch = $0; sub(/.* for ./, "", arch); sub(/.$/, "", arch)
     sub(/^void /, "", name)
 }
+/wgmma.*serialized/ { print; bad++ }
 /bytes stack frame/ { spilled = $5 + $9 }
 /Used [0-9]+ registers/ {
     match($0, /Used [0-9]+/); registers = substr($0, RSTART + 5, RLENGTH - 5)

@@ -82,14 +82,14 @@ struct problem {
                       (long long)emulated::bank_conflicts());
     }
 
-    void expect_forward(double tolerance)
+    void expect_forward(double tolerance, double of_lse = 1e-4)
     {
         expect_near("y", p.y, p.heads, p.tq, p.dv, y, tolerance);
         for (int b = 0, row = 0; b < p.batch; b++)
             for (int h = 0; h < p.heads; h++)
                 for (int i = 0; i < p.tq; i++, row++) {
                     const double got = at(p.lse, b, h, i, 0), want = lse[size_t(row)];
-                    ck_assert_msg(got == want || std::fabs(got - want) < 1e-4,
+                    ck_assert_msg(got == want || std::fabs(got - want) < of_lse,
                                   "%s: lse %g, want %g", text().c_str(), got, want);
                 }
     }

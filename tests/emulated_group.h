@@ -12,7 +12,12 @@ struct emulated_group : emulated {
 
     static void sent() { self().current().sent++; }
     template <int NT> static void start(float (&c)[1][NT][4]) { own().started = &c[0][0][0]; }
-    static void close() { own().closed.push_back(own().issued); }
+    static void close()
+    {
+        own().started = nullptr;
+        own().closed.push_back(own().issued);
+    }
+    static uint64_t uniform(uint64_t d) { return d; }
     template <int N, int NT> static void finish(float (&c)[1][NT][4])
     {
         thread_state &t = own();

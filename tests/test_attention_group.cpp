@@ -125,8 +125,8 @@ static std::string said_of(bool sends, bool waits, bool starts)
         if (sends) emulated_group::sent();
         emulated_group::sync();
         if (starts) emulated_group::start(c);
-        bf16::group_mma<emulated_group, 8, false>(c[0], wgi::columns_of<tile>(0, 0, 0),
-                                                  wgi::columns_of<tile>(0, 0, 0), true);
+        bf16::group_mma<emulated_group, 8, false>(c[0], wgi::columns_of<tile>(0, 0),
+                                                  wgi::columns_of<tile>(0, 0), true);
         emulated_group::close();
         if (waits) emulated_group::finish<0>(c);
         if (waits && starts && sends && c[0][0][0] != 0) abort();
@@ -153,8 +153,8 @@ START_TEST(a_tile_that_has_not_arrived_is_not_read)
         emulated_group::sent();
         emulated_group::sync();
         emulated_group::start(c);
-        bf16::group_mma<emulated_group, 8, false>(c[0], wgi::columns_of<tile>(0, 0, 0),
-                                                  wgi::columns_of<tile>(0, 0, 0), true);
+        bf16::group_mma<emulated_group, 8, false>(c[0], wgi::columns_of<tile>(0, 0),
+                                                  wgi::columns_of<tile>(0, 0), true);
         emulated_group::close();
         emulated_group::finish<0>(c);
         if (c[0][0][0] == c[0][0][0]) abort(); /* NaN, as shared memory was */

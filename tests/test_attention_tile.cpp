@@ -307,6 +307,17 @@ START_TEST(a_longer_causal_sequence_matches_the_formula)
 }
 END_TEST
 
+/* Where a row's maximum stays, what was summed stays to the last bit: an error of a unit in each of 256 tiles would show. */
+START_TEST(sums_do_not_drift_where_the_maximum_stays)
+{
+    problem x(1, 1, 1, 16, 16384, 32, 32, bf16::type, false);
+    x.p.scale = 3;
+    x.solve();
+    run_forward<bf16, 32, false>(x);
+    x.expect_forward(4 * bf16::unit, 2e-5);
+}
+END_TEST
+
 /* ---- the emulation itself finds what it is for ---- */
 
 START_TEST(a_missing_barrier_is_found)
@@ -362,6 +373,7 @@ int main()
         kernels_for_head_size_128_match_the_formula,
         kernels_for_head_size_256_match_the_formula,
         a_longer_causal_sequence_matches_the_formula,
+        sums_do_not_drift_where_the_maximum_stays,
         a_missing_barrier_is_found,
         a_copy_that_is_read_before_it_is_waited_for_is_found,
         threads_that_part_at_a_barrier_are_found,

@@ -49,7 +49,7 @@ WGI_MAP int wgi_end_key(const wgi_attention_pass *p, int i)
 /* Between scores and powers there is more than a positive factor. */
 WGI_MAP bool wgi_attention_has_extra(const wgi_attention_pass *p)
 {
-    return p->mask.data || p->dropout > 0 || !(p->scale > 0);
+    return p->mask.data || p->dropout > 0 || !((float)p->scale > 0);
 }
 
 /* Tiles [first, end) of `tile` keys that any of the queries [i0, i1) sees; i0 < i1. */

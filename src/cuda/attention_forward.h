@@ -40,7 +40,8 @@ WGI_TILE void soften(float (&s)[MT][NT][4], float (&o)[MT][OT][4], row_state<MT>
             top = fmaxf(top, M::shuffle_xor(top, 1)); /* four lanes have the row's columns */
             top = fmaxf(top, M::shuffle_xor(top, 2));
             const float base = top == -INFINITY ? 0.0f : top * unit;
-            shrink[m][half] = M::exp2(fmaf(r.top[m][half], unit, -base));
+            /* by the products as they were rounded: 1 exactly where the maximum stays */
+            shrink[m][half] = top == r.top[m][half] ? 1.0f : M::exp2(r.top[m][half] * unit - base);
             moved = moved || shrink[m][half] != 1;
             float sum = r.sum[m][half] * shrink[m][half];
 #pragma unroll

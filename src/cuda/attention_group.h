@@ -8,7 +8,8 @@
  *     started behind the next barrier
  *   start(c): products may be added to the registers c from here on
  *   close(), finish<N>(c): the products started so far are one batch; all batches but the last N are done, and c may be read
- *   keep(left): the fragments stay as they are until here
+ *   keep(left): the fragments stay as they are until here, or are what they are from here on
+ *   uniform(d): a descriptor that is the same in all lanes of the warp, and known to be
  * and E, an element type, has products of 64 x (NT * 8) by 16, c = [c +] a b:
  *   group_mma<M, NT, TURNED>(c, a, b, add): a a descriptor, or a fragment; TURNED: b's rows are those of the sum
  * source: Shah et al., arXiv:2407.08608; the PTX ISA on wgmma, its descriptors and their layouts with 128-byte swizzle. */
@@ -38,16 +39,25 @@ WGI_TILE uint64_t descriptor(int at, int lead, int eight_rows)
            uint64_t(eight_rows >> 4) << 32 | swizzle_128 << 62;
 }
 
-/* Columns [16 k, ...) of the rows from `row` on: a left operand's, or a right one's whose columns are the sum's. */
-template <class P> WGI_TILE uint64_t columns_of(int tile, int row, int k)
+/* The rows from `row` on, their first 16 columns: a left operand's, or a right one's whose columns are the sum's. The next
+ * ones are columns_on<P>(k) further. */
+template <class P> WGI_TILE uint64_t columns_of(int tile, int row)
 {
-    return descriptor(tile + k / 4 * P::panel + row * 128 + k % 4 * 32, 16, 1024);
+    return descriptor(tile + row * 128, 16, 1024);
+}
+template <class P> WGI_TILE constexpr int columns_on(int k)
+{
+    return (k / 4 * P::panel + k % 4 * 32) >> 4;
 }
 
-/* Rows [16 k, ...), all columns: a right operand whose rows are the sum's. */
-template <class P> WGI_TILE uint64_t rows_of(int tile, int k)
+/* The first 16 rows, all columns: a right operand whose rows are the sum's. The next ones are rows_on(k) further. */
+template <class P> WGI_TILE uint64_t rows_of(int tile)
 {
-    return descriptor(tile + k * 16 * 128, P::panel, 1024);
+    return descriptor(tile, P::panel, 1024);
+}
+WGI_TILE constexpr int rows_on(int k)
+{
+    return k * 16 * 128 >> 4;
 }
 
 /* c (64, NT * 8) = rows [row, row + 64) of the tile at a, times the transpose of the tile at b. */
@@ -55,23 +65,27 @@ template <class M, class E, class A, class B, int NT>
 WGI_TILE void start_rows(float (&c)[1][NT][4], int a, int row, int b)
 {
     static_assert(A::head == B::head && B::rows == NT * 8, "shapes");
+    const uint64_t left = M::uniform(columns_of<A>(a, row)),
+                   right = M::uniform(columns_of<B>(b, 0));
     M::start(c);
 #pragma unroll
     for (int k = 0; k < A::head / 16; k++)
-        E::template group_mma<M, NT, false>(c[0], columns_of<A>(a, row, k), columns_of<B>(b, 0, k),
+        E::template group_mma<M, NT, false>(c[0], left + columns_on<A>(k), right + columns_on<B>(k),
                                             k > 0);
     M::close();
 }
 
 /* c (64, NT * 8) += left (64, KT * 16) times the tile at b. */
 template <class M, class E, class B, int KT, int NT>
-WGI_TILE void start_columns(float (&c)[1][NT][4], const uint32_t (&left)[1][KT][4], int b)
+WGI_TILE void start_columns(float (&c)[1][NT][4], uint32_t (&left)[1][KT][4], int b)
 {
     static_assert(B::head == NT * 8 && B::rows == KT * 16, "shapes");
+    const uint64_t right = M::uniform(rows_of<B>(b));
+    M::keep(left);
     M::start(c);
 #pragma unroll
     for (int k = 0; k < KT; k++)
-        E::template group_mma<M, NT, true>(c[0], left[0][k], rows_of<B>(b, k), true);
+        E::template group_mma<M, NT, true>(c[0], left[0][k], right + rows_on(k), true);
     M::close();
 }
 
@@ -126,14 +140,21 @@ template <class M, class E, class S> WGI_TILE void group_forward(const wgi_atten
         M::template wait<0>();
         M::sent();
         M::sync(); /* the tile is here for all, and the other one no longer read */
-        if (tile + 1 < end)
-            load_keys_and_values<M, K, S::threads>(
-                p, at.b, kv, tile + 1, memory + S::kv + (tile + 1 - first) % 2 * S::stage);
-        M::commit();
-        if (tile < own_first || tile >= own_end) continue;
+        const auto load_next = [&] { /* into the tile that nobody reads any more */
+                                     if (tile + 1 < end)
+                                         load_keys_and_values<M, K, S::threads>(
+                                             p, at.b, kv, tile + 1,
+                                             memory + S::kv + (tile + 1 - first) % 2 * S::stage);
+                                     M::commit();
+        };
+        if (tile < own_first || tile >= own_end) { /* products must not be started in a branch */
+            load_next();
+            continue;
+        }
         const score_tile t = { at.b, at.h, at.first + row, tile * K::rows };
         float s[1][NT][4];
         start_rows<M, E, Q, K, NT>(s, memory, group, keys);
+        load_next();
         M::template finish<0>(s);
         hide_scores<M, false, 1, NT>(p, t, s);
         soften<M, 1, NT, OT>(s, o, r, score_unit<false>(p));
@@ -191,15 +212,22 @@ template <class M, class E, class S> WGI_TILE void group_of_queries(const wgi_at
         M::template wait<0>();
         M::sent();
         M::sync();
-        if (tile + 1 < end)
-            load_keys_and_values<M, K, S::threads>(
-                p, at.b, kv, tile + 1, memory + S::kv + (tile + 1 - first) % 2 * S::stage);
-        M::commit();
-        if (tile < own_first || tile >= own_end) continue;
+        const auto load_next = [&] { /* into the tile that nobody reads any more */
+                                     if (tile + 1 < end)
+                                         load_keys_and_values<M, K, S::threads>(
+                                             p, at.b, kv, tile + 1,
+                                             memory + S::kv + (tile + 1 - first) % 2 * S::stage);
+                                     M::commit();
+        };
+        if (tile < own_first || tile >= own_end) { /* products must not be started in a branch */
+            load_next();
+            continue;
+        }
         const score_tile t = { at.b, at.h, at.first + row, tile * K::rows };
         float s[1][NT][4], dp[1][NT][4];
         start_rows<M, E, Q, K, NT>(s, memory, group, keys);
         start_rows<M, E, Q, K, NT>(dp, memory + S::dy, group, keys + K::bytes);
+        load_next();
         M::template finish<1>(s);
         hide_scores<M, false, 1, NT>(p, t, s);
         M::template finish<0>(dp);
@@ -242,10 +270,11 @@ WGI_TILE void load_group_queries(const wgi_attention_pass &p, const score_tile &
     load_terms<M, Q::rows>(p, t, to + 2 * Q::bytes);
 }
 
-/* One step: a tile of queries at byte `at`. */
-template <class M, class E, class S>
+/* One step: a tile of queries at byte `at`; load_next runs while the first products do. */
+template <class M, class E, class S, class N>
 WGI_TILE void add_group_queries(const wgi_attention_pass &p, const score_tile &t, int at, int group,
-                                float (&dk)[1][S::head / 8][4], float (&dv)[1][S::head / 8][4])
+                                float (&dk)[1][S::head / 8][4], float (&dv)[1][S::head / 8][4],
+                                const N &load_next)
 {
     using K = typename S::keys;
     using Q = typename S::queries_tile;
@@ -255,6 +284,7 @@ WGI_TILE void add_group_queries(const wgi_attention_pass &p, const score_tile &t
     uint32_t left[1][NT / 2][4];
     start_rows<M, E, K, Q, NT>(s, M::memory(), group, at);
     start_rows<M, E, K, Q, NT>(dp, M::memory() + S::v, group, at + Q::bytes);
+    load_next();
     M::template finish<1>(s);
     hide_scores_of_keys<M, false, 1, NT>(p, t, s);
     probabilities_of_keys<M, false, 1, NT>(p, t, s, terms);
@@ -279,36 +309,41 @@ template <class M, class E, class S> WGI_TILE void group_of_keys(const wgi_atten
               shared_by = p.heads / p.kv_heads;
     int first, end;
     wgi_query_tiles(&p, at.first, at.first + S::rows, S::queries, &first, &end);
-    const int tiles = end - first, steps = tiles * shared_by;
+    const int steps = (end - first) * shared_by;
     int own_first = 0, own_end = 0; /* of the group's own keys */
     if (at.first + group < p.tk)
         wgi_query_tiles(&p, at.first + group, at.first + group + 64, S::queries, &own_first,
                         &own_end);
-    const auto place = [&](int step) {
-        const score_tile t = { at.b, at.h * shared_by + step / tiles,
-                               (first + step % tiles) * S::queries, at.first + row };
-        return t;
-    };
+    score_tile t = { at.b, at.h * shared_by, first * S::queries, at.first + row }, next = t;
     load_to<M, K, S::head, S::rows, S::threads>(memory, rows_at(p.k, at.b, at.h, at.first),
                                                 p.k.stride[2], p.tk - at.first, p.d);
     load_to<M, K, S::head, S::rows, S::threads>(memory + S::v, rows_at(p.v, at.b, at.h, at.first),
                                                 p.v.stride[2], p.tk - at.first, p.dv);
-    if (steps > 0) load_group_queries<M, S>(p, place(0), memory + S::qdy);
+    if (steps > 0) load_group_queries<M, S>(p, t, memory + S::qdy);
     M::commit();
     float dk[1][OT][4], dv[1][OT][4];
     clear(dk);
     clear(dv);
-    for (int step = 0; step < steps; step++) {
+    for (int step = 0; step < steps; step++, t = next) {
         M::template wait<0>();
         M::sent();
         M::sync();
-        if (step + 1 < steps)
-            load_group_queries<M, S>(p, place(step + 1),
-                                     memory + S::qdy + (step + 1) % 2 * S::stage);
-        M::commit();
-        if (first + step % tiles >= own_first && first + step % tiles < own_end)
-            add_group_queries<M, E, S>(p, place(step), memory + S::qdy + step % 2 * S::stage, group,
-                                       dk, dv);
+        next.i += S::queries;
+        if (next.i >= end * S::queries) { /* the next head's */
+            next.i = first * S::queries;
+            next.h++;
+        }
+        const auto load_next = [&] {
+            if (step + 1 < steps)
+                load_group_queries<M, S>(p, next, memory + S::qdy + (step + 1) % 2 * S::stage);
+            M::commit();
+        };
+        if (t.i < own_first * S::queries || t.i >= own_end * S::queries) {
+            load_next();
+            continue;
+        }
+        add_group_queries<M, E, S>(p, t, memory + S::qdy + step % 2 * S::stage, group, dk, dv,
+                                   load_next);
     }
     M::template wait<0>();
     float factor[1][2];
