@@ -70,10 +70,9 @@ static const struct {
       12 }, /* four, each with two gradients; biases, GELU and its slope in their epilogues */
     { "attention", 3 },   /* forward, dq, dk and dv */
     { "rows_kernel", 1 }, /* what attention's gradient needs of each row */
-    { "forward", 2 },     /* norms, one with the residual's sum before it */
+    { "forward", 2 },     /* norms */
     { "backward", 2 },    /* their gradients, added to the residual's */
     { "sum_blocks", 2 },  /* of their weights and biases */
-    { "elementwise", 1 }, /* the residual's sum behind the MLP */
 };
 enum { KINDS = sizeof of_a_layer / sizeof *of_a_layer };
 

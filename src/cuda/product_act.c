@@ -33,7 +33,8 @@ static wg_status multiply(const wg_run *r, const wgi_gemm_args *g, int epilogue,
     v->beta = g->beta;
     p.epilogue = epilogue;
     if (v->aux) p.ld_aux = p.ldc;
-    p.alignment = wgi_product_alignment((const void *[]) { v->a, v->b, v->c, v->bias, v->aux }, 5);
+    p.alignment =
+        wgi_product_alignment((const void *[]) { v->a, v->b, v->c, v->added, v->bias, v->aux }, 6);
     bool declined = false;
     const wg_status s = wgi_product_multiply(d, c, &p, v, &declined);
     *done = s == WG_OK && !declined;
@@ -90,6 +91,26 @@ wg_status wgi_cuda_gemm_act_backward(const wg_run *r, const wgi_gemm_args *g, wg
     if (s != WG_OK || done) return s;
     s = wgi_cuda_gemm(r, g);
     return s == WG_OK ? apply(r, wgi_activation_backward(act), WG_LIST(h, r->out.t[0])) : s;
+}
+
+wg_status wgi_cuda_gemm_added(const wg_run *r, const wgi_gemm_args *g, const wg_tensor *added)
+{
+    wg_tensor *y = r->out.t[0];
+    wgi_gemm_args sum = *g;
+    bool done = false;
+    wg_status s = WG_OK;
+    sum.beta = 1;
+    const bool bias_fits = !g->bias || g->c.type != WG_F64;
+    if (wgi_product_is_direct(g) && bias_fits && added->dtype == y->dtype &&
+        wgi_is_contiguous(added)) {
+        wgi_product_values v = { .c = g->c.data,
+                                 .added = wgi_data(added),
+                                 .bias = (void *)(uintptr_t)g->bias };
+        s = multiply(r, &sum, g->bias ? WGI_EPILOGUE_BIAS : WGI_EPILOGUE_NONE, &v, &done);
+    }
+    if (s != WG_OK || done) return s;
+    s = wgi_copy_elements(y, added);
+    return s == WG_OK ? wgi_cuda_gemm(r, &sum) : s;
 }
 
 /* The sums come as a vector of f32 that is overwritten; then to their place. */

@@ -82,8 +82,7 @@ static bool is_plain(const wgi_gemm_args *g)
            wgi_product_layout_of(&g->b, g->k, g->n).usable;
 }
 
-/* Such a product, written in its operands' type, whose bias (if any) lies as cuBLASLt takes it. */
-static bool is_direct(const wgi_gemm_args *g)
+bool wgi_product_is_direct(const wgi_gemm_args *g)
 {
     return is_plain(g) && g->beta == 0 && g->c.type == g->a.type &&
            (!g->bias || (g->bias_type == g->c.type && g->bias_stride == 1));
@@ -98,7 +97,7 @@ static bool takes_aux(const wgi_gemm_args *g, const void *h)
 int wgi_epilogue_of(const wgi_epilogue_wish *w, const wgi_gemm_args *g, const void *h)
 {
     const int bias = g->bias ? WGI_EPILOGUE_BIAS : WGI_EPILOGUE_NONE;
-    if (w->off || !is_direct(g)) return WGI_EPILOGUE_NONE;
+    if (w->off || !wgi_product_is_direct(g)) return WGI_EPILOGUE_NONE;
     /* max(x, 0) is exact; with h kept it would want a mask of bits instead */
     if (w->act == WG_ACT_RELU && !w->backward && !w->keeps_h && g->c.type != WG_F64)
         return WGI_EPILOGUE_RELU | bias;

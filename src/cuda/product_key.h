@@ -51,6 +51,10 @@ typedef struct {
 int wgi_product_slot(const wgi_product_keys *k, const wgi_product_problem *p, bool *known);
 void wgi_product_keep(wgi_product_keys *k, int slot, const wgi_product_problem *p);
 
+/* One product of two operands of one type, written in it, that needs no packing, and whose bias (if any) lies as cuBLASLt
+ * takes it. */
+bool wgi_product_is_direct(const wgi_gemm_args *g);
+
 /* An activation behind a product, or its gradient: h = the product + bias, y = act(h), or dh = product act'(h). */
 typedef struct {
     wg_activation act;

@@ -231,8 +231,9 @@ wg_status wgi_product_multiply(wgi_cuda_device *d, wgi_cuda_product *c,
     if (s == CUBLAS_STATUS_SUCCESS) s = choose(c, &e, p, &algorithm);
     *declined = s == CUBLAS_STATUS_NOT_SUPPORTED || s == CUBLAS_STATUS_INVALID_VALUE;
     if (s == CUBLAS_STATUS_SUCCESS)
-        s = c->lt->matmul(c->handle, e.what, alpha, v->a, e.a, v->b, e.b, beta, v->c, e.c, v->c,
-                          e.c, &algorithm, c->workspace, WORKSPACE, wgi_cuda_stream(d));
+        s = c->lt->matmul(c->handle, e.what, alpha, v->a, e.a, v->b, e.b, beta,
+                          v->added ? v->added : v->c, e.c, v->c, e.c, &algorithm, c->workspace,
+                          WORKSPACE, wgi_cuda_stream(d));
     forget(&e);
     return *declined ? WG_OK : check(s, "cublasLtMatmul");
 }

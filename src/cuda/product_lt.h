@@ -7,7 +7,8 @@
 typedef struct {
     const void *a, *b; /* in cuBLAS's sense */
     void *c;
-    void *bias, *aux; /* read or written, as the epilogue says */
+    const void *added; /* what beta multiplies, laid out as D; NULL: D itself */
+    void *bias, *aux;  /* read or written, as the epilogue says */
     double alpha, beta;
 } wgi_product_values;
 

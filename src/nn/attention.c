@@ -7,6 +7,8 @@
 #include "wengert/scope.h"
 #include "wengert/tensor.h"
 
+#include "nn/state.h"
+
 typedef struct {
     wg_module base;
     wg_transformer_config c;
@@ -63,8 +65,8 @@ static void project(attention *self, wg_tensor *x, wg_tensor *qkv[3])
     qkv[2] = wg_reshape(wg_forward(self->v, x), WG_DIMS(B, T, KV, D));
 }
 
-static wg_tensor *attend(wg_module *m, wg_tensor *x,
-                         const wg_step *step) /* (B, T, C) -> (B, T, C) */
+/* (B, T, C) -> (B, T, C), added to r unless that is NULL */
+static wg_tensor *attend(wg_module *m, wg_tensor *x, const wg_step *step, wg_tensor *r)
 {
     attention *self = (attention *)m;
     const wg_transformer_config *c = &self->c;
@@ -91,12 +93,13 @@ static wg_tensor *attend(wg_module *m, wg_tensor *x,
     wg_tensor *y = wg_sdpa(q, k, v, step->mask, .is_causal = !step->mask, .window = c->window,
                            .dropout = m->training ? c->dropout : 0); /* (B, H, T, D) */
     y = wg_reshape(wg_transpose(y, 1, 2), WG_DIMS(shape.d[0], shape.d[1], c->heads * c->head_size));
-    return wg_dropout(wg_forward(self->out, y), c->dropout, m->training);
+    return r ? wg_forward_add(self->out, y, r)
+             : wg_dropout(wg_forward(self->out, y), c->dropout, m->training);
 }
 
 static wg_tensor *attention_forward(wg_module *m, wg_tensor *x)
 {
-    return attend(m, x, &(wg_step) { 0 });
+    return attend(m, x, &(wg_step) { 0 }, NULL);
 }
 
 const wg_module_type wg_attention_type = { .name = "attention",
@@ -116,5 +119,16 @@ wg_tensor *wg_attention_step(wg_module *m, wg_tensor *x, const wg_step *step)
         return wg_fail(WG_EARG, "attention_step: this is no attention");
     if (wgi_step_is_plain(step)) return wg_forward(m, x);
     wg_scope s = wg_module_enter(m);
-    return wg_scope_return(s, attend(m, x, step));
+    return wg_scope_return(s, attend(m, x, step, NULL));
+}
+
+wg_tensor *wgi_attention_add(wg_module *m, wg_tensor *x, const wg_step *step, wg_tensor *r)
+{
+    if (!wg_module_is(m, &wg_attention_type)) return NULL;
+    const attention *self = (const attention *)m;
+    if (wgi_forward_is_watched(m) || (m->training && self->c.dropout > 0) ||
+        !wgi_linear_adds(self->out, x))
+        return NULL;
+    wg_scope s = wg_module_enter(m);
+    return wg_scope_return(s, attend(m, x, step ? step : &(wg_step) { 0 }, r));
 }

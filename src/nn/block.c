@@ -27,10 +27,16 @@ static void block_init(wg_module *m, const void *config)
 static wg_tensor *run(wg_module *m, wg_tensor *x, const wg_step *step) /* (B, T, C) -> (B, T, C) */
 {
     block *self = (block *)m;
-    wg_tensor *seen =
-        wgi_forward_step(self->attention, wg_forward(self->norm_1, x), step, wg_attention_step);
-    wg_tensor *normed = wg_norm_add(self->norm_2, x, seen, &x);
-    return wg_add(x, wg_forward(self->mlp, normed));
+    wg_tensor *normed = wg_forward(self->norm_1, x);
+    wg_tensor *sum = wgi_attention_add(self->attention, normed, step, x);
+    if (sum) {
+        normed = wg_forward(self->norm_2, x = sum);
+    } else {
+        wg_tensor *seen = wgi_forward_step(self->attention, normed, step, wg_attention_step);
+        normed = wg_norm_add(self->norm_2, x, seen, &x);
+    }
+    sum = wgi_mlp_add(self->mlp, normed, x);
+    return sum ? sum : wg_add(x, wg_forward(self->mlp, normed));
 }
 
 static wg_tensor *block_forward(wg_module *m, wg_tensor *x)

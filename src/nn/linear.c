@@ -5,6 +5,7 @@
 #include "wengert/nn.h"
 #include "wengert/ops.h"
 #include "wengert/scope.h"
+#include "wengert/tensor.h"
 
 #include "nn/parts.h"
 #include "nn/state.h"
@@ -55,6 +56,20 @@ wg_tensor *wg_forward_act(wg_module *m, wg_tensor *x, wg_activation act)
     wg_scope s = wg_module_enter(m);
     return wg_scope_return(
         s, wg_linear_act(x, weight_of((const linear *)m), ((const linear *)m)->bias, act));
+}
+
+bool wgi_linear_adds(const wg_module *m, wg_tensor *x)
+{
+    return m && x && !wg_is_error(x) && wg_device_of(x).kind == WG_CUDA &&
+           wg_module_is(m, &wg_linear_type) && !wgi_forward_is_watched(m);
+}
+
+wg_tensor *wg_forward_add(wg_module *m, wg_tensor *x, wg_tensor *r)
+{
+    if (!wgi_linear_adds(m, x)) return wg_add(r, wg_forward(m, x));
+    wg_scope s = wg_module_enter(m);
+    return wg_scope_return(
+        s, wg_linear_add(x, weight_of((const linear *)m), ((const linear *)m)->bias, r));
 }
 
 const wg_module_type wg_linear_type = {

@@ -3,6 +3,9 @@
 
 #include "wengert/error.h"
 #include "wengert/ops.h"
+#include "wengert/scope.h"
+
+#include "nn/state.h"
 
 wg_tensor *wgi_activate(wg_activation a, wg_tensor *x)
 {
@@ -75,15 +78,19 @@ static void gated_mlp_init(wg_module *m, const void *config)
              wg_linear_new(c.hidden, c.width, .no_bias = c.no_bias));
 }
 
-static wg_tensor *gated_mlp_forward(wg_module *m, wg_tensor *x) /* (..., C) -> (..., C) */
+static wg_tensor *gated(gated_mlp *self, wg_tensor *x) /* (..., C) -> (..., hidden) */
 {
-    gated_mlp *self = (gated_mlp *)m;
     const bool swiglu = self->activation == WG_ACT_SILU;
     wg_tensor *gate = swiglu ? wg_forward(self->gate, x)
                              : wg_forward_act(self->gate, x, self->activation),
               *up = wg_forward(self->up, x);
-    wg_tensor *h = swiglu ? wg_swiglu(gate, up) : wg_mul(gate, up);
-    return wg_dropout(wg_forward(self->down, h), self->dropout, m->training);
+    return swiglu ? wg_swiglu(gate, up) : wg_mul(gate, up);
+}
+
+static wg_tensor *gated_mlp_forward(wg_module *m, wg_tensor *x) /* (..., C) -> (..., C) */
+{
+    gated_mlp *self = (gated_mlp *)m;
+    return wg_dropout(wg_forward(self->down, gated(self, x)), self->dropout, m->training);
 }
 
 const wg_module_type wg_gated_mlp_type = { .name = "gated_mlp",
@@ -94,4 +101,25 @@ const wg_module_type wg_gated_mlp_type = { .name = "gated_mlp",
 wg_module *wg_gated_mlp_new(const wg_transformer_config *c)
 {
     return wg_module_new(&wg_gated_mlp_type, c);
+}
+
+/* ---- with what goes around it ---------------------------------------------------------------- */
+
+static bool adds(const wg_module *m, const wg_module *down, double dropout, wg_tensor *x)
+{
+    return !wgi_forward_is_watched(m) && !(m->training && dropout > 0) && wgi_linear_adds(down, x);
+}
+
+wg_tensor *wgi_mlp_add(wg_module *m, wg_tensor *x, wg_tensor *r)
+{
+    mlp *plain = wg_module_is(m, &wg_mlp_type) ? (mlp *)m : NULL;
+    gated_mlp *gate = wg_module_is(m, &wg_gated_mlp_type) ? (gated_mlp *)m : NULL;
+    if (!(plain && adds(m, plain->down, plain->dropout, x)) &&
+        !(gate && adds(m, gate->down, gate->dropout, x)))
+        return NULL;
+    wg_scope s = wg_module_enter(m);
+    wg_tensor *y =
+        plain ? wg_forward_add(plain->down, wg_forward_act(plain->up, x, plain->activation), r)
+              : wg_forward_add(gate->down, gated(gate, x), r);
+    return wg_scope_return(s, y);
 }

@@ -15,6 +15,8 @@ bool wgi_divides(const wg_module *m, const char *divisor, int64_t d, const char 
 /* U(-bound, bound) of this shape: linear.c */
 wg_tensor *wgi_uniform_weight(wg_dims shape, double bound);
 
+/* wg_forward_add takes one op for m and x: linear.c */
+bool wgi_linear_adds(const wg_module *m, wg_tensor *x);
 /* m, a linear, keeps its weight as (in, out): linear.c */
 bool wgi_linear_in_out(const wg_module *m);
 
@@ -45,6 +47,10 @@ wg_module *wgi_norm_new(const wg_transformer_config *c);
 /* m, an attention, takes a reference to factors: attention.c */
 void wgi_attention_rope_factors(wg_module *m, wg_tensor *factors);
 wg_tensor *wgi_activate(wg_activation a, wg_tensor *x); /* mlp.c */
+/* r + m's output for x, the sum in m's last product; NULL, and nothing has happened, where it cannot be: another kind of
+ * module, one that is watched or drops out: attention.c, mlp.c */
+wg_tensor *wgi_attention_add(wg_module *m, wg_tensor *x, const wg_step *step, wg_tensor *r);
+wg_tensor *wgi_mlp_add(wg_module *m, wg_tensor *x, wg_tensor *r);
 
 /* A step that carries nothing: wg_forward says the same. */
 static inline bool wgi_step_is_plain(const wg_step *s)

@@ -46,7 +46,9 @@ static void one(const wgi_product_problem *p, const wgi_product_values *v, int64
                element(v->b, p->type,
                        e * p->stride_b + (p->trans_b ? j + k * p->ldb : k + j * p->ldb));
     sum *= v->alpha;
-    if (v->beta != 0) sum += v->beta * wgi_load(to, (wg_dtype)p->type_c);
+    if (v->beta != 0)
+        sum += v->beta * (v->added ? element(v->added, p->type_c, e * p->stride_c + i + j * p->ldc)
+                                   : wgi_load(to, (wg_dtype)p->type_c));
     wgi_store(to, (wg_dtype)p->type_c, after(p, v, i, j, sum));
 }
 

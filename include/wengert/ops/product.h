@@ -27,6 +27,10 @@ WG_API wg_tensor *wg_linear(wg_tensor *x, wg_tensor *w, wg_tensor *bias);
  * is floating, WG_EARG for another activation. The gradient, of every order, reads h = x w^T + bias, which is kept beside y
  * (where wg_relu after wg_linear would keep y alone). */
 WG_API wg_tensor *wg_linear_act(wg_tensor *x, wg_tensor *w, wg_tensor *bias, wg_activation act);
+/** y = r + x w^T + bias, rounded once: a layer's outputs and what goes around it. x, w, bias as in wg_linear, but floating;
+ * r: (.., out) floating -> y: r's shape, the operands' promoted dtype. On CUDA in one product. Gradient: as wg_linear's, dr =
+ * dy. With w in blocks, and under autocast where r is not of its dtype, wg_add(r, wg_linear(x, w, bias)). */
+WG_API wg_tensor *wg_linear_add(wg_tensor *x, wg_tensor *w, wg_tensor *bias, wg_tensor *r);
 /** z[i, j] = x[i] y[j]. x: (m), y: (n). WG_ESHAPE unless both are 1-d. */
 WG_API wg_tensor *wg_outer(wg_tensor *x, wg_tensor *y);
 /** The sum of products that letters name: "bqhd,bkhd->bhqk". Without `->` the output has the
@@ -52,6 +56,7 @@ WG_API wg_tensor *wg_conv1d_call(wg_conv1d_args a);
 #define wg_matmul(...) WG_HERE(wg_matmul(__VA_ARGS__))
 #define wg_linear(...) WG_HERE(wg_linear(__VA_ARGS__))
 #define wg_linear_act(...) WG_HERE(wg_linear_act(__VA_ARGS__))
+#define wg_linear_add(...) WG_HERE(wg_linear_add(__VA_ARGS__))
 #define wg_outer(...) WG_HERE(wg_outer(__VA_ARGS__))
 #define wg_einsum(...) WG_HERE(wg_einsum(__VA_ARGS__))
 #define wg_conv1d(...) WG_HERE(wg_conv1d_call(WG_ARGS(wg_conv1d_args, __VA_ARGS__)))
