@@ -237,13 +237,38 @@ START_TEST(muons_matrices_are_cast_anew)
 }
 END_TEST
 
+/* A copy made before parameters were frozen leads to a leaf that is no longer theirs. */
+START_TEST(parameters_that_were_frozen_and_thawed_get_their_gradients)
+{
+    const wg_scope s = begin();
+    wg_module *m = small_model(&(setting) { 0 });
+    wg_optim *o = wg_sgd_new(m, .lr = 0.1);
+    wg_use_autocast(WG_BF16);
+    for (int frozen = 0; frozen < 2; frozen++) {
+        (void)!wg_backward(loss_of(m));
+        wg_optim_step(o);
+        wg_module_freeze(m, true);
+        ck_assert(!wg_requires_grad(loss_of(m)));
+        wg_module_freeze(m, false);
+        (void)!wg_backward(loss_of(m));
+        const wg_params p = wg_module_params(m);
+        for (int64_t i = 0; i < p.n; i++)
+            ck_assert_msg(wg_grad_of(p.p[i].tensor) != NULL, "%s has none", p.p[i].name);
+        wg_optim_step(o);
+    }
+    wg_optim_free(o);
+    wg_module_free(m);
+    pop(s);
+}
+END_TEST
+
 int main(void)
 {
-    return suite_run("cast_copy",
-                     (const TTest *[]) { written_copies_are_the_casts_that_they_replace,
-                                         the_next_forward_uses_the_written_copy,
-                                         a_graph_that_is_alive_keeps_its_copy,
-                                         shared_memory_and_stale_copies_are_left_alone,
-                                         a_skipped_step_leaves_copies_and_parameters_in_step,
-                                         muons_matrices_are_cast_anew, NULL });
+    return suite_run(
+        "cast_copy",
+        (const TTest *[]) {
+            written_copies_are_the_casts_that_they_replace, the_next_forward_uses_the_written_copy,
+            a_graph_that_is_alive_keeps_its_copy, shared_memory_and_stale_copies_are_left_alone,
+            a_skipped_step_leaves_copies_and_parameters_in_step, muons_matrices_are_cast_anew,
+            parameters_that_were_frozen_and_thawed_get_their_gradients, NULL });
 }

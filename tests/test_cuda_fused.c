@@ -434,6 +434,105 @@ START_TEST(losses_over_many_classes_are_those_of_the_cpu)
 }
 END_TEST
 
+/* No row counts: the mean is 0 / 0, its gradients are zeros, which a sum of micro-batches does not notice. */
+START_TEST(a_mean_over_no_rows_has_no_gradient)
+{
+    if (no_device()) return;
+    for (int t = 1; t < 4; t++) {
+        wg_scope s = wg_scope_push();
+        wg_use_device(wg_cuda(0));
+        const int64_t none[] = { -1, -1, -1 };
+        wg_tensor *x = wg_require_grad(wg_cast(wg_randn(WG_DIMS(3, 8)), types[t].type)),
+                  *w = wg_require_grad(wg_cast(wg_randn(WG_DIMS(5, 8)), types[t].type)),
+                  *target = wg_from(none, sizeof none, WG_I64, WG_DIMS(3));
+        wg_tensor *loss = wg_linear_cross_entropy(x, w, target, .ignore_index = WG_JUST(-1));
+        ck_assert(isnan(wg_item(loss)));
+        ck_assert_int_eq(wg_backward(loss), WG_OK);
+        ck_assert(wg_item(wg_max(wg_abs(wg_grad_of(x)), WG_ALL, false)) == 0);
+        ck_assert(wg_item(wg_max(wg_abs(wg_grad_of(w)), WG_ALL, false)) == 0);
+        pop(s);
+    }
+}
+END_TEST
+
+/* 29,999 probabilities of e^-18, each below what f16 can hold, have one direction and together 4.6e-4. */
+START_TEST(small_probabilities_are_not_lost_in_f16)
+{
+    enum { V = 30000, C = 8 };
+    if (no_device()) return;
+    wg_scope s = wg_scope_push();
+    float *values = wg_scope_alloc(V * C * sizeof *values), one[C] = { 1 };
+    memset(values, 0, V * C * sizeof *values);
+    values[0] = 18; /* the target's logit; the others' are 0 */
+    for (int j = 1; j < V; j++) values[j * C + 1] = 1;
+    wg_tensor *w = wg_cast(wg_from(values, V * C * sizeof *values, WG_F32, WG_DIMS(V, C)), WG_F16),
+              *x = wg_cast(wg_from(one, sizeof one, WG_F32, WG_DIMS(1, C)), WG_F16);
+    x = wg_require_grad(wg_detach(wg_to(x, wg_cuda(0))));
+    wg_tensor *target = wg_to(wg_from((int64_t[]) { 0 }, 8, WG_I64, WG_DIMS(1)), wg_cuda(0));
+    ck_assert_int_eq(wg_backward(wg_linear_cross_entropy(x, wg_to(w, wg_cuda(0)), target)), WG_OK);
+    const double rest = (V - 1) * exp(-18),
+                 got = wg_item(wg_select(wg_select(wg_grad_of(x), 0, 0), 0, 1));
+    ck_assert_double_eq_tol(got, rest / (1 + rest), 1e-2 * rest);
+    pop(s);
+}
+END_TEST
+
+/* What is frozen costs no memory between forward and backward. */
+START_TEST(a_loss_keeps_only_gradients_that_are_wanted)
+{
+    if (no_device()) return;
+    for (int frozen = 0; frozen < 2; frozen++) {
+        wg_scope s = wg_scope_push();
+        wg_use_device(wg_cuda(0));
+        wg_tensor *x = wg_require_grad(wg_randn(WG_DIMS(4, 64))), *w = wg_randn(WG_DIMS(1000, 64)),
+                  *target = wg_randint(0, 1000, WG_DIMS(4));
+        if (!frozen) w = wg_require_grad(w);
+        const int64_t before = wg_memory_stats(wg_cuda(0)).current;
+        wg_tensor *loss = wg_linear_cross_entropy(x, w, target);
+        const int64_t kept = wg_memory_stats(wg_cuda(0)).current - before, whole = 1000 * 64 * 4;
+        ck_assert_msg((kept >= whole) == !frozen, "%lld bytes kept", (long long)kept);
+        ck_assert_int_eq(wg_backward(loss), WG_OK);
+        ck_assert(frozen == !wg_grad_of(w) && wg_grad_of(x));
+        pop(s);
+    }
+}
+END_TEST
+
+static void count_call(void *self, wg_module *m, wg_tensor *x, wg_tensor *y)
+{
+    (void)m;
+    (void)x;
+    (void)y;
+    ++*(int *)self;
+}
+
+/* Whatever Linear the head is, with a bias, with its weight turned, watched: the loss is that of its logits. */
+START_TEST(a_model_s_loss_is_that_of_its_head_s_logits)
+{
+    if (no_device()) return;
+    wg_scope s = wg_scope_push();
+    wg_use_device(wg_cuda(0));
+    wg_transformer_config c = wg_gpt2_config(1, 2, 32, 20, 8);
+    c.untied = true;
+    wg_module *m = wg_transformer_new(&c);
+    int64_t ids[16];
+    for (int i = 0; i < 16; i++) ids[i] = i * 3 % 20;
+    wg_tensor *x = wg_from(ids, sizeof ids, WG_I64, WG_DIMS(2, 8));
+    for (int head = 0; head < 4; head++) {
+        int calls = 0;
+        if (head == 1) wg_module_free(wg_module_swap(m, "lm_head", wg_linear_new(32, 20)));
+        if (head == 2)
+            wg_module_free(wg_module_swap(m, "lm_head", wg_linear_new(32, 20, .in_out = true)));
+        if (head == 3) wg_module_hook(wg_module_at(m, "lm_head"), count_call, &calls);
+        const double got = wg_item(wg_transformer_loss(m, x, x));
+        ck_assert_int_eq(calls, head == 3);
+        ck_assert_double_eq_tol(got, wg_item(wg_cross_entropy(wg_forward(m, x), x)), 1e-5);
+    }
+    wg_module_free(m);
+    pop(s);
+}
+END_TEST
+
 int main(void)
 {
     const TTest *const tests[] = {
@@ -446,6 +545,10 @@ int main(void)
         linear_layers_and_their_activations_are_those_of_the_cpu,
         gradients_of_f32_parameters_under_autocast_are_those_of_the_cpu,
         losses_over_many_classes_are_those_of_the_cpu,
+        a_mean_over_no_rows_has_no_gradient,
+        small_probabilities_are_not_lost_in_f16,
+        a_loss_keeps_only_gradients_that_are_wanted,
+        a_model_s_loss_is_that_of_its_head_s_logits,
         NULL,
     };
     return suite_run("cuda fused", tests);

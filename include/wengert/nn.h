@@ -179,7 +179,8 @@ WG_API wg_tensor *wg_transformer_hidden(wg_module *m, wg_tensor *tokens, const w
 /** The output projection of such a stream, (..., C) -> (..., V). */
 WG_API wg_tensor *wg_transformer_logits(wg_module *m, wg_tensor *x);
 /** Mean cross-entropy of tokens -> targets (B, T) i64, ignoring targets of -1. Logits of more than
- * 64 MiB go by wg_linear_cross_entropy, which never holds them all. */
+ * 64 MiB, on CUDA all, go by wg_linear_cross_entropy, which never holds them all, where the head is
+ * a Linear that is neither recomputed nor hooked. */
 WG_API wg_tensor *wg_transformer_loss(wg_module *m, wg_tensor *tokens, wg_tensor *targets);
 /** Gives every layer's rope these factors, (head_size / 2) floating (GGUF's rope_freqs), in place of
  * what the configuration says; NULL: none. They are no buffer: not saved, not moved. */

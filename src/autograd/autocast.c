@@ -10,15 +10,20 @@ static unsigned version_of(const wg_tensor *t)
     return atomic_load_explicit(&t->storage->version, memory_order_relaxed);
 }
 
+/* The copy leads backward to where t does: to its leaf, which is another one after t was frozen and thawed, or nowhere. */
+static bool same_history(const wg_tensor *copy, const wg_tensor *t)
+{
+    return copy->node ? copy->node->edges[0].node == t->node : !t->node;
+}
+
 /* t in dtype `to`; a parameter's copy is kept with it as long as its storage does not change. */
 static wg_tensor *cast_operand(wgi_context *c, wg_tensor *t, wg_dtype to)
 {
     if (!(t->flags & WGI_PARAMETER) || !t->storage) return wg_cast(t, to);
     unsigned version = version_of(t);
     wg_tensor *copy = t->cast_copy;
-    bool wants_node = c->now.grad && t->node;
-    if (copy && copy->dtype == to && t->cast_version == version && (copy->node || !wants_node) &&
-        !wgi_lost(copy))
+    if (copy && copy->dtype == to && t->cast_version == version &&
+        (!c->now.grad || same_history(copy, t)) && !wgi_lost(copy))
         return copy;
     wg_tensor *fresh = wg_cast(t, to);
     if (wgi_bad(fresh)) return fresh;

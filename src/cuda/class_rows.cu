@@ -53,11 +53,11 @@ __device__ __forceinline__ int width_at(int64_t n, int64_t j)
     return n - j < V ? int(n - j) : int(V);
 }
 
-/* The row's cotangent; 1: the caller scales. */
+/* The row's cotangent; without one, what makes gradients multiples of the unit. */
 __device__ __forceinline__ float scale_of(const wgi_classes_launch &l, int64_t r)
 {
     if (l.scale) return static_cast<const float *>(l.scale)[r];
-    if (!l.dy) return 1;
+    if (!l.dy) return float(1 / l.unit);
     return float(wgi::load<double>(l.dy, 0, l.dy_type) /
                  wgi::load<double>(l.denominator, 0, l.denominator_type));
 }

@@ -20,7 +20,11 @@ typedef struct {
     const int64_t *target;
     void *logits; /* (chunk, ld) type */
     void *ones;   /* (chunk) type, where bias has a gradient */
+    double unit;  /* what dlogits are multiples of */
 } linear_loss;
+
+/* Of f16 dlogits without a cotangent: probabilities down to 4e-9 are normal numbers then. */
+static const double f16_unit = 0x1p-14;
 
 /* Element i of p. */
 static void *at(const void *p, wg_dtype type, int64_t i)
@@ -52,6 +56,7 @@ static wg_status begin(const wg_run *r, const wgi_cuda_class_loss *a, int64_t ch
                          .width = w->shape[1],
                          .classes = w->shape[0] };
     l->type = logits_type(l);
+    l->unit = 1;
     l->ld = padded(l->classes);
     if (chunk == 0) chunk = wgi_linear_loss_chunk(l->rows, l->ld, l->type, chunk_bytes);
     l->chunk = chunk < l->rows ? chunk : l->rows;
@@ -120,7 +125,7 @@ static int64_t chunk_at(const linear_loss *l, int64_t first)
 /* Where the gradients of all rows go: dx (rows, width), dw (classes, width) and, if bias has one, db (classes), all
  * row-major. */
 typedef struct {
-    wgi_matrix dx, dw, db; /* db.data NULL: none */
+    wgi_matrix dx, dw, db; /* data NULL: not wanted */
 } gradients;
 
 static wg_status take_ones(const wg_run *r, linear_loss *l)
@@ -145,15 +150,15 @@ static wg_status add_chunk(const wg_run *r, const linear_loss *l, const gradient
                                 .row = l->width,
                                 .column = 1 },
                          .c = g->dx,
-                         .alpha = 1 };
-    dx.c.data = at(g->dx.data, g->dx.type, first * l->width);
+                         .alpha = l->unit };
+    if (g->dx.data) dx.c.data = at(g->dx.data, g->dx.type, first * l->width);
     const wgi_gemm_args dw = { .m = l->classes,
                                .n = l->width,
                                .k = n,
                                .a = turned,
                                .b = rows_of_x(l, first),
                                .c = g->dw,
-                               .alpha = 1,
+                               .alpha = l->unit,
                                .beta = first > 0 },
                         db = { .m = 1,
                                .n = l->classes,
@@ -161,10 +166,10 @@ static wg_status add_chunk(const wg_run *r, const linear_loss *l, const gradient
                                .a = { .data = l->ones, .type = l->type, .row = n, .column = 1 },
                                .b = d,
                                .c = g->db,
-                               .alpha = 1,
+                               .alpha = l->unit,
                                .beta = first > 0 };
-    wg_status s = n > 0 ? wgi_cuda_gemm(r, &dx) : WG_OK;
-    if (s == WG_OK) s = wgi_cuda_gemm(r, &dw); /* over no rows they write zeros */
+    wg_status s = n > 0 && g->dx.data ? wgi_cuda_gemm(r, &dx) : WG_OK;
+    if (s == WG_OK && g->dw.data) s = wgi_cuda_gemm(r, &dw); /* over no rows they write zeros */
     return s == WG_OK && g->db.data ? wgi_cuda_gemm(r, &db) : s;
 }
 
@@ -195,18 +200,22 @@ static void reduce(const wg_run *r, const linear_loss *l, const wgi_cuda_class_l
     if (sum.out || sum.at) wgi_launch_class_sum(&sum, r->stream);
 }
 
-/* The gradients among the outputs; whether they are there. */
-static bool gradients_of(const wg_run *r, int first, gradients *g)
+/* Output j as a row-major matrix; none where there is no gradient. */
+static wgi_matrix gradient_of(const wg_run *r, int j, int64_t row)
 {
-    const int n = (int)r->out.n - first;
-    *g = (gradients) { 0 };
-    if (n < 2 || !r->out.t[first] || !r->out.t[first + 1]) return false;
-    g->dx = wgi_matrix_of(r->out.t[first], false, true);
-    g->dx.row = r->out.t[first + 1]->shape[1];
-    g->dx.column = 1;
-    g->dw = wgi_matrix_of(r->out.t[first + 1], true, true);
-    if (n > 2 && r->out.t[first + 2]) g->db = wgi_matrix_of(r->out.t[first + 2], false, true);
-    return true;
+    const wg_tensor *t = j < r->out.n ? r->out.t[j] : NULL;
+    if (!t || t->numel == 0) return (wgi_matrix) { 0 };
+    return (
+        wgi_matrix) { .data = wgi_data(t), .type = (wg_dtype)t->dtype, .row = row, .column = 1 };
+}
+
+/* The gradients among the outputs; whether there is one. */
+static bool gradients_of(const wg_run *r, int64_t width, int64_t classes, gradients *g)
+{
+    g->dx = gradient_of(r, WGI_LINEAR_LOSS_DX, width);
+    g->dw = gradient_of(r, WGI_LINEAR_LOSS_DW, width);
+    g->db = gradient_of(r, WGI_LINEAR_LOSS_DBIAS, classes);
+    return g->dx.data || g->dw.data || g->db.data;
 }
 
 wg_status wgi_cuda_linear_loss(const wg_run *r, const wgi_cuda_class_loss *a, int64_t chunk,
@@ -215,8 +224,9 @@ wg_status wgi_cuda_linear_loss(const wg_run *r, const wgi_cuda_class_loss *a, in
     linear_loss l;
     gradients g;
     void *loss = a->reduction == WG_NONE ? wg_run_out(r, 0) : NULL, *lse = wg_run_out(r, 1);
-    const bool with_gradient = gradients_of(r, WGI_LINEAR_LOSS_DX, &g);
     wg_status s = begin(r, a, chunk, bias, &l);
+    const bool with_gradient = gradients_of(r, l.width, l.classes, &g);
+    l.unit = l.type == WG_F16 ? f16_unit : 1;
     if (s == WG_OK && !loss) s = wgi_row_scratch(r, l.rows, l.real, &loss);
     if (s == WG_OK && !lse) s = wgi_row_scratch(r, l.rows, l.real, &lse);
     if (s == WG_OK && g.db.data) s = take_ones(r, &l);
@@ -228,6 +238,7 @@ wg_status wgi_cuda_linear_loss(const wg_run *r, const wgi_cuda_class_loss *a, in
         c.loss = at(loss, l.real, first);
         c.lse = at(lse, l.real, first);
         if (with_gradient) c.dx = c.x;
+        c.unit = l.unit;
         launch_rows(&l, &c, r->stream);
         if (with_gradient) s = add_chunk(r, &l, &g, first, n);
     }

@@ -47,9 +47,12 @@ wgi_cuda_product *wgi_product_open(wgi_cuda_device *d)
             const enum cudaStreamCaptureMode before = wgi_cuda_relax(cudaStreamCaptureModeRelaxed);
             if (p->workspace && check(lt->create(&p->handle), "cublasLtCreate") == WG_OK)
                 d->product = p;
-            else
-                free(p);
             wgi_cuda_relax(before);
+            if (!d->product) {
+                if (p->workspace) wgi_cuda_free(d->index, p->workspace, WORKSPACE);
+                pthread_mutex_destroy(&p->lock);
+                free(p);
+            }
         }
     }
     wgi_cuda_product *p = d->product;

@@ -74,6 +74,7 @@ typedef struct {
     const void *scale; /* (rows) real: cotangents; NULL: dy over denominator, for all */
     const void *dy, *denominator;
     int dy_type, denominator_type;
+    double unit; /* wgi_launch_class_rows without dy: what the gradients are multiples of */
 } wgi_classes_launch;
 
 /* Sums over rows in order, by one block: loss / denominator -> out, denominator -> at (each may be
@@ -125,7 +126,7 @@ void wgi_launch_targets(const wgi_target_reading *t, void *stream);
 void wgi_launch_classes(const wgi_classes_launch *l, void *stream);
 void wgi_launch_classes_backward(const wgi_classes_launch *l, void *stream);
 /* Both in one, in f32, of targets without weights: loss and lse where they are wanted, and dx, which may be x. A row's
- * elements lie side by side. Without dy its cotangents are 1. */
+ * elements lie side by side. */
 void wgi_launch_class_rows(const wgi_classes_launch *l, void *stream);
 void wgi_launch_class_sum(const wgi_class_sum *l, void *stream);
 void wgi_launch_rope(const wgi_rope_launch *l, void *stream);

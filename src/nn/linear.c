@@ -58,6 +58,14 @@ wg_tensor *wg_forward_act(wg_module *m, wg_tensor *x, wg_activation act)
         s, wg_linear_act(x, weight_of((const linear *)m), ((const linear *)m)->bias, act));
 }
 
+bool wgi_linear_is_plain(const wg_module *m, wg_tensor **weight, wg_tensor **bias)
+{
+    if (!m || !wg_module_is(m, &wg_linear_type) || wgi_forward_is_watched(m)) return false;
+    *weight = weight_of((const linear *)m);
+    *bias = ((const linear *)m)->bias;
+    return true;
+}
+
 bool wgi_linear_adds(const wg_module *m, wg_tensor *x)
 {
     return m && x && !wg_is_error(x) && wg_device_of(x).kind == WG_CUDA &&

@@ -15,6 +15,8 @@ bool wgi_divides(const wg_module *m, const char *divisor, int64_t d, const char 
 /* U(-bound, bound) of this shape: linear.c */
 wg_tensor *wgi_uniform_weight(wg_dims shape, double bound);
 
+/* m is a linear that nobody watches: its weight (out, in) and bias (NULL: none): linear.c */
+bool wgi_linear_is_plain(const wg_module *m, wg_tensor **weight, wg_tensor **bias);
 /* wg_forward_add takes one op for m and x: linear.c */
 bool wgi_linear_adds(const wg_module *m, wg_tensor *x);
 /* m, a linear, keeps its weight as (in, out): linear.c */

@@ -195,7 +195,7 @@ static void rows_loss(void *head, wg_list in, wg_list out)
                                 .ignore_index = WG_JUST(-1), .reduction = WG_SUM);
 }
 
-/* For a head that is no plain Linear (one with an adapter): chunks whose logits backward makes again. */
+/* For a head that is no plain Linear (one with an adapter, or hooked): chunks whose logits backward makes again. */
 static wg_tensor *chunked_loss(transformer *self, wg_tensor *x, wg_tensor *targets)
 {
     const int64_t rows = wg_numel(targets), most = LARGE_LOGITS / sizeof(float) / self->c.vocab;
@@ -219,12 +219,11 @@ wg_tensor *wg_transformer_loss(wg_module *m, wg_tensor *tokens, wg_tensor *targe
     if (!ready(m, tokens)) return wg_fail(WG_EARG, "transformer_loss: failed");
     transformer *self = (transformer *)m;
     wg_scope s = wg_module_enter(m);
-    wg_tensor *x = hidden(m, tokens, NULL), *loss;
+    wg_tensor *x = hidden(m, tokens, NULL), *loss, *weight, *bias;
     const double bytes = (double)wg_numel(tokens) * (double)self->c.vocab * sizeof(float);
     const bool large = bytes > LARGE_LOGITS, cuda = wg_device_of(x).kind == WG_CUDA;
-    if ((large || cuda) && wg_module_is(self->head, &wg_linear_type))
-        loss = wg_linear_cross_entropy(x, wg_module_tensor(self->head, "weight"), targets,
-                                       .ignore_index = WG_JUST(-1));
+    if ((large || cuda) && wgi_linear_is_plain(self->head, &weight, &bias))
+        loss = wg_linear_cross_entropy(x, weight, targets, bias, .ignore_index = WG_JUST(-1));
     else if (large && wg_numel(targets) == wg_numel(tokens))
         loss = chunked_loss(self, x, targets);
     else

@@ -17,19 +17,26 @@
 
 enum { X, W, TARGET, BIAS };
 
-/* The kernel makes the gradients while it has the logits. */
+/* Output j: the f32 gradient of t, or nothing if t wants none. */
+static void infer_gradient(wg_infer *c, int j, const wg_tensor *t, wg_dtype type)
+{
+    wg_infer_like(c, j, t);
+    c->out[j].dtype = type;
+    if (!t->node) c->out[j].shape = WG_DIMS(0);
+}
+
+/* The kernel makes the gradients while it has the logits. dx has x's dtype, but f32 for f16, whose small numbers a loss
+ * scale in dy could not bring back. */
 static wg_status infer_gradients(wg_infer *c, const wg_tensor *bias)
 {
     const wgi_linear_loss_attr *attr = c->attr;
-    if (c->in.t[X]->device.kind != WG_CUDA || attr->loss.reduction == WG_NONE ||
-        c->out[0].dtype == WG_F64)
+    const wg_tensor *x = c->in.t[X];
+    if (x->device.kind != WG_CUDA || attr->loss.reduction == WG_NONE || c->out[0].dtype == WG_F64)
         return wg_infer_outputs(c, WGI_LINEAR_LOSS_DX);
-    wg_infer_like(c, WGI_LINEAR_LOSS_DX, c->in.t[X]);
-    wg_infer_like(c, WGI_LINEAR_LOSS_DW, c->in.t[W]);
-    c->out[WGI_LINEAR_LOSS_DW].dtype = WG_F32;
+    infer_gradient(c, WGI_LINEAR_LOSS_DX, x, x->dtype == WG_F16 ? WG_F32 : (wg_dtype)x->dtype);
+    infer_gradient(c, WGI_LINEAR_LOSS_DW, c->in.t[W], WG_F32);
     if (!bias) return wg_infer_outputs(c, WGI_LINEAR_LOSS_DBIAS);
-    wg_infer_like(c, WGI_LINEAR_LOSS_DBIAS, bias);
-    c->out[WGI_LINEAR_LOSS_DBIAS].dtype = WG_F32;
+    infer_gradient(c, WGI_LINEAR_LOSS_DBIAS, bias, WG_F32);
     return WG_OK;
 }
 
@@ -165,17 +172,17 @@ static void linear_cross_entropy_composite(void *self, wg_list in, wg_list out)
         .reduction = attr->loss.reduction });
 }
 
-/* The gradients that the forward pass has made, times dy over the denominator. */
+/* The gradients that the forward pass has made, times dy over the denominator; of a mean over no rows they are zeros. */
 static void scale_gradients(wg_vjp *g)
 {
     static const int to[] = { X, W, BIAS };
-    wg_tensor *scale = wg_div(g->dy.t[0], g->y.t[2]);
-    wgi_count_flops(4 * (double)wg_numel(g->y.t[WGI_LINEAR_LOSS_DX]) *
-                    (double)wg_vjp_in_shape(g, W).d[0]); /* two products */
-    for (int j = 0; j + WGI_LINEAR_LOSS_DX < g->y.n; j++)
-        if (g->wants[to[j]])
-            wg_vjp_apply(g, &to[j], &wgi_op_mul, WG_LIST(g->y.t[WGI_LINEAR_LOSS_DX + j], scale),
-                         NULL);
+    wg_tensor *scale = wg_div(g->dy.t[0], wg_maximum(g->y.t[2], wg_scalar(1)));
+    const double product = 2 * (double)wg_numel(g->x.t[X]) * (double)wg_vjp_in_shape(g, W).d[0];
+    for (int j = 0; j + WGI_LINEAR_LOSS_DX < g->y.n; j++) {
+        if (!g->wants[to[j]]) continue;
+        if (to[j] != BIAS) wgi_count_flops(product); /* that made it */
+        wg_vjp_apply(g, &to[j], &wgi_op_mul, WG_LIST(g->y.t[WGI_LINEAR_LOSS_DX + j], scale), NULL);
+    }
 }
 
 static void linear_cross_entropy_grad_fused(wg_vjp *g)

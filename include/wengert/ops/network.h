@@ -48,13 +48,15 @@ typedef struct {
 WG_API wg_tensor *wg_cross_entropy_call(wg_cross_entropy_args a);
 
 /** Cross-entropy of logits = x w^T + bias, made and spent a tile at a time: the whole (N, V) never stands in memory, neither
- * forward nor backward (which computes the logits again).
+ * forward nor backward. Backward computes the logits again, but on CUDA for WG_MEAN and WG_SUM: there the forward pass keeps
+ * the gradients, as large as x and (in f32) w, where one is wanted.
  * x: (..., C), w: (V, C), bias: (V) or NULL: floating; target: (...) i64 or i32 -> loss: () for WG_MEAN (over the rows that
  * are not ignored) and WG_SUM, (...) for WG_NONE; f64 if an operand is, else f32. ignore_index, label_smoothing and
  * reduction as in wg_cross_entropy; chunk: rows at a time, for each of which w is read and its gradient added to; 0: 2048, on
  * CUDA as many as make 1 GiB of logits.
- * Same result and gradient as wg_cross_entropy(wg_linear(x, w, bias), target), computed in f32 throughout; but with x and w in
- * bf16 on the CPU the gradient of the logits is rounded once to bf16 for all three gradients.
+ * Same result and gradient as wg_cross_entropy(wg_linear(x, w, bias), target), computed in f32 throughout; but the gradient of
+ * the logits is rounded once to bf16 for all three gradients with x and w in bf16 on the CPU, and on CUDA it and the logits
+ * have the dtype of x and w where that is one of 16 bits.
  * w in blocks: by wg_linear and wg_cross_entropy; all logits stand in memory then, and chunk has no effect.
  * Errors: WG_EINDEX for a target out of range, WG_ESHAPE, WG_EDTYPE, WG_EARG for options. */
 typedef struct {

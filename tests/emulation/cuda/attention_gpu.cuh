@@ -8,7 +8,7 @@
 namespace wgi
 {
 
-alignas(128) static unsigned char attention_memory[99 * 1024];
+alignas(128) inline unsigned char attention_memory[99 * 1024];
 
 struct gpu {
     static int thread() { return int(threadIdx.x); }
