@@ -5,14 +5,7 @@
 
 #include "cuda/product_key.h"
 #include "cuda/rows.h"
-#include "suite.h"
-
-static bool no_device(void)
-{
-    if (wg_cuda_device_count() > 0) return false;
-    printf("skipped: no CUDA device\n");
-    return true;
-}
+#include "device_compare.h"
 
 /* Every element belongs to one thread of one chunk, and no chunk is missing. */
 START_TEST(a_row_that_fits_has_a_thread_for_every_element)
@@ -197,63 +190,6 @@ START_TEST(epilogues_are_taken_only_where_cublaslt_has_them)
 }
 END_TEST
 
-/* ---- an op on the CPU and on the device -------------------------------------------------------------------------- */
-typedef struct {
-    const char *what;
-    wg_fn fn; /* of tensors on one device */
-    void *self;
-    int n_out;
-    double tolerance; /* of the largest element */
-} problem;
-
-static void check_close(const problem *p, const char *kind, int64_t i, wg_tensor *got,
-                        wg_tensor *want)
-{
-    got = wg_cast(wg_to(got, wg_cpu()), WG_F64);
-    want = wg_cast(want, WG_F64);
-    if (wg_numel(want) == 0) return;
-    const double worst = wg_item(wg_max(wg_abs(wg_sub(got, want)), WG_ALL, false)),
-                 size = wg_item(wg_max(wg_abs(want), WG_ALL, false));
-    expect_no_error();
-    ck_assert_msg(worst <= p->tolerance * size, "%s: %s %lld: %g of %g", p->what, kind,
-                  (long long)i, worst, size);
-}
-
-/* Values, then gradients of <dy, fn(in)>, from wg_backward: two passes, so that places are added into. */
-static void run_on(const problem *p, wg_device d, wg_list in, wg_list dy, wg_list y, wg_list dx)
-{
-    wg_list leaves = wg_list_new(in.n);
-    for (int64_t i = 0; i < in.n; i++)
-        leaves.t[i] = in.t[i] ? wg_require_grad(wg_detach(wg_to(in.t[i], d))) : NULL;
-    for (int pass = 0; pass < 2; pass++) {
-        wg_tensor *loss = NULL;
-        p->fn(p->self, leaves, y);
-        for (int j = 0; j < p->n_out; j++) {
-            wg_tensor *part = wg_sum(wg_mul(y.t[j], wg_to(dy.t[j], d)), WG_ALL, false);
-            loss = loss ? wg_add(loss, part) : part;
-        }
-        wg_backward(loss);
-    }
-    expect_no_error();
-    for (int64_t i = 0; i < in.n; i++) dx.t[i] = in.t[i] ? wg_grad_of(leaves.t[i]) : NULL;
-}
-
-static void compare(const problem *p, wg_list in, wg_list dy)
-{
-    wg_list y = wg_list_new(p->n_out), dx = wg_list_new(in.n), yc = wg_list_new(p->n_out),
-            dxc = wg_list_new(in.n);
-    run_on(p, wg_cuda(0), in, dy, y, dx);
-    run_on(p, wg_cpu(), in, dy, yc, dxc);
-    for (int j = 0; j < p->n_out; j++) check_close(p, "output", j, y.t[j], yc.t[j]);
-    for (int64_t i = 0; i < in.n; i++)
-        if (in.t[i]) check_close(p, "gradient", i, dx.t[i], dxc.t[i]);
-}
-
-static const struct {
-    wg_dtype type;
-    double tolerance; /* for sums of some thousands; 16 bits: a unit in the last place */
-} types[] = { { WG_F64, 1e-12 }, { WG_F32, 1e-5 }, { WG_BF16, 1.6e-2 }, { WG_F16, 2e-3 } };
-
 /* ---- norms ----------------------------------------------------------------------------------------------------------- */
 static void layer_norm(void *self, wg_list in, wg_list out)
 {
@@ -374,165 +310,6 @@ START_TEST(gradients_of_f32_parameters_under_autocast_are_those_of_the_cpu)
 }
 END_TEST
 
-/* ---- linear_cross_entropy -------------------------------------------------------------------------------------------- */
-typedef struct {
-    int64_t classes, first, chunk; /* targets are classes from `first` on */
-    double smoothing;
-    wg_reduction reduction;
-} loss_case;
-
-static void linear_loss(void *self, wg_list in, wg_list out)
-{
-    const loss_case *c = self;
-    int64_t target[128];
-    const int64_t rows = wg_size(in.t[0], 0), count = c->classes - c->first;
-    for (int64_t i = 0; i < rows; i++)
-        target[i] = i % 5 == 2 ? -1 : c->first + (i * 7919 + 3) % count; /* some do not count */
-    wg_tensor *t = wg_to(wg_from(target, (size_t)rows * sizeof *target, WG_I64, WG_DIMS(rows)),
-                         wg_device_of(in.t[0]));
-    out.t[0] = wg_linear_cross_entropy(in.t[0], in.t[1], t, in.t[2], .chunk = c->chunk,
-                                       .ignore_index = WG_JUST(-1), .reduction = c->reduction,
-                                       .label_smoothing = c->smoothing);
-}
-
-static void compare_loss(int t, loss_case c, bool bias, bool hidden)
-{
-    enum { WIDTH = 24 };
-    const wg_dtype type = types[t].type;
-    const int64_t rows = c.classes > 1000 ? 9 : 70;
-    char what[96];
-    snprintf(what, sizeof what, "linear loss %s, %lld classes by %lld rows, smoothing %g, %d",
-             wg_dtype_name(type), (long long)c.classes, (long long)c.chunk, c.smoothing,
-             (int)c.reduction);
-    wg_scope s = wg_scope_push();
-    wg_tensor *none = NULL, *b = bias ? wg_randn(WG_DIMS(c.classes)) : none;
-    float *values = bias ? wg_data_write(b) : NULL;
-    for (int64_t i = 0; hidden && i < c.first; i++)
-        values[i] = -INFINITY; /* classes that cannot be */
-    const problem p = { what, linear_loss, &c, 1, 2 * types[t].tolerance };
-    compare(&p,
-            WG_LIST(wg_cast(wg_randn(WG_DIMS(rows, WIDTH)), type),
-                    wg_cast(wg_affine(wg_randn(WG_DIMS(c.classes, WIDTH)), 0.3, 0), type),
-                    bias ? wg_cast(b, type) : none),
-            WG_LIST(c.reduction == WG_NONE ? wg_randn(WG_DIMS(rows)) : wg_full(WG_DIMS(), 0.7)));
-    pop(s);
-}
-
-START_TEST(losses_over_many_classes_are_those_of_the_cpu)
-{
-    if (no_device()) return;
-    for (int t = 0; t < 4; t++)
-        for (int reduction = WG_MEAN; reduction <= WG_NONE; reduction++) {
-            const wg_reduction r = (wg_reduction)reduction;
-            compare_loss(t, (loss_case) { 203, 0, 0, 0, r }, false, false);
-            compare_loss(t, (loss_case) { 200, 0, 32, 0.1, r }, true, false);
-            compare_loss(t, (loss_case) { 61, 20, 7, 0, r }, true, true);
-            compare_loss(t, (loss_case) { 5003, 0, 4, 0, r }, false,
-                         false); /* two rounds of a block */
-            compare_loss(t, (loss_case) { 8200, 0, 0, 0.2, r }, true, false);
-        }
-}
-END_TEST
-
-/* No row counts: the mean is 0 / 0, its gradients are zeros, which a sum of micro-batches does not notice. */
-START_TEST(a_mean_over_no_rows_has_no_gradient)
-{
-    if (no_device()) return;
-    for (int t = 1; t < 4; t++) {
-        wg_scope s = wg_scope_push();
-        wg_use_device(wg_cuda(0));
-        const int64_t none[] = { -1, -1, -1 };
-        wg_tensor *x = wg_require_grad(wg_cast(wg_randn(WG_DIMS(3, 8)), types[t].type)),
-                  *w = wg_require_grad(wg_cast(wg_randn(WG_DIMS(5, 8)), types[t].type)),
-                  *target = wg_from(none, sizeof none, WG_I64, WG_DIMS(3));
-        wg_tensor *loss = wg_linear_cross_entropy(x, w, target, .ignore_index = WG_JUST(-1));
-        ck_assert(isnan(wg_item(loss)));
-        ck_assert_int_eq(wg_backward(loss), WG_OK);
-        ck_assert(wg_item(wg_max(wg_abs(wg_grad_of(x)), WG_ALL, false)) == 0);
-        ck_assert(wg_item(wg_max(wg_abs(wg_grad_of(w)), WG_ALL, false)) == 0);
-        pop(s);
-    }
-}
-END_TEST
-
-/* 29,999 probabilities of e^-18, each below what f16 can hold, have one direction and together 4.6e-4. */
-START_TEST(small_probabilities_are_not_lost_in_f16)
-{
-    enum { V = 30000, C = 8 };
-    if (no_device()) return;
-    wg_scope s = wg_scope_push();
-    float *values = wg_scope_alloc(V * C * sizeof *values), one[C] = { 1 };
-    memset(values, 0, V * C * sizeof *values);
-    values[0] = 18; /* the target's logit; the others' are 0 */
-    for (int j = 1; j < V; j++) values[j * C + 1] = 1;
-    wg_tensor *w = wg_cast(wg_from(values, V * C * sizeof *values, WG_F32, WG_DIMS(V, C)), WG_F16),
-              *x = wg_cast(wg_from(one, sizeof one, WG_F32, WG_DIMS(1, C)), WG_F16);
-    x = wg_require_grad(wg_detach(wg_to(x, wg_cuda(0))));
-    wg_tensor *target = wg_to(wg_from((int64_t[]) { 0 }, 8, WG_I64, WG_DIMS(1)), wg_cuda(0));
-    ck_assert_int_eq(wg_backward(wg_linear_cross_entropy(x, wg_to(w, wg_cuda(0)), target)), WG_OK);
-    const double rest = (V - 1) * exp(-18),
-                 got = wg_item(wg_select(wg_select(wg_grad_of(x), 0, 0), 0, 1));
-    ck_assert_double_eq_tol(got, rest / (1 + rest), 1e-2 * rest);
-    pop(s);
-}
-END_TEST
-
-/* What is frozen costs no memory between forward and backward. */
-START_TEST(a_loss_keeps_only_gradients_that_are_wanted)
-{
-    if (no_device()) return;
-    for (int frozen = 0; frozen < 2; frozen++) {
-        wg_scope s = wg_scope_push();
-        wg_use_device(wg_cuda(0));
-        wg_tensor *x = wg_require_grad(wg_randn(WG_DIMS(4, 64))), *w = wg_randn(WG_DIMS(1000, 64)),
-                  *target = wg_randint(0, 1000, WG_DIMS(4));
-        if (!frozen) w = wg_require_grad(w);
-        const int64_t before = wg_memory_stats(wg_cuda(0)).current;
-        wg_tensor *loss = wg_linear_cross_entropy(x, w, target);
-        const int64_t kept = wg_memory_stats(wg_cuda(0)).current - before, whole = 1000 * 64 * 4;
-        ck_assert_msg((kept >= whole) == !frozen, "%lld bytes kept", (long long)kept);
-        ck_assert_int_eq(wg_backward(loss), WG_OK);
-        ck_assert(frozen == !wg_grad_of(w) && wg_grad_of(x));
-        pop(s);
-    }
-}
-END_TEST
-
-static void count_call(void *self, wg_module *m, wg_tensor *x, wg_tensor *y)
-{
-    (void)m;
-    (void)x;
-    (void)y;
-    ++*(int *)self;
-}
-
-/* Whatever Linear the head is, with a bias, with its weight turned, watched: the loss is that of its logits. */
-START_TEST(a_model_s_loss_is_that_of_its_head_s_logits)
-{
-    if (no_device()) return;
-    wg_scope s = wg_scope_push();
-    wg_use_device(wg_cuda(0));
-    wg_transformer_config c = wg_gpt2_config(1, 2, 32, 20, 8);
-    c.untied = true;
-    wg_module *m = wg_transformer_new(&c);
-    int64_t ids[16];
-    for (int i = 0; i < 16; i++) ids[i] = i * 3 % 20;
-    wg_tensor *x = wg_from(ids, sizeof ids, WG_I64, WG_DIMS(2, 8));
-    for (int head = 0; head < 4; head++) {
-        int calls = 0;
-        if (head == 1) wg_module_free(wg_module_swap(m, "lm_head", wg_linear_new(32, 20)));
-        if (head == 2)
-            wg_module_free(wg_module_swap(m, "lm_head", wg_linear_new(32, 20, .in_out = true)));
-        if (head == 3) wg_module_hook(wg_module_at(m, "lm_head"), count_call, &calls);
-        const double got = wg_item(wg_transformer_loss(m, x, x));
-        ck_assert_int_eq(calls, head == 3);
-        ck_assert_double_eq_tol(got, wg_item(wg_cross_entropy(wg_forward(m, x), x)), 1e-5);
-    }
-    wg_module_free(m);
-    pop(s);
-}
-END_TEST
-
 int main(void)
 {
     const TTest *const tests[] = {
@@ -544,11 +321,6 @@ int main(void)
         norms_of_every_length_are_those_of_the_cpu,
         linear_layers_and_their_activations_are_those_of_the_cpu,
         gradients_of_f32_parameters_under_autocast_are_those_of_the_cpu,
-        losses_over_many_classes_are_those_of_the_cpu,
-        a_mean_over_no_rows_has_no_gradient,
-        small_probabilities_are_not_lost_in_f16,
-        a_loss_keeps_only_gradients_that_are_wanted,
-        a_model_s_loss_is_that_of_its_head_s_logits,
         NULL,
     };
     return suite_run("cuda fused", tests);
