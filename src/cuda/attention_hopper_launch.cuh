@@ -8,26 +8,34 @@
 namespace wgi
 {
 
+/* The code of other devices, which is there so that these files load on them: attention.c does not launch it. */
+#if defined(__CUDA_ARCH__) && !defined(__CUDA_ARCH_FEAT_SM90_ALL)
+#define WGI_ON_HOPPER(CALL) __trap()
+#else
+#define WGI_ON_HOPPER(CALL) CALL
+#endif
+
 template <class E, class S>
 __global__ void __launch_bounds__(S::threads, S::blocks)
     group_forward_kernel(const __grid_constant__ wgi_attention_pass p)
 {
-    group_forward<hopper, E, S>(p);
+    WGI_ON_HOPPER((group_forward<hopper, E, S>(p)));
 }
 
 template <class E, class S>
 __global__ void __launch_bounds__(S::threads, S::blocks)
     group_query_kernel(const __grid_constant__ wgi_attention_pass p)
 {
-    group_of_queries<hopper, E, S>(p);
+    WGI_ON_HOPPER((group_of_queries<hopper, E, S>(p)));
 }
 
 template <class E, class S>
 __global__ void __launch_bounds__(S::threads, S::blocks)
     group_key_kernel(const __grid_constant__ wgi_attention_pass p)
 {
-    group_of_keys<hopper, E, S>(p);
+    WGI_ON_HOPPER((group_of_keys<hopper, E, S>(p)));
 }
+#undef WGI_ON_HOPPER
 
 constexpr int hopper_shared_limit = 227 * 1024;
 
