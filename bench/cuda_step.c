@@ -116,7 +116,7 @@ static void step(void *self)
     wg_scope_return(s, NULL);
 }
 
-/* Median seconds of a step. */
+/* Median seconds of a step; 0: an error is pending. */
 static double time_steps(training *t, wg_graph *g)
 {
     const int64_t each = t->o->steps > WINDOWS ? t->o->steps / WINDOWS : 1;
@@ -127,7 +127,7 @@ static double time_steps(training *t, wg_graph *g)
             if (g && wg_graph_run(g, step, t) != WG_OK) return 0;
             if (!g) step(t);
         }
-        if (wg_synchronize(wg_cuda(0)) != WG_OK) return 0;
+        if (wg_synchronize(wg_cuda(0)) != WG_OK || wg_error_code() != WG_OK) return 0;
         if (w >= 0) s[w] = (now() - start) / (double)each;
     }
     return median(s, WINDOWS);
@@ -143,6 +143,7 @@ static double parameters_of(wg_module *m)
 
 static void print_step(const char *how, const training *t, const ceilings *c, double seconds)
 {
+    if (wg_error_code() != WG_OK) return;
     const options *o = t->o;
     const double tokens = (double)(o->batch * o->block),
                  each = 6 * parameters_of(t->model) + 6 * (double)(o->layers * o->width * o->block);
@@ -182,16 +183,19 @@ static wg_status run(const options *o)
     t.optimizer = wg_adamw_new(t.model, .lr = 6e-4, .weight_decay = 0.1);
     if (o->dtype == WG_F16) t.scaler = wg_scaler_new(.scale = 65536);
     wg_module_train(t.model, true);
+    wg_memory_reset_peak(wg_cuda(0));
     t.tokens = wg_randint(0, o->vocab, WG_DIMS(o->batch, o->block));
     t.targets = wg_randint(0, o->vocab, WG_DIMS(o->batch, o->block));
     print_step("step", &t, &c, time_steps(&t, NULL));
     wg_graph *g = wg_graph_new(wg_cuda(0));
     print_step("step as a graph", &t, &c, time_steps(&t, g));
     const wg_graph_counts counts = wg_graph_stats(g);
-    printf("graph: %lld launched, %lld made anew, %lld nodes; loss %.4f; peak %.1f GB in tensors\n",
-           (long long)counts.launched, (long long)counts.instantiated, (long long)counts.nodes,
-           wg_item(t.loss), 1e-9 * (double)wg_memory_stats(wg_cuda(0)).peak);
-    if (wg_profile_start(WG_PROFILE_SHAPES) == WG_OK) {
+    if (wg_error_code() == WG_OK)
+        printf(
+            "graph: %lld launched, %lld made anew, %lld nodes; loss %.4f; peak %.1f GB in tensors\n",
+            (long long)counts.launched, (long long)counts.instantiated, (long long)counts.nodes,
+            wg_item(t.loss), 1e-9 * (double)wg_memory_stats(wg_cuda(0)).peak);
+    if (wg_error_code() == WG_OK && wg_profile_start(WG_PROFILE_SHAPES) == WG_OK) {
         step(&t);
         const wg_profile p = wg_profile_stop();
         print_profile(&p, &c, o->profile);
@@ -220,6 +224,7 @@ int main(int argc, char **argv)
         fprintf(stderr, "cuda_step: wrong arguments; see the head of bench/cuda_step.c\n");
         return 2;
     }
+    setvbuf(stdout, NULL, _IOLBF, 0); /* what was measured is told, whatever comes */
     wg_scope s = wg_scope_push();
     const bool failed = run(&o) != WG_OK;
     if (failed) wg_error_print(stderr);

@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """The step of bench/cuda_step by PyTorch on the same GPU: GPT-2 under autocast with fused attention and fused AdamW, eagerly
-and by torch.compile; and attention alone, as bench/attention has it.
+and by torch.compile; and attention alone, as bench/attention has it. Under PyTorch's autocast embeddings give f32, so that
+the residual stream is f32; Wengert's is bf16.
    python3 bench/pytorch_cuda.py [--batch 32] [--block 1024] [--steps 20] [--no-compile] [--attention] [--device cuda|cpu]
                                  [--layers 12 --heads 12 --width 768 --vocab 50257]"""
 import argparse

@@ -456,6 +456,36 @@ START_TEST(a_wrapper_by_name_keeps_the_base_names)
 }
 END_TEST
 
+/* On every device, whatever r is: its shape, less, integers. */
+START_TEST(a_layer_is_added_to_all_that_add_takes)
+{
+    wg_scope s = begin();
+    for (int in_out = 0; in_out < 2; in_out++) {
+        wg_module *m = wg_linear_new(4, 3, .in_out = in_out);
+        wg_tensor *x = wg_randn(WG_DIMS(2, 5, 4)),
+                  *whole = wg_require_grad(wg_randn(WG_DIMS(2, 5, 3)));
+        wg_tensor *r[] = { whole, wg_randn(WG_DIMS(3)), wg_randn(WG_DIMS(2, 1, 3)),
+                           wg_randint(0, 9, WG_DIMS(2, 5, 3)), wg_randn(WG_DIMS(1)) };
+        for (size_t i = 0; i < sizeof r / sizeof *r; i++) {
+            wg_tensor *got = wg_forward_add(m, x, r[i]), *want = wg_add(r[i], wg_forward(m, x));
+            ck_assert_int_eq(wg_dtype_of(got), wg_dtype_of(want));
+            ck_assert_double_le(distance(got, want), 1e-6);
+        }
+        wg_backward(wg_sum(wg_square(wg_forward_add(m, x, whole)), WG_ALL, false));
+        ck_assert_double_le(
+            distance(wg_grad_of(whole), wg_affine(wg_add(whole, wg_forward(m, x)), 2, 0)), 1e-6);
+        wg_drop_grad(whole);
+        expect_no_error();
+        wg_module_free(m);
+    }
+    wg_tensor *q = wg_cast(wg_randn(WG_DIMS(3, 32)), WG_Q8_0), *x = wg_randn(WG_DIMS(2, 32));
+    ck_assert(wg_is_error(wg_linear_add(x, q, NULL, wg_randn(WG_DIMS(3)))));
+    ck_assert(strstr(wg_error_get()->message, "linear_add: r should be (2, 3), is (3)"));
+    wg_error_clear();
+    ck_assert_int_eq(wg_scope_pop(s), WG_OK);
+}
+END_TEST
+
 int main(void)
 {
     const TTest *const tests[] = {
@@ -471,6 +501,7 @@ int main(void)
         a_graph_that_holds_a_parameter_forbids_the_cast,
         inside_forward_new_tensors_are_like_the_parameters,
         a_wrapper_by_name_keeps_the_base_names,
+        a_layer_is_added_to_all_that_add_takes,
         NULL,
     };
     return suite_run("module", tests);

@@ -27,8 +27,9 @@ WG_API wg_module *wg_linear_call(wg_linear_args a);
  * relu, whose gradient needs less memory apart; else by wg_forward and the activation. The same bits on the CPU. WG_EARG for
  * another activation. */
 WG_API wg_tensor *wg_forward_act(wg_module *m, wg_tensor *x, wg_activation act);
-/** r + forward(m, x): in one op (wg_linear_add) where m is a Linear on CUDA that is neither recomputed nor hooked; else by
- * wg_forward and wg_add, as on the CPU, where the norm behind takes the sum (wg_norm_add). */
+/** r + forward(m, x): in one op (wg_linear_add) where m is a Linear on CUDA that is neither recomputed nor hooked and r is
+ * floating and of its shape; else by wg_forward and wg_add, as on the CPU, where the norm behind takes the sum
+ * (wg_norm_add). */
 WG_API wg_tensor *wg_forward_add(wg_module *m, wg_tensor *x, wg_tensor *r);
 /** Rows by index: i (...) i64 or i32 -> (..., width). `weight` (n, width), N(0, 1). */
 WG_API wg_module *wg_embedding_new(int64_t n, int64_t width);

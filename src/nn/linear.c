@@ -72,9 +72,22 @@ bool wgi_linear_adds(const wg_module *m, wg_tensor *x)
            wg_module_is(m, &wg_linear_type) && !wgi_forward_is_watched(m);
 }
 
+/* r is floating and has the shape that m gives x: nothing is broadcast or promoted. */
+static bool goes_around(const linear *m, wg_tensor *x, wg_tensor *r)
+{
+    if (!r || wg_is_error(r) || !wg_dtype_is_float(wg_dtype_of(r)) || wg_ndim(r) != wg_ndim(x) ||
+        wg_ndim(x) == 0)
+        return false;
+    const int last = wg_ndim(x) - 1;
+    for (int d = 0; d < last; d++)
+        if (wg_size(r, d) != wg_size(x, d)) return false;
+    return wg_size(r, last) == wg_size(m->weight, m->in_out ? 1 : 0);
+}
+
 wg_tensor *wg_forward_add(wg_module *m, wg_tensor *x, wg_tensor *r)
 {
-    if (!wgi_linear_adds(m, x)) return wg_add(r, wg_forward(m, x));
+    if (!wgi_linear_adds(m, x) || !goes_around((const linear *)m, x, r))
+        return wg_add(r, wg_forward(m, x));
     wg_scope s = wg_module_enter(m);
     return wg_scope_return(
         s, wg_linear_add(x, weight_of((const linear *)m), ((const linear *)m)->bias, r));

@@ -105,12 +105,23 @@ const wg_op wgi_op_linear_add = {
     .samples = samples,
 };
 
+/* y + r of one shape, apart. */
+static wg_tensor *add_apart(wg_tensor *y, wg_tensor *r)
+{
+    const wg_dims shape = wg_shape(y), given = wg_shape(r);
+    if (wgi_bad(y) || wgi_dims_equal(&shape, &given)) return wg_add(r, y);
+    char want[128], is[128];
+    wgi_shape_text(want, sizeof want, &shape);
+    wgi_shape_text(is, sizeof is, &given);
+    return wg_fail(WG_ESHAPE, "linear_add: r should be %s, is %s", want, is);
+}
+
 /* Under autocast r keeps its own dtype: what is wider than the product stays so. */
 wg_tensor *wg_linear_add(wg_tensor *x, wg_tensor *w, wg_tensor *bias, wg_tensor *r)
 {
     const wg_dtype low = wg_current_autocast();
     const bool apart = !wgi_bad(w) && !wgi_bad(r) &&
                        (wgi_in_blocks(w->dtype) || (low && (wg_dtype)r->dtype != low));
-    if (apart) return wg_add(r, wg_linear(x, w, bias));
-    return wg_apply(&wgi_op_linear_add, WG_LIST(x, w, bias, r), NULL, NULL);
+    return apart ? add_apart(wg_linear(x, w, bias), r)
+                 : wg_apply(&wgi_op_linear_add, WG_LIST(x, w, bias, r), NULL, NULL);
 }

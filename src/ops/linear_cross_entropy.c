@@ -9,7 +9,6 @@
  *   On CUDA logits, and dlogits in their place, have the dtype of x and w where that is one of 16 bits, as under PyTorch's
  *   autocast; maxima, sums and losses are f32. source: Hsu et al., arXiv:2410.10989, section 3.2. */
 #include "ops/linear_cross_entropy.h"
-#include "autograd/node.h"
 #include "cpu/parallel.h"
 #include "cuda/cuda.h"
 
@@ -177,10 +176,8 @@ static void scale_gradients(wg_vjp *g)
 {
     static const int to[] = { X, W, BIAS };
     wg_tensor *scale = wg_div(g->dy.t[0], wg_maximum(g->y.t[2], wg_scalar(1)));
-    const double product = 2 * (double)wg_numel(g->x.t[X]) * (double)wg_vjp_in_shape(g, W).d[0];
     for (int j = 0; j + WGI_LINEAR_LOSS_DX < g->y.n; j++) {
         if (!g->wants[to[j]]) continue;
-        if (to[j] != BIAS) wgi_count_flops(product); /* that made it */
         wg_vjp_apply(g, &to[j], &wgi_op_mul, WG_LIST(g->y.t[WGI_LINEAR_LOSS_DX + j], scale), NULL);
     }
 }
@@ -200,9 +197,13 @@ static void linear_cross_entropy_grad_fused(wg_vjp *g)
         g->attr);
 }
 
+/* The logits, and the gradients that are made with them. */
 static double linear_cross_entropy_flops(const wg_infer *c)
 {
-    return 2 * (double)c->in.t[X]->numel * (double)c->in.t[W]->shape[0];
+    int products = 1;
+    for (int j = WGI_LINEAR_LOSS_DX; j <= WGI_LINEAR_LOSS_DW && j < c->n_out; j++)
+        if (wg_grad_is_on() && wgi_numel(&c->out[j].shape) > 0) products++;
+    return products * 2 * (double)c->in.t[X]->numel * (double)c->in.t[W]->shape[0];
 }
 
 /* ---- samples ------------------------------------------------------------------------------------------------------ */

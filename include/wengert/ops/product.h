@@ -27,9 +27,10 @@ WG_API wg_tensor *wg_linear(wg_tensor *x, wg_tensor *w, wg_tensor *bias);
  * is floating, WG_EARG for another activation. The gradient, of every order, reads h = x w^T + bias, which is kept beside y
  * (where wg_relu after wg_linear would keep y alone). */
 WG_API wg_tensor *wg_linear_act(wg_tensor *x, wg_tensor *w, wg_tensor *bias, wg_activation act);
-/** y = r + x w^T + bias, rounded once: a layer's outputs and what goes around it. x, w, bias as in wg_linear, but floating;
- * r: (.., out) floating -> y: r's shape, the operands' promoted dtype. On CUDA in one product. Gradient: as wg_linear's, dr =
- * dy. With w in blocks, and under autocast where r is not of its dtype, wg_add(r, wg_linear(x, w, bias)). */
+/** y = r + x w^T + bias: a layer's outputs and what goes around it. x, w, bias as in wg_linear, but floating; r: (.., out)
+ * floating -> y: r's shape, the operands' promoted dtype, rounded once where operands are contiguous. On CUDA in one product.
+ * Gradient: as wg_linear's, dr = dy. With w in blocks, and under autocast where r is not of its dtype, by wg_linear and
+ * wg_add. Errors: WG_ESHAPE, WG_EDTYPE. */
 WG_API wg_tensor *wg_linear_add(wg_tensor *x, wg_tensor *w, wg_tensor *bias, wg_tensor *r);
 /** z[i, j] = x[i] y[j]. x: (m), y: (n). WG_ESHAPE unless both are 1-d. */
 WG_API wg_tensor *wg_outer(wg_tensor *x, wg_tensor *y);
