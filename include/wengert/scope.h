@@ -29,8 +29,8 @@ WG_API void wg_use_device(wg_device d);
 /** The dtype of new floating tensors: WG_F32 unless set. Errors: WG_EDTYPE unless t is floating. */
 WG_API void wg_use_dtype(wg_dtype t);
 /** Products and attention run in t (WG_BF16 or WG_F16), and embeddings of f32 parameters give t, so that what flows from
- * layer to layer has 16 bits; 0 ends it. Inside norms, attention and losses everything is f32, norms write x's dtype; softmax
- * and losses take and give f32. */
+ * layer to layer has 16 bits; 0 ends it. Of each parameter that they take a copy in t is kept, tables too. Norms and losses
+ * compute in f32, norms write x's dtype; softmax and losses give f32. */
 WG_API void wg_use_autocast(wg_dtype t);
 WG_API bool wg_grad_is_on(void);
 WG_API wg_device wg_current_device(void);
