@@ -287,4 +287,21 @@ struct problem {
 };
 
 double problem::worst = 0;
+
+/* A test program of problems. */
+static int run_problems(const char *name, const std::vector<const TTest *> &tests)
+{
+    Suite *suite = suite_create(name);
+    TCase *c = tcase_create(name);
+    tcase_set_timeout(c, 0);
+    for (const TTest *t : tests) tcase_add_test(c, t);
+    suite_add_tcase(suite, c);
+    SRunner *r = srunner_create(suite);
+    srunner_set_fork_status(r, CK_NOFORK);
+    srunner_run_all(r, CK_NORMAL);
+    printf("the largest error is %.2f of its tolerance\n", problem::worst);
+    const int failed = srunner_ntests_failed(r);
+    srunner_free(r);
+    return failed != 0;
+}
 #endif

@@ -168,23 +168,11 @@ END_TEST
 
 int main()
 {
-    Suite *suite = suite_create("attention_group");
-    TCase *c = tcase_create("attention_group");
-    tcase_set_timeout(c, 0);
-    const TTest *const tests[] = {
-        a_tile_s_chunks_lie_each_once,
-        kernels_for_head_size_64_match_the_formula,
-        kernels_for_head_size_128_match_the_formula,
-        what_is_missing_around_a_product_is_found,
-        a_tile_that_has_not_arrived_is_not_read,
-    };
-    for (const TTest *t : tests) tcase_add_test(c, t);
-    suite_add_tcase(suite, c);
-    SRunner *r = srunner_create(suite);
-    srunner_set_fork_status(r, CK_NOFORK);
-    srunner_run_all(r, CK_NORMAL);
-    printf("the largest error is %.2f of its tolerance\n", problem::worst);
-    const int failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed != 0;
+    return run_problems("attention_group", {
+                                               a_tile_s_chunks_lie_each_once,
+                                               kernels_for_head_size_64_match_the_formula,
+                                               kernels_for_head_size_128_match_the_formula,
+                                               what_is_missing_around_a_product_is_found,
+                                               a_tile_that_has_not_arrived_is_not_read,
+                                           });
 }

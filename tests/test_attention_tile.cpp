@@ -358,33 +358,21 @@ END_TEST
 
 int main()
 {
-    Suite *suite = suite_create("attention_tile");
-    TCase *c = tcase_create("attention_tile");
-    tcase_set_timeout(c, 0);
-    const TTest *const tests[] = {
-        a_tile_s_chunks_lie_each_once_and_in_different_banks,
-        tiles_hold_every_pair_that_is_seen,
-        every_tile_has_one_block_and_the_longest_come_first,
-        dropout_takes_the_words_that_the_cpu_takes,
-        plain_kernels_match_the_formula,
-        kernels_for_head_size_32_match_the_formula,
-        kernels_for_head_size_64_match_the_formula,
-        kernels_for_head_size_96_match_the_formula,
-        kernels_for_head_size_128_match_the_formula,
-        kernels_for_head_size_256_match_the_formula,
-        a_longer_causal_sequence_matches_the_formula,
-        sums_do_not_drift_where_the_maximum_stays,
-        a_missing_barrier_is_found,
-        a_copy_that_is_read_before_it_is_waited_for_is_found,
-        threads_that_part_at_a_barrier_are_found,
-    };
-    for (const TTest *t : tests) tcase_add_test(c, t);
-    suite_add_tcase(suite, c);
-    SRunner *r = srunner_create(suite);
-    srunner_set_fork_status(r, CK_NOFORK);
-    srunner_run_all(r, CK_NORMAL);
-    printf("the largest error is %.2f of its tolerance\n", problem::worst);
-    const int failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed != 0;
+    return run_problems("attention_tile", {
+                                              a_tile_s_chunks_lie_each_once_and_in_different_banks,
+                                              tiles_hold_every_pair_that_is_seen,
+                                              every_tile_has_one_block_and_the_longest_come_first,
+                                              dropout_takes_the_words_that_the_cpu_takes,
+                                              plain_kernels_match_the_formula,
+                                              kernels_for_head_size_32_match_the_formula,
+                                              kernels_for_head_size_64_match_the_formula,
+                                              kernels_for_head_size_96_match_the_formula,
+                                              kernels_for_head_size_128_match_the_formula,
+                                              kernels_for_head_size_256_match_the_formula,
+                                              a_longer_causal_sequence_matches_the_formula,
+                                              sums_do_not_drift_where_the_maximum_stays,
+                                              a_missing_barrier_is_found,
+                                              a_copy_that_is_read_before_it_is_waited_for_is_found,
+                                              threads_that_part_at_a_barrier_are_found,
+                                          });
 }

@@ -3,8 +3,6 @@
  * else goes to the plain ones. */
 #include "cuda/attention.h"
 
-#include <stdatomic.h>
-
 #include "cuda/device.h"
 #include "cuda/sdpa.h"
 #include "wengert/error.h"
@@ -97,12 +95,7 @@ typedef struct {
 static bool groups_off(void)
 {
     static atomic_int known = -1;
-    int off = atomic_load_explicit(&known, memory_order_relaxed);
-    if (off < 0) {
-        off = wgi_flag("WG_CUDA_NO_WGMMA");
-        atomic_store_explicit(&known, off, memory_order_relaxed);
-    }
-    return off;
+    return wgi_flag_once(&known, "WG_CUDA_NO_WGMMA");
 }
 
 static kernels kernels_of(const wg_run *r, const wgi_attention_pass *p, int head)

@@ -102,61 +102,88 @@ template <int HD> struct group_forward_shape {
                          bytes = kv + 2 * stage; /* queries, then two of (keys, values) */
 };
 
-/* What all passes over keys do: tile `tile` of keys and values at byte `to`. */
-template <class M, class P, int THREADS>
-WGI_TILE void load_keys_and_values(const wgi_attention_pass &p, int b, int h, int tile, int to)
-{
-    const int j = tile * P::rows;
-    load_to<M, P, P::head, P::rows, THREADS>(to, rows_at(p.k, b, h, j), p.k.stride[2], p.tk - j,
-                                             p.d);
-    load_to<M, P, P::head, P::rows, THREADS>(to + P::bytes, rows_at(p.v, b, h, j), p.v.stride[2],
-                                             p.tk - j, p.dv);
-}
+/* A block's walk over the tiles of keys that its queries see. Two tiles of keys and values are in shared memory: one is read
+ * while the next arrives. */
+template <class M, class S> struct key_walk {
+    using P = typename S::keys;
+    const wgi_attention_pass &p;
+    wgi_attention_place at;
+    int kv, group;          /* the head of keys; the group's first row in the block */
+    int first, end;         /* the block's tiles */
+    int own_first, own_end; /* the group's */
+
+    WGI_TILE_MEMBER explicit key_walk(const wgi_attention_pass &p)
+        : p(p), at(wgi_place_of_queries(&p, M::block(), S::rows)),
+          kv(at.h / (p.heads / p.kv_heads)), group(M::thread() / 128 * 64), own_first(0), own_end(0)
+    {
+        wgi_key_tiles(&p, at.first, at.first + S::rows, P::rows, &first, &end);
+        const int own = at.first + group;
+        if (own < p.tq) wgi_key_tiles(&p, own, own + 64, P::rows, &own_first, &own_end);
+    }
+    /* Where tile `tile` of keys lies; its values behind them. */
+    WGI_TILE_MEMBER int keys(int tile) const
+    {
+        return M::memory() + S::kv + (tile - first) % 2 * S::stage;
+    }
+    /* Rows of the block's queries from an operand to byte `to`. */
+    WGI_TILE_MEMBER void load_queries(const wgi_attention_operand &o, int columns, int to) const
+    {
+        load_to<M, typename S::queries, S::head, S::rows, S::threads>(
+            to, rows_at(o, at.b, at.h, at.first), o.stride[2], p.tq - at.first, columns);
+    }
+    WGI_TILE_MEMBER void load(int tile) const
+    {
+        const int to = keys(tile), j = tile * P::rows;
+        if (tile < end) {
+            load_to<M, P, S::head, P::rows, S::threads>(to, rows_at(p.k, at.b, kv, j),
+                                                        p.k.stride[2], p.tk - j, p.d);
+            load_to<M, P, S::head, P::rows, S::threads>(to + P::bytes, rows_at(p.v, at.b, kv, j),
+                                                        p.v.stride[2], p.tk - j, p.dv);
+        }
+        M::commit();
+    }
+    /* The tile that was asked for is here for all, and the other one no longer read. */
+    WGI_TILE_MEMBER void arrive() const
+    {
+        M::template wait<0>();
+        M::sent();
+        M::sync();
+    }
+    WGI_TILE_MEMBER bool sees(int tile) const { return tile >= own_first && tile < own_end; }
+    /* The warp's first row, and its scores of a tile. */
+    WGI_TILE_MEMBER int row() const { return at.first + M::thread() / 32 * 16; }
+    WGI_TILE_MEMBER score_tile scores(int tile) const
+    {
+        const score_tile t = { at.b, at.h, row(), tile * P::rows };
+        return t;
+    }
+};
 
 template <class M, class E, class S> WGI_TILE void group_forward(const wgi_attention_pass &p)
 {
     using Q = typename S::queries;
     using K = typename S::keys;
     constexpr int NT = K::rows / 8, OT = S::head / 8;
-    const wgi_attention_place at = wgi_place_of_queries(&p, M::block(), S::rows);
-    const int memory = M::memory(), kv = at.h / (p.heads / p.kv_heads), row = M::thread() / 32 * 16,
-              group = M::thread() / 128 * 64;
-    int first, end;
-    wgi_key_tiles(&p, at.first, at.first + S::rows, K::rows, &first, &end);
-    int own_first = 0, own_end = 0; /* of the group's own queries */
-    if (at.first + group < p.tq)
-        wgi_key_tiles(&p, at.first + group, at.first + group + 64, K::rows, &own_first, &own_end);
-    load_to<M, Q, S::head, S::rows, S::threads>(memory, rows_at(p.q, at.b, at.h, at.first),
-                                                p.q.stride[2], p.tq - at.first, p.d);
-    if (first < end) load_keys_and_values<M, K, S::threads>(p, at.b, kv, first, memory + S::kv);
-    M::commit();
+    const key_walk<M, S> walk(p);
+    walk.load_queries(p.q, p.d, M::memory());
+    walk.load(walk.first);
     float o[1][OT][4];
     row_state<1> r;
     clear(o);
     r.top[0][0] = r.top[0][1] = -INFINITY;
     r.sum[0][0] = r.sum[0][1] = 0;
-    for (int tile = first; tile < end; tile++) {
-        const int keys = memory + S::kv + (tile - first) % 2 * S::stage;
-        M::template wait<0>();
-        M::sent();
-        M::sync(); /* the tile is here for all, and the other one no longer read */
-        const auto load_next = [&] { /* into the tile that nobody reads any more */
-                                     if (tile + 1 < end)
-                                         load_keys_and_values<M, K, S::threads>(
-                                             p, at.b, kv, tile + 1,
-                                             memory + S::kv + (tile + 1 - first) % 2 * S::stage);
-                                     M::commit();
-        };
-        if (tile < own_first || tile >= own_end) { /* products must not be started in a branch */
-            load_next();
+    for (int tile = walk.first; tile < walk.end; tile++) {
+        const int keys = walk.keys(tile);
+        walk.arrive();
+        if (!walk.sees(tile)) { /* products must not be started in a branch */
+            walk.load(tile + 1);
             continue;
         }
-        const score_tile t = { at.b, at.h, at.first + row, tile * K::rows };
         float s[1][NT][4];
-        start_rows<M, E, Q, K, NT>(s, memory, group, keys);
-        load_next();
+        start_rows<M, E, Q, K, NT>(s, M::memory(), walk.group, keys);
+        walk.load(tile + 1);
         M::template finish<0>(s);
-        hide_scores<M, false, 1, NT>(p, t, s);
+        hide_scores<M, false, 1, NT>(p, walk.scores(tile), s);
         soften<M, 1, NT, OT>(s, o, r, score_unit<false>(p));
         uint32_t left[1][NT / 2][4];
         pack_left<E, 1, NT>(left, s);
@@ -165,8 +192,7 @@ template <class M, class E, class S> WGI_TILE void group_forward(const wgi_atten
         M::keep(left);
     }
     M::template wait<0>();
-    const score_tile t = { at.b, at.h, at.first + row, 0 };
-    finish_rows<M, E, 1, OT>(p, t, o, r, score_unit<false>(p));
+    finish_rows<M, E, 1, OT>(p, walk.scores(0), o, r, score_unit<false>(p));
 }
 
 /* ---- dq ---- */
@@ -185,49 +211,30 @@ template <class M, class E, class S> WGI_TILE void group_of_queries(const wgi_at
     using Q = typename S::queries;
     using K = typename S::keys;
     constexpr int NT = K::rows / 8, OT = S::head / 8;
-    const wgi_attention_place at = wgi_place_of_queries(&p, M::block(), S::rows);
-    const int memory = M::memory(), kv = at.h / (p.heads / p.kv_heads), row = M::thread() / 32 * 16,
-              group = M::thread() / 128 * 64;
-    int first, end;
-    wgi_key_tiles(&p, at.first, at.first + S::rows, K::rows, &first, &end);
-    int own_first = 0, own_end = 0; /* of the group's own queries */
-    if (at.first + group < p.tq)
-        wgi_key_tiles(&p, at.first + group, at.first + group + 64, K::rows, &own_first, &own_end);
-    load_to<M, Q, S::head, S::rows, S::threads>(memory, rows_at(p.q, at.b, at.h, at.first),
-                                                p.q.stride[2], p.tq - at.first, p.d);
-    load_to<M, Q, S::head, S::rows, S::threads>(memory + S::dy, rows_at(p.dy, at.b, at.h, at.first),
-                                                p.dy.stride[2], p.tq - at.first, p.dv);
-    if (first < end) load_keys_and_values<M, K, S::threads>(p, at.b, kv, first, memory + S::kv);
-    M::commit();
+    const key_walk<M, S> walk(p);
+    walk.load_queries(p.q, p.d, M::memory());
+    walk.load_queries(p.dy, p.dv, M::memory() + S::dy);
+    walk.load(walk.first);
     float dq[1][OT][4], lse[1][2], delta[1][2];
     clear(dq);
 #pragma unroll
     for (int half = 0; half < 2; half++) {
-        const int i = at.first + row + fragment_row(M::thread() % 32, half * 2);
-        lse[0][half] = *row_terms(p.row_lse, p, at.b, at.h, i);
-        delta[0][half] = *row_terms(p.row_delta, p, at.b, at.h, i);
+        const int i = walk.row() + fragment_row(M::thread() % 32, half * 2);
+        lse[0][half] = *row_terms(p.row_lse, p, walk.at.b, walk.at.h, i);
+        delta[0][half] = *row_terms(p.row_delta, p, walk.at.b, walk.at.h, i);
     }
-    for (int tile = first; tile < end; tile++) {
-        const int keys = memory + S::kv + (tile - first) % 2 * S::stage;
-        M::template wait<0>();
-        M::sent();
-        M::sync();
-        const auto load_next = [&] { /* into the tile that nobody reads any more */
-                                     if (tile + 1 < end)
-                                         load_keys_and_values<M, K, S::threads>(
-                                             p, at.b, kv, tile + 1,
-                                             memory + S::kv + (tile + 1 - first) % 2 * S::stage);
-                                     M::commit();
-        };
-        if (tile < own_first || tile >= own_end) { /* products must not be started in a branch */
-            load_next();
+    for (int tile = walk.first; tile < walk.end; tile++) {
+        const int keys = walk.keys(tile);
+        walk.arrive();
+        if (!walk.sees(tile)) { /* products must not be started in a branch */
+            walk.load(tile + 1);
             continue;
         }
-        const score_tile t = { at.b, at.h, at.first + row, tile * K::rows };
+        const score_tile t = walk.scores(tile);
         float s[1][NT][4], dp[1][NT][4];
-        start_rows<M, E, Q, K, NT>(s, memory, group, keys);
-        start_rows<M, E, Q, K, NT>(dp, memory + S::dy, group, keys + K::bytes);
-        load_next();
+        start_rows<M, E, Q, K, NT>(s, M::memory(), walk.group, keys);
+        start_rows<M, E, Q, K, NT>(dp, M::memory() + S::dy, walk.group, keys + K::bytes);
+        walk.load(tile + 1);
         M::template finish<1>(s);
         hide_scores<M, false, 1, NT>(p, t, s);
         M::template finish<0>(dp);
@@ -241,7 +248,7 @@ template <class M, class E, class S> WGI_TILE void group_of_queries(const wgi_at
     M::template wait<0>();
     float scale[1][2];
     fill(scale, float(p.scale));
-    store_rows<M, E, 1, OT>(p.dq, at.b, at.h, at.first + row, p.tq, 0, p.d, dq, scale,
+    store_rows<M, E, 1, OT>(p.dq, walk.at.b, walk.at.h, walk.row(), p.tq, 0, p.d, dq, scale,
                             p.accumulate);
 }
 

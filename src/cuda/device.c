@@ -234,12 +234,7 @@ static wg_status begin(int index, void **stream)
 bool wgi_cuda_waits(void)
 {
     static atomic_int known = -1;
-    int on = atomic_load_explicit(&known, memory_order_relaxed);
-    if (on < 0) {
-        on = wgi_flag("WG_CUDA_SYNC");
-        atomic_store_explicit(&known, on, memory_order_relaxed);
-    }
-    return on;
+    return wgi_flag_once(&known, "WG_CUDA_SYNC");
 }
 
 static wg_status end(int index)

@@ -111,12 +111,7 @@ static wg_status bias_first(const wg_run *r, wgi_gemm_args *g)
 bool wgi_product_tf32(void)
 {
     static atomic_int known = -1;
-    int on = atomic_load_explicit(&known, memory_order_relaxed);
-    if (on < 0) {
-        on = wgi_flag("WG_CUDA_TF32");
-        atomic_store_explicit(&known, on, memory_order_relaxed);
-    }
-    return on;
+    return wgi_flag_once(&known, "WG_CUDA_TF32");
 }
 
 /* The innermost batch axis by cuBLASLt, the others one after the other. */

@@ -10,12 +10,7 @@
 static bool epilogues_off(void)
 {
     static atomic_int known = -1;
-    int off = atomic_load_explicit(&known, memory_order_relaxed);
-    if (off < 0) {
-        off = wgi_flag("WG_CUDA_NO_EPILOGUES");
-        atomic_store_explicit(&known, off, memory_order_relaxed);
-    }
-    return off;
+    return wgi_flag_once(&known, "WG_CUDA_NO_EPILOGUES");
 }
 
 /* The product with this epilogue into v->c, the rest of v given. *done: false if cuBLASLt declined, and nothing is written. */

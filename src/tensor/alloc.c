@@ -120,12 +120,7 @@ static bool caching(void)
 {
 #if CACHING
     static atomic_int known = -1;
-    int on = atomic_load_explicit(&known, memory_order_relaxed);
-    if (on < 0) {
-        on = !wgi_flag("WG_NO_CACHE");
-        atomic_store_explicit(&known, on, memory_order_relaxed);
-    }
-    return on;
+    return !wgi_flag_once(&known, "WG_NO_CACHE");
 #else
     return false;
 #endif

@@ -391,6 +391,16 @@ void wgi_log(int level, const char *fmt, ...) WG_PRINTF(2, 3);
 int wgi_verbose(void); /* WG_VERBOSE; at least 1 under WG_ABORT and WG_DEBUG_LEAKS */
 /* True if the environment variable is set and not "0". */
 bool wgi_flag(const char *name);
+/* The same, asked for once: *known begins as -1; every thread finds the same. */
+static inline bool wgi_flag_once(atomic_int *known, const char *name)
+{
+    int on = atomic_load_explicit(known, memory_order_relaxed);
+    if (on < 0) {
+        on = wgi_flag(name);
+        atomic_store_explicit(known, on, memory_order_relaxed);
+    }
+    return on;
+}
 
 /* ---- start and end, called by src/tensor/context.c ----------------------------------------------------------------- */
 void wgi_tensor_start(void); /* once a process */
