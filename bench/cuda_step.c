@@ -1,9 +1,13 @@
 /* A training step of GPT-2 124M (or another size) on a GPU, and its ops against the device's ceilings, measured in the same
  * run: a large product of random numbers in the step's dtype, and a copy.
  *   cuda_step [--batch 32] [--block 1024] [--steps 20] [--dtype bf16|f16|f32] [--profile ROWS, 30] [--ceiling 8192]
- *             [--layers 12 --heads 12 --width 768 --vocab 50257]
+ *             [--layers 12 --heads 12 --width 768 --vocab 50257] [--host N, 0]
  * Steps are timed five windows long, each of --steps / 5 steps with one wait at its end; once as they are and once as a
- * graph. The profile waits for every op, so that a short one's time is mostly the wait. */
+ * graph. The host's time is that of a step's C code until its last kernel is launched, the device being idle before. The
+ * profile waits for every op, so that a short one's time is mostly the wait.
+ *   --host N: only the host's time, over N steps, and the memory that they take. That needs no device:
+ *     WG_EMULATED_DRY=1 build/tests/emulation/programs/emulated_cuda_step --host 20
+ *   has all of the library but the driver's own time for a launch. */
 #include <stdio.h>
 #include <string.h>
 
@@ -12,7 +16,7 @@
 enum { WINDOWS = 5 };
 
 typedef struct {
-    int64_t batch, block, steps, layers, heads, width, vocab, profile, ceiling;
+    int64_t batch, block, steps, layers, heads, width, vocab, profile, ceiling, host;
     wg_dtype dtype;
 } options;
 
@@ -21,11 +25,11 @@ static bool parse(int argc, char **argv, options *o)
     const struct {
         const char *name;
         int64_t *to;
-    } table[] = { { "--batch", &o->batch },    { "--block", &o->block },
-                  { "--steps", &o->steps },    { "--layers", &o->layers },
-                  { "--heads", &o->heads },    { "--width", &o->width },
-                  { "--vocab", &o->vocab },    { "--profile", &o->profile },
-                  { "--ceiling", &o->ceiling } };
+    } table[] = { { "--batch", &o->batch },     { "--block", &o->block },
+                  { "--steps", &o->steps },     { "--layers", &o->layers },
+                  { "--heads", &o->heads },     { "--width", &o->width },
+                  { "--vocab", &o->vocab },     { "--profile", &o->profile },
+                  { "--ceiling", &o->ceiling }, { "--host", &o->host } };
     static const wg_dtype types[] = { WG_BF16, WG_F16, WG_F32 };
     for (int i = 1; i < argc; i += 2) {
         bool known = false;
@@ -133,6 +137,35 @@ static double time_steps(training *t, wg_graph *g)
     return median(s, WINDOWS);
 }
 
+/* Median seconds of a step's C code on an idle device; 0: an error is pending. */
+static double time_host(training *t, wg_graph *g, int64_t steps)
+{
+    enum { MOST = 1000, WARM = 3 };
+    double s[MOST];
+    if (steps > MOST) steps = MOST;
+    for (int64_t i = -WARM; i < steps; i++) {
+        if (wg_synchronize(wg_cuda(0)) != WG_OK) return 0;
+        const double start = now();
+        if (g && wg_graph_run(g, step, t) != WG_OK) return 0;
+        if (!g) step(t);
+        if (i >= 0) s[i] = now() - start;
+    }
+    return wg_error_code() == WG_OK ? median(s, steps) : 0;
+}
+
+static void print_host(training *t, wg_graph *g, int64_t steps)
+{
+    wg_memory_reset_peak(wg_cuda(0));
+    const double plain = time_host(t, NULL, steps), graph = time_host(t, g, steps);
+    const wg_memory m = wg_memory_stats(wg_cuda(0));
+    if (wg_error_code() != WG_OK) return;
+    printf(
+        "host: %.2f ms a step, %.2f ms as a graph of %lld nodes; memory: peak %.2f GB in tensors, "
+        "%.2f GB taken from the device\n",
+        1e3 * plain, 1e3 * graph, (long long)wg_graph_stats(g).nodes, 1e-9 * (double)m.peak,
+        1e-9 * (double)(m.current + m.cached));
+}
+
 static double parameters_of(wg_module *m)
 {
     const wg_params p = wg_module_params(m);
@@ -169,37 +202,45 @@ static void print_profile(const wg_profile *p, const ceilings *c, int64_t most)
            1e3 * p->seconds);
 }
 
+/* Steps, and what the device makes of them. */
+static void measure_steps(training *t, wg_graph *g)
+{
+    const options *o = t->o;
+    const ceilings c = measure(o);
+    printf("product %lld^3 %s: %.1f TFLOP/s; copy: %.0f GB/s read and written\n",
+           (long long)o->ceiling, wg_dtype_name(o->dtype), 1e-12 * c.flops, 1e-9 * c.bytes);
+    print_step("step", t, &c, time_steps(t, NULL));
+    print_step("step as a graph", t, &c, time_steps(t, g));
+    const wg_graph_counts counts = wg_graph_stats(g);
+    if (wg_error_code() == WG_OK)
+        printf("graph: %lld launched, %lld made anew; loss %.4f\n", (long long)counts.launched,
+               (long long)counts.instantiated, wg_item(t->loss));
+    print_host(t, g, o->steps);
+    if (wg_error_code() == WG_OK && wg_profile_start(WG_PROFILE_SHAPES) == WG_OK) {
+        step(t);
+        const wg_profile p = wg_profile_stop();
+        print_profile(&p, &c, o->profile);
+    }
+}
+
 static wg_status run(const options *o)
 {
     wg_use_device(wg_cuda(0));
     if (wg_error_code() != WG_OK) return wg_error_code();
     wg_seed(1337);
-    const ceilings c = measure(o);
-    printf("product %lld^3 %s: %.1f TFLOP/s; copy: %.0f GB/s read and written\n",
-           (long long)o->ceiling, wg_dtype_name(o->dtype), 1e-12 * c.flops, 1e-9 * c.bytes);
     wg_transformer_config config =
         wg_gpt2_config(o->layers, o->heads, o->width, o->vocab, o->block);
     training t = { .o = o, .model = wg_transformer_new(&config) };
     t.optimizer = wg_adamw_new(t.model, .lr = 6e-4, .weight_decay = 0.1);
     if (o->dtype == WG_F16) t.scaler = wg_scaler_new(.scale = 65536);
     wg_module_train(t.model, true);
-    wg_memory_reset_peak(wg_cuda(0));
     t.tokens = wg_randint(0, o->vocab, WG_DIMS(o->batch, o->block));
     t.targets = wg_randint(0, o->vocab, WG_DIMS(o->batch, o->block));
-    print_step("step", &t, &c, time_steps(&t, NULL));
     wg_graph *g = wg_graph_new(wg_cuda(0));
-    print_step("step as a graph", &t, &c, time_steps(&t, g));
-    const wg_graph_counts counts = wg_graph_stats(g);
-    if (wg_error_code() == WG_OK)
-        printf(
-            "graph: %lld launched, %lld made anew, %lld nodes; loss %.4f; peak %.1f GB in tensors\n",
-            (long long)counts.launched, (long long)counts.instantiated, (long long)counts.nodes,
-            wg_item(t.loss), 1e-9 * (double)wg_memory_stats(wg_cuda(0)).peak);
-    if (wg_error_code() == WG_OK && wg_profile_start(WG_PROFILE_SHAPES) == WG_OK) {
-        step(&t);
-        const wg_profile p = wg_profile_stop();
-        print_profile(&p, &c, o->profile);
-    }
+    if (o->host)
+        print_host(&t, g, o->host);
+    else
+        measure_steps(&t, g);
     wg_graph_free(g);
     wg_unref(&t.loss);
     wg_scaler_free(t.scaler);

@@ -13,6 +13,15 @@ wgi_cuda_product *wgi_product_open(wgi_cuda_device *d)
     return &one;
 }
 
+void emulation_written(const void *p, size_t bytes);
+
+static void put(void *p, int type, int64_t i, double x)
+{
+    char *to = (char *)p + i * (int64_t)wgi_dtype_bytes[type];
+    wgi_store(to, (wg_dtype)type, x);
+    emulation_written(to, wgi_dtype_bytes[type]);
+}
+
 static double element(const void *p, int type, int64_t i)
 {
     return wgi_load((const char *)p + i * (int64_t)wgi_dtype_bytes[type], (wg_dtype)type);
@@ -28,7 +37,7 @@ static double after(const wgi_product_problem *p, const wgi_product_values *v, i
     if (e == WGI_EPILOGUE_DGELU)
         return x * wgi_activation_slope(WG_ACT_GELU_TANH, wgi_load(aux, (wg_dtype)p->type_c));
     if (e & WGI_EPILOGUE_BIAS) x += element(v->bias, p->type_c, i);
-    if (aux) wgi_store(aux, (wg_dtype)p->type_c, x);
+    if (aux) put(v->aux, p->type_c, at, x);
     if (e & WGI_EPILOGUE_GELU) return wgi_activation_f64(WG_ACT_GELU_TANH, x);
     return e & WGI_EPILOGUE_RELU && x < 0 ? 0 : x;
 }
@@ -49,7 +58,7 @@ static void one(const wgi_product_problem *p, const wgi_product_values *v, int64
     if (v->beta != 0)
         sum += v->beta * (v->added ? element(v->added, p->type_c, e * p->stride_c + i + j * p->ldc)
                                    : wgi_load(to, (wg_dtype)p->type_c));
-    wgi_store(to, (wg_dtype)p->type_c, after(p, v, i, j, sum));
+    put(v->c, p->type_c, e * p->stride_c + i + j * p->ldc, after(p, v, i, j, sum));
 }
 
 /* Column sums of op(b), which are those of the cotangent's rows. */
@@ -59,8 +68,7 @@ static void sum_b(const wgi_product_problem *p, const wgi_product_values *v)
         double sum = 0;
         for (int64_t k = 0; k < p->k; k++)
             sum += element(v->b, p->type, p->trans_b ? j + k * p->ldb : k + j * p->ldb);
-        wgi_store((char *)v->bias + j * (int64_t)wgi_dtype_bytes[p->type_c], (wg_dtype)p->type_c,
-                  sum);
+        put((void *)v->bias, p->type_c, j, sum);
     }
 }
 

@@ -8,7 +8,6 @@ namespace emulation
 
 uint3 thread_index, block_index;
 dim3 block_size, grid_size;
-const bool backwards = std::getenv("WG_EMULATED_BACKWARDS") != nullptr;
 
 namespace
 {

@@ -52,8 +52,26 @@ template <class T> T exchanged(T value, unsigned from)
 enum node_kind { KERNEL, COPY, FILL, SEND /* from pinned memory: as late as it may be */ };
 cudaError_t enqueue(cudaStream_t s, node_kind kind, const std::function<void()> &work);
 
+/* WG_EMULATED_DRY=1: nothing is computed, and the device has as much memory as a large one has, none of it behind its
+ * addresses: real sizes pass through the host's code in the time that this takes. */
+extern const bool dry;
+
+/* The allocation that begins last at p or before it; NULLs: none. */
+struct range {
+    const char *begin, *end;
+    bool pinned; /* the host's */
+};
+range allocation_of(const void *p);
+
+/* For who keeps account of the device's memory: what was written by other things than kernels, what was given back. */
+extern void (*when_written)(const void *p, size_t bytes);
+extern void (*when_freed)(const void *p);
+
 /* How often a kernel was launched, under its name: emulation_launches. */
 void count_launch(const char *name);
+
+/* Ends the program where a device would refuse the launch. */
+void check_launch(const char *name, dim3 grid, dim3 block, size_t shared, size_t arguments);
 
 template <class F> void run_grid(dim3 grid, dim3 block, F kernel)
 {
@@ -70,9 +88,10 @@ template <class F> void run_grid(dim3 grid, dim3 block, F kernel)
 
 /* As CUDA does it: the kernel's arguments are what they are now, whenever it runs. */
 template <class F, class... A>
-void launch(const char *name, dim3 grid, dim3 block, size_t, cudaStream_t stream, F kernel,
+void launch(const char *name, dim3 grid, dim3 block, size_t shared, cudaStream_t stream, F kernel,
             A... arguments)
 {
+    check_launch(name, grid, block, shared, (sizeof(A) + ... + 0));
     count_launch(name);
     enqueue(stream, KERNEL, [=] { run_grid(grid, block, [&] { kernel(arguments...); }); });
 }
