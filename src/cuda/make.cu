@@ -141,7 +141,7 @@ __global__ void __launch_bounds__(THREADS)
         if (!(v >= 0 && v <= 1.7976931348623157e308)) {
             s.kind = WGI_FAULT_WEIGHT;
             wgi_fault(l.fault, s, row, 0, v);
-            cumulated[l.size - 1] = 0;
+            for (; k < l.size; k++) cumulated[k] = 0; /* the draws read them all the same */
             return;
         }
         cumulated[k] = sum += v;

@@ -90,6 +90,7 @@ static wg_status grow(wg_tensor **store, wg_tensor *like, int64_t length, int64_
     shape.d[TIME] = room;
     wg_use_device(wg_device_of(like));
     wg_tensor *more = wg_empty(shape, wg_dtype_of(like));
+    (void)!wg_assign(more, wg_zeros(WG_DIMS())); /* wg_kv_reorder copies what is empty, too */
     if (length &&
         wg_assign(wg_narrow(more, TIME, 0, length), wg_narrow(*store, TIME, 0, length)) != WG_OK)
         return wg_error_code();
