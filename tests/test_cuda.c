@@ -220,6 +220,21 @@ static bool no_device(void)
     return true;
 }
 
+/* Of the emulation. NULL elsewhere. */
+__attribute__((weak)) int64_t emulation_alive(void);
+
+/* Before anything else opens the device. */
+START_TEST(a_driver_that_is_too_old_is_told)
+{
+    if (!emulation_alive) return;
+    setenv("WG_EMULATED_DRIVER", "12000", 1);
+    ck_assert_int_eq(wg_synchronize(wg_cuda(0)), WG_EDEVICE);
+    expect_error(WG_EDEVICE, "cuda:0: the driver is one for CUDA 12.0, 12.1 or newer");
+    unsetenv("WG_EMULATED_DRIVER");
+    ck_assert_int_eq(wg_synchronize(wg_cuda(0)), WG_OK);
+}
+END_TEST
+
 START_TEST(data_goes_to_the_device_and_comes_back)
 {
     if (no_device()) return;
@@ -408,6 +423,7 @@ int main(void)
         layouts_of_products_address_the_matrix_that_was_given,
         every_op_has_a_kernel,
         without_a_device_errors_say_why,
+        a_driver_that_is_too_old_is_told,
         data_goes_to_the_device_and_comes_back,
         data_that_waits_in_pinned_memory_is_not_overwritten,
         assigning_within_the_device_knows_overlap_broadcasts_and_casts,

@@ -164,7 +164,7 @@ START_TEST(epilogues_are_taken_only_where_cublaslt_has_them)
     ck_assert_int_eq(wgi_epilogue_of(&kept, &odd, h), WGI_EPILOGUE_NONE);   /* aux's rows */
     ck_assert_int_eq(wgi_epilogue_of(&kept, &g, h + 2), WGI_EPILOGUE_NONE); /* aux's address */
     ck_assert_int_eq(wgi_epilogue_of(&back, &g, h + 2), WGI_EPILOGUE_NONE);
-    for (int i = 0; i < 7; i++) { /* a product that would have to be packed, or done in parts */
+    for (int i = 0; i < 8; i++) { /* a product that would have to be packed, or done in parts */
         wgi_gemm_args q = b;
         if (i == 0) q.a.column = 2;
         if (i == 1) q.b.type = WG_BF16;
@@ -173,6 +173,7 @@ START_TEST(epilogues_are_taken_only_where_cublaslt_has_them)
         if (i == 4) q.bias_type = WG_F32;
         if (i == 5) q.beta = 1;
         if (i == 6) q.k = 0;
+        if (i == 7) q.bias = h + 8; /* no multiple of 16 */
         ck_assert_int_eq(wgi_epilogue_of(&gelu, &q, NULL), WGI_EPILOGUE_NONE);
         ck_assert_int_eq(wgi_epilogue_of(&kept, &q, h), WGI_EPILOGUE_NONE);
         ck_assert_int_eq(wgi_epilogue_of(&relu, &q, NULL), WGI_EPILOGUE_NONE);
@@ -280,6 +281,78 @@ START_TEST(linear_layers_and_their_activations_are_those_of_the_cpu)
 }
 END_TEST
 
+/* A bias that begins within another tensor. */
+static void with_part_of_a_bias(void *self, wg_list in, wg_list out)
+{
+    const int *form = self;
+    wg_tensor *bias = wg_narrow(in.t[2], 0, form[1], wg_size(in.t[1], 0));
+    out.t[0] = form[0] == 0   ? wg_linear(in.t[0], in.t[1], bias)
+               : form[0] == 1 ? wg_linear_act(in.t[0], in.t[1], bias, WG_ACT_GELU_TANH)
+               : form[0] == 2 ? wg_linear_act(in.t[0], in.t[1], bias, WG_ACT_RELU)
+                              : wg_linear_add(in.t[0], in.t[1], bias, in.t[3]);
+}
+
+START_TEST(a_bias_at_any_address_is_added)
+{
+    if (no_device()) return;
+    for (int t = 0; t < 4; t++)
+        for (int form = 0; form < 4; form++)
+            for (int first = 0; first < 4; first++) {
+                const wg_dtype type = types[t].type;
+                char what[64];
+                int self[] = { form, first };
+                snprintf(what, sizeof what, "%s, form %d, from %d on", wg_dtype_name(type), form,
+                         first);
+                wg_scope s = wg_scope_push();
+                const problem p = { what, with_part_of_a_bias, self, 1, types[t].tolerance };
+                wg_list in = WG_LIST(wg_cast(wg_randn(WG_DIMS(20, 16)), type),
+                                     wg_cast(wg_randn(WG_DIMS(24, 16)), type),
+                                     wg_cast(wg_randn(WG_DIMS(27)), type),
+                                     wg_cast(wg_randn(WG_DIMS(20, 24)), type));
+                in.n -= form < 3; /* r */
+                compare(&p, in, WG_LIST(wg_cast(wg_randn(WG_DIMS(20, 24)), type)));
+                pop(s);
+            }
+}
+END_TEST
+
+/* Batches of several axes, whose outer ones are products of their own: the last ones by the library's kernel, the first ones
+ * not (emulated; on a device cuBLASLt takes them all). Nothing is added twice: compare() adds gradients where they lie. */
+static void by_parts(void *self, wg_list in, wg_list out)
+{
+    out.t[0] = *(int *)self ? wg_linear(wg_transpose(in.t[0], 0, 2), in.t[1], in.t[2])
+                            : wg_matmul(in.t[0], in.t[1]);
+}
+
+static void compare_by_parts(int linear, int declined)
+{
+    char what[64], from[16];
+    snprintf(what, sizeof what, "%s, declined from product %d on", linear ? "linear" : "matmul",
+             declined);
+    snprintf(from, sizeof from, "%d", declined);
+    const problem p = { what, by_parts, &linear, 1, 1e-5 };
+    wg_scope s = wg_scope_push();
+    setenv("WG_EMULATED_DECLINES", from, 1);
+    if (linear)
+        compare(
+            &p,
+            WG_LIST(wg_randn(WG_DIMS(4, 3, 2, 5)), wg_randn(WG_DIMS(6, 5)), wg_randn(WG_DIMS(6))),
+            WG_LIST(wg_randn(WG_DIMS(2, 3, 4, 6))));
+    else
+        compare(&p, WG_LIST(wg_randn(WG_DIMS(3, 2, 4, 5)), wg_randn(WG_DIMS(2, 5, 6))),
+                WG_LIST(wg_randn(WG_DIMS(3, 2, 4, 6))));
+    unsetenv("WG_EMULATED_DECLINES");
+    pop(s);
+}
+
+START_TEST(a_product_that_is_declined_in_its_midst_is_added_once)
+{
+    if (no_device()) return;
+    for (int linear = 0; linear < 2; linear++)
+        for (int declined = 1; declined < 24; declined++) compare_by_parts(linear, declined);
+}
+END_TEST
+
 /* f32 parameters under autocast: weights' gradients are f32 sums of 16-bit operands, added where the gradients lie, and the
  * biases' come with them. */
 static void mlp_in_bf16(void *self, wg_list in, wg_list out)
@@ -320,6 +393,8 @@ int main(void)
         epilogues_are_taken_only_where_cublaslt_has_them,
         norms_of_every_length_are_those_of_the_cpu,
         linear_layers_and_their_activations_are_those_of_the_cpu,
+        a_bias_at_any_address_is_added,
+        a_product_that_is_declined_in_its_midst_is_added_once,
         gradients_of_f32_parameters_under_autocast_are_those_of_the_cpu,
         NULL,
     };

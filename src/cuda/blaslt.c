@@ -49,16 +49,28 @@ static bool find_all(void *library)
     return true;
 }
 
+/* Raises what is wrong with it. */
+static bool suits(void *library)
+{
+    if (!library || !find_all(library)) {
+        const char *why = dlerror();
+        wg_raise(WG_EDEVICE, "products on CUDA need cuBLASLt: %s", why ? why : "not found");
+        return false;
+    }
+    const size_t version = table.version();
+    if (version / 10000 == CUBLAS_VER_MAJOR) return true; /* 130001 is 13.0.1 */
+    wg_raise(WG_EDEVICE, "products on CUDA need cuBLASLt %d: the one found is version %zu",
+             CUBLAS_VER_MAJOR, version);
+    return false;
+}
+
 const wgi_blaslt *wgi_blaslt_load(void)
 {
     pthread_mutex_lock(&lock);
     if (!loaded) {
         void *library = open_library();
-        loaded = library && find_all(library);
-        if (!loaded) {
-            const char *why = dlerror();
-            wg_raise(WG_EDEVICE, "products on CUDA need cuBLASLt: %s", why ? why : "not found");
-        }
+        loaded = suits(library);
+        if (!loaded && library) dlclose(library);
     }
     const bool ok = loaded;
     pthread_mutex_unlock(&lock);

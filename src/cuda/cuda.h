@@ -120,10 +120,11 @@ WGI_CUDA_FUNCTION wg_status wgi_cuda_add_strided(const wg_run *r, void *dst, wg_
                                                  int ndim, const int64_t *shape, bool add);
 /* ---- products, as wgi_gemm: product.c ---- */
 WGI_CUDA_FUNCTION wg_status wgi_cuda_gemm(const wg_run *r, const wgi_gemm_args *g);
-/* The same, C being h, and y (r's output 0) = act(h); h may be y: product_act.c */
-/* The same with `added` (of C's shape) added before the rounding: in place of what C holds. */
+/* The same with `added` (of C's shape) added, in place of what C holds: before the one rounding by most of cuBLASLt's
+ * algorithms. */
 WGI_CUDA_FUNCTION wg_status wgi_cuda_gemm_added(const wg_run *r, const wgi_gemm_args *g,
                                                 const wg_tensor *added);
+/* The same, C being h, and y (r's output 0) = act(h); h may be y: product_act.c */
 WGI_CUDA_FUNCTION wg_status wgi_cuda_gemm_act(const wg_run *r, const wgi_gemm_args *g,
                                               wg_activation act, const wg_tensor *h);
 /* C being dh (r's output 0): dh = C act'(h), h of C's shape and any dtype. */

@@ -138,6 +138,18 @@ static wg_status describe(wgi_cuda_device *d)
         d->index, d->name, d->major, d->minor, cudaGetErrorString(e));
 }
 
+/* The optimizers' tables are arguments of kernels: more than the 4 KB that older drivers take. */
+static wg_status check_driver(int index)
+{
+    enum { NEEDED = 12010 }; /* 12.1 */
+    int version = 0;
+    const wg_status s = wgi_cuda_check(cudaDriverGetVersion(&version), "cudaDriverGetVersion");
+    if (s != WG_OK || version >= NEEDED) return s;
+    return wg_raise(WG_EDEVICE,
+                    "cuda:%d: the driver is one for CUDA %d.%d, 12.1 or newer is needed", index,
+                    version / 1000, version % 1000 / 10);
+}
+
 static void close_device(wgi_cuda_device *d)
 {
     pthread_mutex_destroy(&d->capturing);
@@ -156,7 +168,8 @@ static wgi_cuda_device *open_device(int index)
     }
     d->index = index;
     pthread_mutex_init(&d->capturing, NULL);
-    wg_status s = wgi_cuda_check(cudaSetDevice(index), "cudaSetDevice");
+    wg_status s = check_driver(index);
+    if (s == WG_OK) s = wgi_cuda_check(cudaSetDevice(index), "cudaSetDevice");
     if (s == WG_OK) s = describe(d);
     if (s == WG_OK)
         s = wgi_cuda_check(cudaStreamCreateWithFlags(&d->stream, cudaStreamNonBlocking),
@@ -227,6 +240,8 @@ static wg_status begin(int index, void **stream)
 {
     wgi_cuda_device *d = wgi_cuda_open(index);
     if (!d) return wg_error_code();
+    const wg_op *op = wgi_ctx()->op;
+    if (op) wgi_recorder_note(op->name, strlen(op->name));
     *stream = wgi_cuda_stream(d);
     return wgi_cuda_poll(d);
 }

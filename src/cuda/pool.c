@@ -201,16 +201,16 @@ static void swallow(wgi_pool *p, block *b)
     block_delete(p, gone);
 }
 
+/* Never what is parked: kernels that have yet to be launched know it. */
 static int64_t unmap_free(wgi_pool *p)
 {
     int64_t bytes = 0;
-    if (p->parking) return 0;
     for (int i = 0; i < 2; i++) {
         shelf *s = &p->free[i];
         int64_t kept = 0;
         for (int64_t k = 0; k < s->n; k++) {
             block *b = s->b[k];
-            if (b->before || b->after) {
+            if (b->before || b->after || b->parked) {
                 s->b[kept++] = b;
                 continue;
             }
@@ -231,7 +231,7 @@ static block *map_segment(wgi_pool *p, size_t size)
     block *b = block_new(p, NULL, bytes, size <= SMALL_REQUEST);
     if (!b) return NULL;
     b->at = p->source.map(p->source.self, bytes);
-    if (!b->at && unmap_free(p) > 0) b->at = p->source.map(p->source.self, bytes);
+    if (!b->at && !p->parking && unmap_free(p) > 0) b->at = p->source.map(p->source.self, bytes);
     if (!b->at) {
         block_delete(p, b);
         return NULL;
@@ -335,6 +335,14 @@ bool wgi_pool_free(wgi_pool *p, void *at)
 }
 
 int64_t wgi_pool_trim(wgi_pool *p)
+{
+    pthread_mutex_lock(&p->lock);
+    const int64_t bytes = p->parking ? 0 : unmap_free(p);
+    pthread_mutex_unlock(&p->lock);
+    return bytes;
+}
+
+int64_t wgi_pool_trim_captured(wgi_pool *p)
 {
     pthread_mutex_lock(&p->lock);
     const int64_t bytes = unmap_free(p);

@@ -6,7 +6,7 @@
  * owner comes after its last. Except while a graph is captured: its kernels run after those that other
  * threads launch meanwhile, whenever the host made them. What is freed then is parked: only the capture
  * takes it again, in the order of its kernels, until they have been launched. No segment is given back
- * in that time either. Knows no CUDA; any thread may call. */
+ * in that time either, but by wgi_pool_trim_captured. Knows no CUDA; any thread may call. */
 #ifndef WGI_CUDA_POOL_H
 #define WGI_CUDA_POOL_H
 #include <stdbool.h>
@@ -43,6 +43,9 @@ void wgi_pool_unpark(wgi_pool *p);
 bool wgi_pool_free(wgi_pool *p, void *block);
 /* Gives segments without a used block back to the source; returns their bytes. 0 during a capture. */
 int64_t wgi_pool_trim(wgi_pool *p);
+/* The same for the thread that captured, between the capture's end and wgi_pool_unpark: segments that were free before the
+ * capture, of which it took nothing. */
+int64_t wgi_pool_trim_captured(wgi_pool *p);
 wgi_pool_stats wgi_pool_state(wgi_pool *p);
 
 /* The policy, for tests: what a request is rounded to, and the segment mapped for it. */

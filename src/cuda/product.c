@@ -114,47 +114,62 @@ bool wgi_product_tf32(void)
     return wgi_flag_once(&known, "WG_CUDA_TF32");
 }
 
-/* The innermost batch axis by cuBLASLt, the others one after the other. */
-static wg_status run_batches(const wg_run *r, const wgi_gemm_args *g,
-                             const wgi_product_problem *shared, bool *declined)
+/* x begins at entry `at` of its batch axis d. */
+static void move_along(wgi_matrix *x, int d, int64_t at)
+{
+    x->data = (char *)x->data + at * x->batch[d] * (int64_t)wgi_dtype_bytes[x->type];
+}
+
+/* Of the batch axes but the innermost, entry o: one product, or a batch along one axis. */
+static wgi_gemm_args entry_of(const wgi_gemm_args *g, int64_t o)
+{
+    const int inner = g->batch_dims - 1;
+    wgi_gemm_args e = *g;
+    if (inner < 1) return e;
+    for (int i = inner - 1; i >= 0; i--) {
+        const int64_t at = o % g->batch_shape[i];
+        o /= g->batch_shape[i];
+        move_along(&e.a, i, at);
+        move_along(&e.b, i, at);
+        move_along(&e.c, i, at);
+    }
+    e.batch_dims = 1;
+    e.batch_shape[0] = g->batch_shape[inner];
+    e.a.batch[0] = g->a.batch[inner];
+    e.b.batch[0] = g->b.batch[inner];
+    e.c.batch[0] = g->c.batch[inner];
+    return e;
+}
+
+/* C is row-major, A and B usable, all of types that cuBLASLt takes together: the innermost batch axis by cuBLASLt, the
+ * others one after the other. What is declined goes to the kernel: all at once if it is the first entry, else that entry
+ * alone, as those before it have been written, or added to. */
+static wg_status multiply(const wg_run *r, const wgi_gemm_args *g)
 {
     wgi_cuda_device *d = wgi_cuda_running(r);
     wgi_cuda_product *c = wgi_product_open(d);
+    const int compute = g->a.type == WG_F64 ? WG_F64 : WG_F32;
     if (!c) return wg_error_code();
-    const int inner = g->batch_dims - 1;
-    int64_t outer = 1;
-    for (int i = 0; i < inner; i++) outer *= g->batch_shape[i];
-    wg_status s = WG_OK;
-    for (int64_t o = 0; o < outer && s == WG_OK && !*declined; o++) {
-        int64_t rest = o, a = 0, b = 0, to = 0;
-        for (int i = inner - 1; i >= 0; i--) {
-            const int64_t at = rest % g->batch_shape[i];
-            rest /= g->batch_shape[i];
-            a += at * g->a.batch[i];
-            b += at * g->b.batch[i];
-            to += at * g->c.batch[i];
-        }
-        const int64_t size = (int64_t)wgi_dtype_bytes[g->a.type],
-                      size_c = (int64_t)wgi_dtype_bytes[g->c.type];
-        const wgi_product_values v = { .a = (const char *)g->b.data + b * size, /* exchanged */
-                                       .b = (const char *)g->a.data + a * size,
-                                       .c = (char *)g->c.data + to * size_c,
-                                       .bias = (void *)(uintptr_t)g->bias,
-                                       .alpha = g->alpha,
-                                       .beta = g->beta };
-        wgi_product_problem p = *shared;
-        p.alignment = wgi_product_alignment((const void *[]) { v.a, v.b, v.c, v.bias }, 4);
-        s = wgi_product_multiply(d, c, &p, &v, declined);
-    }
-    return s;
-}
-
-/* C is row-major, A and B usable, all of types that cuBLASLt takes together. */
-static wg_status by_cublas(const wg_run *r, wgi_gemm_args *g, bool *declined)
-{
     wgi_product_problem p;
     wgi_product_problem_of(&p, g, wgi_product_tf32());
-    return run_batches(r, g, &p, declined);
+    int64_t outer = 1;
+    for (int i = 0; i < g->batch_dims - 1; i++) outer *= g->batch_shape[i];
+    wg_status s = WG_OK;
+    for (int64_t o = 0; o < outer && s == WG_OK; o++) {
+        const wgi_gemm_args e = entry_of(g, o);
+        const wgi_product_values v = { .a = e.b.data, /* exchanged */
+                                       .b = e.a.data,
+                                       .c = e.c.data,
+                                       .bias = (void *)(uintptr_t)e.bias,
+                                       .alpha = e.alpha,
+                                       .beta = e.beta };
+        bool declined = false;
+        p.alignment = wgi_product_alignment((const void *[]) { v.a, v.b, v.c, v.bias }, 4);
+        s = wgi_product_multiply(d, c, &p, &v, &declined);
+        if (s == WG_OK && declined && o == 0) return plain(r, g, compute);
+        if (s == WG_OK && declined) s = plain(r, &e, compute);
+    }
+    return s;
 }
 
 /* Puts what cuBLASLt made apart into the place that it could not write. */
@@ -206,12 +221,11 @@ static wg_status floating(const wg_run *r, wgi_gemm_args g)
         g.c = made;
         g.beta = 0;
     }
-    const bool own_bias = g.bias && (type == WG_F64 || g.bias_type != g.c.type ||
-                                     g.bias_stride != 1 || g.batch_dims > 0);
+    const bool own_bias =
+        g.bias && (type == WG_F64 || g.bias_type != g.c.type || g.bias_stride != 1 ||
+                   g.batch_dims > 0 || !wgi_product_takes_bias(g.bias));
     if (s == WG_OK && own_bias) s = bias_first(r, &g);
-    bool declined = false;
-    if (s == WG_OK) s = by_cublas(r, &g, &declined);
-    if (s == WG_OK && declined) s = plain(r, &g, type == WG_F64 ? WG_F64 : WG_F32);
+    if (s == WG_OK) s = multiply(r, &g);
     if (s == WG_OK && apart) s = put_back(r, &whole, &g.c, &whole.c, whole.beta != 0);
     return s;
 }

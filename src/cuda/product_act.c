@@ -114,7 +114,8 @@ wg_status wgi_cuda_gemm_bgrad(const wg_run *r, const wgi_gemm_args *g, const wg_
 {
     const int epilogue = wgi_epilogue_of_bias(g, epilogues_off());
     const int64_t n = g->m, one = 1;
-    const bool there = dbias->dtype == WG_F32 && dbias->strides[0] == 1 && !r->accumulate;
+    const bool there = dbias->dtype == WG_F32 && dbias->strides[0] == 1 && !r->accumulate &&
+                       wgi_product_takes_bias(wgi_data(dbias));
     wgi_product_values v = { .c = g->c.data, .bias = there ? wgi_data(dbias) : NULL };
     *summed = false;
     if (epilogue == WGI_EPILOGUE_NONE) return wgi_cuda_gemm(r, g);

@@ -85,7 +85,8 @@ static bool is_plain(const wgi_gemm_args *g)
 bool wgi_product_is_direct(const wgi_gemm_args *g)
 {
     return is_plain(g) && g->beta == 0 && g->c.type == g->a.type &&
-           (!g->bias || (g->bias_type == g->c.type && g->bias_stride == 1));
+           (!g->bias ||
+            (g->bias_type == g->c.type && g->bias_stride == 1 && wgi_product_takes_bias(g->bias)));
 }
 
 /* What cuBLASLt asks of aux: rows of whole 8 elements, 16-byte addresses. */

@@ -36,6 +36,13 @@ typedef struct {
 /* C = A B by rows as C^T = B^T A^T by columns: one product, or a batch along the innermost axis. A, B and C's layouts are
  * usable. Epilogue: the bias, if there is one; alignment still to be set. */
 void wgi_product_problem_of(wgi_product_problem *p, const wgi_gemm_args *g, bool tf32);
+/* A bias vector lies where an epilogue may read or write it: at a multiple of 16 bytes. cuBLASLt's kernels load it so even
+ * where the heuristic was told of a smaller alignment (pytorch/pytorch pull request 194497; Marian asks for the same,
+ * REQUIRED_BIAS_ALIGNMENT). NULL is fine. */
+static inline bool wgi_product_takes_bias(const void *bias)
+{
+    return (uintptr_t)bias % 16 == 0;
+}
 /* The largest power of two, up to 256, that divides all of n addresses (NULL: any). */
 int wgi_product_alignment(const void *const *address, int n);
 uint64_t wgi_product_hash(const wgi_product_problem *p);

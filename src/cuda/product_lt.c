@@ -12,13 +12,13 @@ enum { WORKSPACE = 32 << 20 };
 
 typedef struct {
     cublasLtMatmulAlgo_t algorithm;
-    cublasStatus_t
-        answer; /* CUBLAS_STATUS_NOT_SUPPORTED: there is none, which need not be asked again */
+    cublasStatus_t answer; /* CUBLAS_STATUS_NOT_SUPPORTED, ...: there is none */
 } choice;
 
 struct wgi_cuda_product {
     pthread_mutex_t lock;
     const wgi_blaslt *lt;
+    int device;
     cublasLtHandle_t handle;
     void *workspace;
     wgi_product_keys keys;
@@ -31,30 +31,52 @@ static wg_status check(cublasStatus_t s, const char *what)
                                       : wg_raise(WG_EDEVICE, "%s: %s", what, wgi_blaslt_text(s));
 }
 
+/* Also inside a capture: never a block parked for it, as other threads' products, which come before it, write here, too. */
+static void *take_workspace(wgi_cuda_device *d)
+{
+    if (!wgi_cuda_recording(d)) return wgi_cuda_alloc(d->index, WORKSPACE);
+    void *p = wgi_pool_alloc(d->pool, WORKSPACE);
+    if (!p)
+        wg_raise(WG_EMEM, "out of memory on cuda:%d for products while a graph is captured",
+                 d->index);
+    return p;
+}
+
+/* What the handle takes of the device is the driver's: where the pool holds all there is, some goes back. */
+static wg_status create_handle(wgi_cuda_device *d, wgi_cuda_product *p)
+{
+    const enum cudaStreamCaptureMode before = wgi_cuda_relax(cudaStreamCaptureModeRelaxed);
+    cublasStatus_t s = p->lt->create(&p->handle);
+    if (s == CUBLAS_STATUS_ALLOC_FAILED && wgi_pool_trim(d->pool) > 0)
+        s = p->lt->create(&p->handle);
+    wgi_cuda_relax(before);
+    return check(s, "cublasLtCreate");
+}
+
+static wgi_cuda_product *product_new(wgi_cuda_device *d, const wgi_blaslt *lt)
+{
+    wgi_cuda_product *p = calloc(1, sizeof *p);
+    if (!p) {
+        wg_raise(WG_EMEM, "out of memory for products on cuda:%d", d->index);
+        return NULL;
+    }
+    p->lt = lt;
+    p->device = d->index;
+    pthread_mutex_init(&p->lock, NULL);
+    p->workspace = take_workspace(d);
+    if (p->workspace && create_handle(d, p) == WG_OK) return p;
+    if (p->workspace) wgi_cuda_free(d->index, p->workspace, WORKSPACE);
+    pthread_mutex_destroy(&p->lock);
+    free(p);
+    return NULL;
+}
+
 wgi_cuda_product *wgi_product_open(wgi_cuda_device *d)
 {
     static pthread_mutex_t making = PTHREAD_MUTEX_INITIALIZER;
     pthread_mutex_lock(&making);
     const wgi_blaslt *lt = d->product ? d->product->lt : wgi_blaslt_load();
-    if (!d->product && lt) {
-        wgi_cuda_product *p = calloc(1, sizeof *p);
-        if (!p) {
-            wg_raise(WG_EMEM, "out of memory for products on cuda:%d", d->index);
-        } else {
-            p->lt = lt;
-            pthread_mutex_init(&p->lock, NULL);
-            p->workspace = wgi_cuda_alloc(d->index, WORKSPACE);
-            const enum cudaStreamCaptureMode before = wgi_cuda_relax(cudaStreamCaptureModeRelaxed);
-            if (p->workspace && check(lt->create(&p->handle), "cublasLtCreate") == WG_OK)
-                d->product = p;
-            wgi_cuda_relax(before);
-            if (!d->product) {
-                if (p->workspace) wgi_cuda_free(d->index, p->workspace, WORKSPACE);
-                pthread_mutex_destroy(&p->lock);
-                free(p);
-            }
-        }
-    }
+    if (!d->product && lt) d->product = product_new(d, lt);
     wgi_cuda_product *p = d->product;
     pthread_mutex_unlock(&making);
     return p;
@@ -88,6 +110,7 @@ static cublasStatus_t layout(const wgi_blaslt *lt, cublasLtMatrixLayout_t *l, in
                              int64_t rows, int64_t columns, int64_t ld,
                              const wgi_product_problem *p, int64_t stride)
 {
+    if (p->batch > INT32_MAX) return CUBLAS_STATUS_NOT_SUPPORTED;
     const int32_t batch = (int32_t)p->batch;
     cublasStatus_t s = lt->layout_create(l, data_type(type), (uint64_t)rows, (uint64_t)columns, ld);
     if (s == CUBLAS_STATUS_SUCCESS && batch > 1)
@@ -186,37 +209,85 @@ static cublasStatus_t prefer(descriptors *d, const wgi_product_problem *p)
 
 /* ---- the algorithm, kept by the problem ---- */
 
-/* The heuristic's first. */
-static choice ask(wgi_cuda_product *c, descriptors *d, const wgi_product_problem *p)
+/* cuBLASLt does not do it, which need not be asked again. */
+static bool refused(cublasStatus_t s)
 {
+    return s == CUBLAS_STATUS_NOT_SUPPORTED || s == CUBLAS_STATUS_INVALID_VALUE ||
+           s == CUBLAS_STATUS_ARCH_MISMATCH;
+}
+
+typedef struct {
+    const wgi_cuda_product *c;
+    const descriptors *d;
     cublasLtMatmulHeuristicResult_t found;
+    int n;
+    cublasStatus_t answer;
+} question;
+
+static void pose(question *q)
+{
+    const descriptors *d = q->d;
+    q->answer = q->c->lt->heuristic(q->c->handle, d->what, d->a, d->b, d->c, d->c, d->preference, 1,
+                                    &q->found, &q->n);
+}
+
+/* A thread. Raises nothing: the error would be this thread's. */
+static void *pose_apart(void *self)
+{
+    question *q = self;
+    q->answer = CUBLAS_STATUS_NOT_INITIALIZED;
+    if (cudaSetDevice(q->c->device) == cudaSuccess) pose(q);
+    return NULL;
+}
+
+/* In CUDA 13.3 the heuristic asks the calling thread's context what a capture forbids, and fails: "Could not obtain green
+ * context information" (vllm.cpp issue 1732, pull request 1741). So a thread that captures has another one ask. */
+static void pose_wherever(question *q)
+{
+    pthread_t other;
+    if (!wgi_cuda_captures() || pthread_create(&other, NULL, pose_apart, q) != 0)
+        pose(q);
+    else
+        pthread_join(other, NULL);
+}
+
+/* The heuristic's first. */
+static choice ask(const wgi_cuda_product *c, descriptors *d, const wgi_product_problem *p)
+{
+    question q = { .c = c, .d = d };
     choice new = { .answer = prefer(d, p) };
-    int n = 0;
     if (new.answer != CUBLAS_STATUS_SUCCESS) return new;
-    new.answer =
-        c->lt->heuristic(c->handle, d->what, d->a, d->b, d->c, d->c, d->preference, 1, &found, &n);
+    pose_wherever(&q);
+    new.answer = q.answer;
     if (new.answer != CUBLAS_STATUS_SUCCESS) return new;
-    new.answer = n > 0 ? found.state : CUBLAS_STATUS_NOT_SUPPORTED;
-    if (new.answer == CUBLAS_STATUS_SUCCESS) new.algorithm = found.algo;
+    new.answer = q.n > 0 ? q.found.state : CUBLAS_STATUS_NOT_SUPPORTED;
+    if (new.answer == CUBLAS_STATUS_SUCCESS) new.algorithm = q.found.algo;
     return new;
 }
 
-/* CUBLAS_STATUS_NOT_SUPPORTED: cuBLASLt has none. */
-static cublasStatus_t choose(wgi_cuda_product *c, descriptors *d, const wgi_product_problem *p,
-                             cublasLtMatmulAlgo_t *out)
+static choice choose(wgi_cuda_product *c, descriptors *d, const wgi_product_problem *p)
 {
     bool known;
     pthread_mutex_lock(&c->lock);
     const int slot = wgi_product_slot(&c->keys, p, &known);
-    choice now = known ? c->choices[slot] : ask(c, d, p);
-    if (!known &&
-        (now.answer == CUBLAS_STATUS_SUCCESS || now.answer == CUBLAS_STATUS_NOT_SUPPORTED)) {
+    const choice now = known ? c->choices[slot] : ask(c, d, p);
+    if (!known && (now.answer == CUBLAS_STATUS_SUCCESS || refused(now.answer))) {
         wgi_product_keep(&c->keys, slot, p);
         c->choices[slot] = now;
     }
     pthread_mutex_unlock(&c->lock);
-    *out = now.algorithm;
-    return now.answer;
+    return now;
+}
+
+/* The heuristic's algorithm was refused where it was to run. */
+static void choose_none(wgi_cuda_product *c, const wgi_product_problem *p)
+{
+    bool known;
+    pthread_mutex_lock(&c->lock);
+    const int slot = wgi_product_slot(&c->keys, p, &known);
+    wgi_product_keep(&c->keys, slot, p);
+    c->choices[slot] = (choice) { .answer = CUBLAS_STATUS_NOT_SUPPORTED };
+    pthread_mutex_unlock(&c->lock);
 }
 
 /* ---- one product, or a batch of them with one stride ---- */
@@ -226,17 +297,26 @@ wg_status wgi_product_multiply(wgi_cuda_device *d, wgi_cuda_product *c,
                                bool *declined)
 {
     descriptors e = { .lt = c->lt };
-    cublasLtMatmulAlgo_t algorithm;
+    choice chosen;
     const float alpha32 = (float)v->alpha, beta32 = (float)v->beta;
     const void *alpha = p->type == WG_F64 ? (const void *)&v->alpha : &alpha32;
     const void *beta = p->type == WG_F64 ? (const void *)&v->beta : &beta32;
     cublasStatus_t s = describe(&e, p, v);
-    if (s == CUBLAS_STATUS_SUCCESS) s = choose(c, &e, p, &algorithm);
-    *declined = s == CUBLAS_STATUS_NOT_SUPPORTED || s == CUBLAS_STATUS_INVALID_VALUE;
-    if (s == CUBLAS_STATUS_SUCCESS)
+    if (s == CUBLAS_STATUS_SUCCESS) {
+        chosen = choose(c, &e, p);
+        s = chosen.answer;
+    }
+    if (s == CUBLAS_STATUS_SUCCESS) {
         s = c->lt->matmul(c->handle, e.what, alpha, v->a, e.a, v->b, e.b, beta,
-                          v->added ? v->added : v->c, e.c, v->c, e.c, &algorithm, c->workspace,
-                          WORKSPACE, wgi_cuda_stream(d));
+                          v->added ? v->added : v->c, e.c, v->c, e.c, &chosen.algorithm,
+                          c->workspace, WORKSPACE, wgi_cuda_stream(d));
+        if (refused(s)) choose_none(c, p);
+        if (s == CUBLAS_STATUS_SUCCESS) {
+            wgi_recorder_note(p, sizeof *p);
+            wgi_recorder_note(&chosen.algorithm, sizeof chosen.algorithm);
+        }
+    }
     forget(&e);
+    *declined = refused(s);
     return *declined ? WG_OK : check(s, "cublasLtMatmul");
 }

@@ -14,7 +14,8 @@ typedef struct {
 
 /* The device's handle and workspace, made at the first product. NULL: raised. */
 wgi_cuda_product *wgi_product_open(wgi_cuda_device *d);
-/* D (m, n), column-major, = op(a) op(b) alpha + beta D. *declined: cuBLASLt cannot do it. */
+/* D (m, n), column-major, = op(a) op(b) alpha + beta D. *declined: cuBLASLt cannot do it, D is as it was. While this thread
+ * captures, what was multiplied is noted (record.h). */
 wg_status wgi_product_multiply(wgi_cuda_device *d, wgi_cuda_product *c,
                                const wgi_product_problem *p, const wgi_product_values *v,
                                bool *declined);

@@ -17,6 +17,8 @@ typedef struct {
     wgi_cuda_device *device;
     cudaStream_t stream;  /* is captured; nothing ever runs in it */
     cudaGraphExec_t exec; /* the last run's; NULL: none yet */
+    uint64_t noted;       /* hash of what this capture has noted so far */
+    uint64_t of_exec;     /* of all that exec's capture noted */
     turn turns[TURNS];    /* run n has turn n % TURNS: the host may be so many runs ahead */
     int now;
 } recorder;
@@ -28,6 +30,11 @@ static _Thread_local recorder *capturing; /* by this thread; NULL: none */
 bool wgi_cuda_records(void)
 {
     return wgi_cuda_caches() && !wgi_cuda_waits();
+}
+
+bool wgi_cuda_captures(void)
+{
+    return capturing != NULL;
 }
 
 bool wgi_cuda_recording(const wgi_cuda_device *d)
@@ -45,6 +52,15 @@ void *wgi_recorder_keep(const void *from, size_t bytes)
     void *to = wgi_pinned_take(&capturing->turns[capturing->now].kept, bytes);
     if (to) memcpy(to, from, bytes);
     return to;
+}
+
+void wgi_recorder_note(const void *bytes, size_t n)
+{
+    const unsigned char *b = bytes;
+    if (!capturing) return;
+    uint64_t h = capturing->noted;
+    for (size_t i = 0; i < n; i++) h = (h ^ b[i]) * UINT64_C(0x100000001b3); /* FNV-1a */
+    capturing->noted = h;
 }
 
 wg_status wgi_cuda_may_wait(const char *what)
@@ -126,6 +142,7 @@ wg_status wgi_recorder_begin(void *recorder_)
     if (s == WG_OK) {
         retire(&t->retired);
         wgi_pinned_reset(&t->kept);
+        r->noted = UINT64_C(0xcbf29ce484222325);
         wgi_pool_park(d->pool);
         s = wgi_cuda_check(cudaStreamBeginCapture(r->stream, cudaStreamCaptureModeThreadLocal),
                            "cudaStreamBeginCapture");
@@ -138,17 +155,36 @@ wg_status wgi_recorder_begin(void *recorder_)
     return s;
 }
 
-/* The prepared graph becomes this one: by new parameters, or prepared anew. */
+/* A graph lives outside the pool: where the pool holds all of the device's memory, some goes back to the driver. */
+static wg_status instantiate(recorder *r, cudaGraph_t graph)
+{
+    cudaError_t e = cudaGraphInstantiate(&r->exec, graph, 0);
+    if (e == cudaErrorMemoryAllocation && wgi_pool_trim_captured(r->device->pool) > 0) {
+        (void)cudaGetLastError();
+        e = cudaGraphInstantiate(&r->exec, graph, 0);
+    }
+    if (e != cudaSuccess) r->exec = NULL;
+    return wgi_cuda_check(e, "cudaGraphInstantiate");
+}
+
+/* The prepared graph becomes this one: by new parameters, or prepared anew. cudaGraphExecUpdate may put
+ * another kernel in a node's place and report success while the node keeps the size of thread block cluster that it was
+ * prepared with: wrong results, or a device that hangs, where one of cuBLASLt's kernels for 9.0 or 10.0 follows another, or
+ * a kernel without clusters (ml-explore/mlx issue 2748 and pull request 2813; sgl-project/sglang pull request 37657). So it
+ * is asked only where the same ops asked for the same products by the same algorithms, in the same order. */
 static wg_status prepare(recorder *r, cudaGraph_t graph, bool *anew)
 {
     cudaGraphExecUpdateResultInfo info;
     *anew = false;
-    if (r->exec && cudaGraphExecUpdate(r->exec, graph, &info) == cudaSuccess) return WG_OK;
+    if (r->exec && r->noted == r->of_exec &&
+        cudaGraphExecUpdate(r->exec, graph, &info) == cudaSuccess)
+        return WG_OK;
     (void)cudaGetLastError();
     r->turns[r->now].retired = r->exec;
     r->exec = NULL;
+    r->of_exec = r->noted;
     *anew = true;
-    return wgi_cuda_check(cudaGraphInstantiate(&r->exec, graph, 0), "cudaGraphInstantiate");
+    return instantiate(r, graph);
 }
 
 static wg_status launch(recorder *r, cudaGraph_t graph, int64_t *nodes, bool *anew)

@@ -1,7 +1,8 @@
 /* Graphs by stream capture: what a thread asks of a device between wgi_recorder_begin and
  * wgi_recorder_launch goes to a stream of the recorder's own, where CUDA writes it down instead of running
  * it; the graph is then launched into the device's stream. Every run is captured anew, so that its pointers
- * and numbers are its own; the graph that CUDA has prepared is brought up to date, not prepared again.
+ * and numbers are its own; the graph that CUDA has prepared is brought up to date, not prepared again, where ops and
+ * products are the same.
  *
  * Memory needs no pool of the graph's own. A graph runs once for each capture, at once, behind all that the
  * device's stream holds: in the order of the stream the captured kernels stand where they would without a
@@ -19,6 +20,11 @@ wg_status wgi_recorder_begin(void *recorder);
 wg_status wgi_recorder_launch(void *recorder, int64_t *nodes, bool *anew);
 void wgi_recorder_free(void *recorder);
 
+/* More of what the graph being captured is made of: two graphs whose notes differ are not brought up to date, one from the
+ * other (record.c says why). Nothing where this thread does not capture. */
+void wgi_recorder_note(const void *bytes, size_t n);
+/* This thread captures, on any device. */
+bool wgi_cuda_captures(void);
 /* This thread captures, on d. */
 bool wgi_cuda_recording(const wgi_cuda_device *d);
 /* A copy of the bytes that stays until the graph being captured has run; NULL: raised. */

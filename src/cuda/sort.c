@@ -8,11 +8,13 @@
 wg_status wgi_cuda_sort_pairs(const wg_run *r, uint64_t *keys[2], int64_t *values[2], int64_t n,
                               int bits, int *at)
 {
-    const size_t bytes = wgi_sort_space(n);
+    size_t bytes = 0;
+    const wg_status s = wgi_cuda_check(wgi_sort_space(n, &bytes), "the space of a sort");
+    if (s != WG_OK) return s;
     void *space = wg_scratch(r, bytes);
     if (!space) return WG_EMEM;
-    *at = wgi_launch_sort(space, bytes, keys, values, n, bits, r->stream);
-    return *at >= 0 ? WG_OK : wg_raise(WG_EDEVICE, "the device's sort failed");
+    return wgi_cuda_check(wgi_launch_sort(space, bytes, keys, values, n, bits, r->stream, at),
+                          "radix sort");
 }
 
 /* t's lines along axis: how they and their elements are reached. */

@@ -58,23 +58,27 @@ __global__ void __launch_bounds__(THREADS) put(const __grid_constant__ wgi_sort_
 
 } // namespace
 
-extern "C" size_t wgi_sort_space(int64_t n)
+extern "C" cudaError_t wgi_sort_space(int64_t n, size_t *bytes)
 {
-    size_t bytes = 0;
     cub::DoubleBuffer<uint64_t> keys(nullptr, nullptr);
     cub::DoubleBuffer<int64_t> values(nullptr, nullptr);
-    cub::DeviceRadixSort::SortPairs(nullptr, bytes, keys, values, n, 0, 64, cudaStream_t(0));
-    return bytes ? bytes : 1;
+    *bytes = 0;
+    const cudaError_t e =
+        cub::DeviceRadixSort::SortPairs(nullptr, *bytes, keys, values, n, 0, 64, cudaStream_t(0));
+    if (*bytes == 0) *bytes = 1; /* without space CUB would only tell how much it takes */
+    return e;
 }
 
-extern "C" int wgi_launch_sort(void *space, size_t space_bytes, uint64_t *keys[2],
-                               int64_t *values[2], int64_t n, int bits, void *stream)
+extern "C" cudaError_t wgi_launch_sort(void *space, size_t space_bytes, uint64_t *keys[2],
+                                       int64_t *values[2], int64_t n, int bits, void *stream,
+                                       int *at)
 {
     cub::DoubleBuffer<uint64_t> k(keys[0], keys[1]);
     cub::DoubleBuffer<int64_t> v(values[0], values[1]);
     const cudaError_t e = cub::DeviceRadixSort::SortPairs(space, space_bytes, k, v, n, 0, bits,
                                                           static_cast<cudaStream_t>(stream));
-    return e == cudaSuccess ? v.selector : -1;
+    *at = v.selector;
+    return e;
 }
 
 extern "C" void wgi_launch_sort_keys(const wgi_sort_keys *k, uint64_t *keys, int64_t *values,

@@ -1,6 +1,7 @@
 /* Sorting on the device: by radix, stable, by CUB (of the toolkit), which is deterministic. */
 #ifndef WGI_CUDA_SORT_H
 #define WGI_CUDA_SORT_H
+#include <cuda_runtime_api.h>
 #include <stddef.h>
 
 #include "cuda/pass.h"
@@ -30,11 +31,11 @@ typedef struct {
 extern "C" {
 #endif
 /* Bytes of work space for sorting n pairs. */
-size_t wgi_sort_space(int64_t n);
-/* Sorts n pairs (key, value) by the lowest `bits` bits of the keys; both buffers are used, and the
- * number of the one that holds the result is returned; -1 if CUB fails. */
-int wgi_launch_sort(void *space, size_t space_bytes, uint64_t *keys[2], int64_t *values[2],
-                    int64_t n, int bits, void *stream);
+cudaError_t wgi_sort_space(int64_t n, size_t *bytes);
+/* Sorts n pairs (key, value) by the lowest `bits` bits of the keys; both buffers are used, *at is the
+ * number of the one that holds the result. */
+cudaError_t wgi_launch_sort(void *space, size_t space_bytes, uint64_t *keys[2], int64_t *values[2],
+                            int64_t n, int bits, void *stream, int *at);
 void wgi_launch_sort_keys(const wgi_sort_keys *k, uint64_t *keys, int64_t *values, void *stream);
 /* keys[i] = values[i] / n: the rows that sorted elements come from. */
 void wgi_launch_sort_rows(const int64_t *values, uint64_t *keys, int64_t count, int64_t n,

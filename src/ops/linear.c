@@ -1,6 +1,7 @@
 /* y[.., o] = sum_i x[.., i] w[o, i] + bias[o].
  *   x: (.., in), w: (out, in), bias: (out) or absent -> y: (.., out). Any dtype but bool, promoted;
- *   16-bit inputs are summed in f32 and the bias is added before the one rounding.
+ *   16-bit inputs are summed in f32 and the bias is added before the one rounding (on CUDA some
+ *   algorithms round first: docs/cuda.md).
  *   w in blocks: x is floating, y has its dtype. Up to WGI_QUANT_FEW_ROWS rows of x in f32 or 16
  *   bits meet q4_0, q8_0, q4_k, q5_k and q6_k in 8 bits themselves, a scale for 32 (the error:
  *   src/cpu/quant_dot.h); more rows, f64 and other blocks meet the dequantised weights. So a row's

@@ -1,6 +1,7 @@
 /* y = r + x w^T + bias: a linear layer's outputs added to what goes around it.
  *   x: (.., in), w: (out, in), bias: (out) or absent, r: (.., out), all floating and in no blocks -> y: r's shape, the
- *   operands' promoted dtype; 16-bit operands are summed in f32 with bias and r before the one rounding.
+ *   operands' promoted dtype; 16-bit operands are summed in f32 with bias and r before the one rounding. On CUDA bias
+ *   or r may be added to what is rounded already: docs/cuda.md.
  *   gradient: of x, w and bias as linear's, dr = dy; saves x and w.
  *   errors: WG_ESHAPE as linear's, and unless r has y's shape; WG_EDTYPE. */
 #include "cuda/cuda.h"

@@ -1,5 +1,9 @@
 /* What src/cuda/product_lt.c does, without cuBLASLt: column-major products, with its rules for leading dimensions and types. */
 #include "cuda/product_lt.h"
+
+#include <stdlib.h>
+
+#include "cuda/record.h"
 #include "ops/activation.h"
 
 struct wgi_cuda_product {
@@ -79,6 +83,7 @@ static const char *refusal(const wgi_product_problem *p, const wgi_product_value
     if (e == WGI_EPILOGUE_NONE) return v->aux ? "aux without an epilogue" : NULL;
     if (p->type == WG_F64) return "an epilogue in f64";
     if (wgi_epilogue_has_bias(e) != (v->bias != NULL)) return "bias";
+    if (!wgi_product_takes_bias(v->bias)) return "a bias is not at a multiple of 16 bytes";
     if (wgi_epilogue_has_aux(e) != (v->aux != NULL)) return "aux";
     if (e != WGI_EPILOGUE_BIAS && p->batch > 1) return "an epilogue of a batch";
     if (v->aux && (p->ld_aux % 8 || p->ld_aux < p->m || (uintptr_t)v->aux % 16))
@@ -104,6 +109,17 @@ static void multiply(const void *self)
             for (int64_t i = 0; i < m->p.m; i++) one(&m->p, &m->v, e, i, j);
 }
 
+/* WG_EMULATED_DECLINES=n: of the products since it was set so, all but the first n - 1 are declined. */
+static bool declines(void)
+{
+    static _Thread_local long from, made;
+    const char *value = getenv("WG_EMULATED_DECLINES");
+    const long now = value ? strtol(value, NULL, 10) : 0;
+    if (now != from) made = 0;
+    from = now;
+    return now > 0 && ++made >= now;
+}
+
 void emulation_count_launch(const char *name);
 cudaError_t emulation_enqueue(cudaStream_t s, void (*fn)(const void *), const void *self,
                               size_t bytes);
@@ -114,7 +130,7 @@ wg_status wgi_product_multiply(wgi_cuda_device *d, wgi_cuda_product *c,
 {
     const bool narrow = wgi_is_16bit(p->type) && p->type_c == WG_F32;
     (void)c;
-    *declined = wgi_flag("WG_EMULATED_DECLINES");
+    *declined = declines();
     if (*declined) return WG_OK;
     if (p->lda < (p->trans_a ? p->k : p->m) || p->ldb < (p->trans_b ? p->n : p->k) || p->ldc < p->m)
         return wg_raise(WG_EDEVICE, "emulation: a leading dimension is too small");
@@ -123,5 +139,6 @@ wg_status wgi_product_multiply(wgi_cuda_device *d, wgi_cuda_product *c,
     if (refused) return wg_raise(WG_EDEVICE, "emulation: %s", refused);
     const product m = { *p, *v };
     emulation_count_launch("product");
+    wgi_recorder_note(p, sizeof *p);
     return wgi_cuda_check(emulation_enqueue(wgi_cuda_stream(d), multiply, &m, sizeof m), "product");
 }

@@ -9,7 +9,10 @@
 #include <map>
 #include <mutex>
 
-static const size_t device_bytes = size_t(emulation::dry ? 139 : 4) << 30;
+static size_t device_bytes()
+{
+    return size_t(emulation::dry ? 139 : 4) << 30;
+}
 
 namespace
 {
@@ -25,7 +28,7 @@ class reserved
     void *take(size_t n)
     {
         const std::lock_guard<std::mutex> held(lock);
-        if (n > device_bytes - bytes) return nullptr;
+        if (n > device_bytes() - bytes) return nullptr;
         void *p = mmap(nullptr, n, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
         if (p == MAP_FAILED) return nullptr;
         blocks[p] = n;
@@ -51,7 +54,7 @@ void *take(size_t bytes)
 {
     void *p = nullptr;
     if (emulation::dry) return reserve.take(bytes);
-    if (bytes > device_bytes || posix_memalign(&p, 512, bytes) != 0) return nullptr;
+    if (bytes > device_bytes() || posix_memalign(&p, 512, bytes) != 0) return nullptr;
     return std::memset(p, 0xff, bytes);
 }
 
@@ -95,6 +98,12 @@ extern "C" {
 cudaError_t cudaSetDevice(int)
 {
     return cudaSuccess;
+}
+/* WG_EMULATED_DRIVER=12000: an old one. */
+cudaError_t cudaDriverGetVersion(int *version)
+{
+    const char *told = std::getenv("WG_EMULATED_DRIVER");
+    return *version = told ? std::atoi(told) : CUDART_VERSION, cudaSuccess;
 }
 cudaError_t cudaGetDeviceCount(int *n)
 {
@@ -153,7 +162,7 @@ cudaError_t cudaFree(void *p)
 }
 cudaError_t cudaMemGetInfo(size_t *left, size_t *all)
 {
-    *all = device_bytes;
+    *all = device_bytes();
     return *left = *all - reserve.in_use(), cudaSuccess;
 }
 cudaError_t cudaMemcpyAsync(void *to, const void *from, size_t n, cudaMemcpyKind kind,

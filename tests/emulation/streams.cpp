@@ -109,6 +109,11 @@ cudaError_t cudaGetLastError()
     return last = cudaSuccess, e;
 }
 
+cudaError_t cudaPeekAtLastError()
+{
+    return last;
+}
+
 /* ---- streams ---- */
 cudaError_t cudaStreamCreateWithFlags(cudaStream_t *s, unsigned)
 {
