@@ -23,6 +23,7 @@ static bool too_large(const wgi_attention *a)
     const double tiles = (double)(a->tq > a->tk ? a->tq : a->tk) / 16 + 1;
     return a->tq > LONGEST || a->tk > LONGEST || widest > LONGEST ||
            (double)a->batch * (double)a->heads * tiles * ((double)widest / 64 + 1) > 0x1p31 ||
+           (double)a->batch * (double)a->heads * ((double)a->tq / 4 + 32) > 0x1p31 ||
            (double)a->batch * (double)a->kv_heads > 0x1p31;
 }
 

@@ -64,10 +64,21 @@ template <class M, class R, bool CHUNKS>
 WGI_TILE void attention_rows(const wgi_attention_pass &p, R unit)
 {
     constexpr int lanes = CHUNKS ? 8 : 32;
-    const int64_t row = M::block() * (ROWS_THREADS / lanes) + M::thread() / lanes;
-    /* p.rows is a multiple of 128: a block's rows are all there */
-    const int i = int(row % p.rows), h = int(row / p.rows % p.heads),
-              b = int(row / p.rows / p.heads);
+    constexpr int each = ROWS_THREADS / lanes;
+    const int64_t row = M::block() * each + M::thread() / lanes;
+    int i, h, b;
+    if constexpr (
+        CHUNKS) { /* narrow divisions: the grid has fewer than 2^31 blocks, a block's rows are of one head */
+        const uint32_t blocks = uint32_t(p.rows / each), block = uint32_t(M::block());
+        const uint32_t head = block / blocks;
+        i = int(block - head * blocks) * each + M::thread() / lanes;
+        b = int(head / uint32_t(p.heads));
+        h = int(head) - b * p.heads;
+    } else { /* p.rows is a multiple of 128: a block's rows are all there */
+        i = int(row % p.rows);
+        h = int(row / p.rows % p.heads);
+        b = int(row / p.rows / p.heads);
+    }
     R delta;
     if constexpr (CHUNKS)
         delta = row_delta_of_chunks<M, lanes>(p, b, h, i);

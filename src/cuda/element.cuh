@@ -79,6 +79,46 @@ template <class T> __device__ __forceinline__ void store(void *p, int64_t i, int
     }
 }
 
+/* 16 bits by the device's own instructions: the bits of tensor/half.h but for NaN, of which a device knows one. */
+__device__ __forceinline__ float f32_of_f16(uint16_t h)
+{
+#ifdef __CUDA_ARCH__
+    float f;
+    asm("cvt.f32.f16 %0, %1;" : "=f"(f) : "h"(h));
+    return f;
+#else
+    return wgi_f16_to_f32(h);
+#endif
+}
+__device__ __forceinline__ uint16_t f16_of(float f)
+{
+#ifdef __CUDA_ARCH__
+    uint16_t h;
+    asm("cvt.rn.f16.f32 %0, %1;" : "=h"(h) : "f"(f));
+    return h;
+#else
+    return wgi_f32_to_f16(f);
+#endif
+}
+__device__ __forceinline__ uint16_t bf16_of(float f)
+{
+#ifdef __CUDA_ARCH__
+    uint16_t h;
+    asm("cvt.rn.bf16.f32 %0, %1;" : "=h"(h) : "f"(f));
+    return h;
+#else
+    return wgi_f32_to_bf16(f);
+#endif
+}
+template <class T> __device__ __forceinline__ uint16_t f16_of(T v)
+{
+    return to<T>::f16(v);
+}
+template <class T> __device__ __forceinline__ uint16_t bf16_of(T v)
+{
+    return to<T>::bf16(v);
+}
+
 /* ---- several neighbours at once --------------------------------------------------------------- */
 
 /* V elements of S as chunks of 16 bytes, or of their whole size if that is less. */
@@ -172,7 +212,7 @@ __device__ __forceinline__ void load_group(const wgi_operand &o, int64_t offset,
         break;
     case WG_F16:
         load_run<T, uint16_t, V>(o.data, offset, stride, count, v,
-                                 [](uint16_t x) { return from<T>::f32(wgi_f16_to_f32(x)); });
+                                 [](uint16_t x) { return from<T>::f32(f32_of_f16(x)); });
         break;
     case WG_I64:
         load_run<T, int64_t, V>(o.data, offset, stride, count, v,
@@ -237,10 +277,10 @@ __device__ __forceinline__ void store_group(const wgi_operand &o, int64_t at, in
         store_run<T, float, V>(o.data, at, stride, n, v, [](T x) { return to<T>::f32(x); });
         break;
     case WG_BF16:
-        store_run<T, uint16_t, V>(o.data, at, stride, n, v, [](T x) { return to<T>::bf16(x); });
+        store_run<T, uint16_t, V>(o.data, at, stride, n, v, [](T x) { return bf16_of(x); });
         break;
     case WG_F16:
-        store_run<T, uint16_t, V>(o.data, at, stride, n, v, [](T x) { return to<T>::f16(x); });
+        store_run<T, uint16_t, V>(o.data, at, stride, n, v, [](T x) { return f16_of(x); });
         break;
     case WG_I64:
         store_run<T, int64_t, V>(o.data, at, stride, n, v, [](T x) { return to<T>::i64(x); });

@@ -150,6 +150,10 @@ __global__ void __launch_bounds__(SUM_THREADS)
 
 template <class A> void run_backward(const wgi_norm_launch *l, cudaStream_t s)
 {
+    if (l->rows > 0 && wgi_norm_in_packs(l)) {
+        wgi_launch_norm_packs(l, s);
+        return;
+    }
     if (!l->groups && wgi_norm_chunks(l->n, l->f64) > 0) {
         wgi_launch_norm_rows_backward(l, s);
         return;
@@ -174,6 +178,10 @@ template <class A> void run_backward(const wgi_norm_launch *l, cudaStream_t s)
 
 extern "C" void wgi_launch_norm(const wgi_norm_launch *l, void *stream)
 {
+    if (wgi_norm_in_packs(l)) {
+        wgi_launch_norm_packs(l, stream);
+        return;
+    }
     if (!l->groups && wgi_norm_chunks(l->n, l->f64) > 0) {
         wgi_launch_norm_rows(l, stream);
         return;

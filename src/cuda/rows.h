@@ -5,6 +5,7 @@
 #include "cuda/fault.h"
 #include "cuda/pass.h"
 #include "cuda/reduce.h"
+#include "wengert/base.h"
 
 typedef struct {
     void *data; /* NULL: absent */
@@ -59,6 +60,33 @@ static inline int wgi_norm_threads(int64_t n, bool f64)
 {
     const int64_t each = f64 ? 4 : 8, threads = ((n + each - 1) / each + 31) / 32 * 32;
     return threads < WGI_NORM_THREADS ? (int)threads : WGI_NORM_THREADS;
+}
+
+/* Rows that lie in packs: 8 elements of one type a lane and chunk, `most` chunks. */
+enum { WGI_PACK_THREADS = 256, WGI_PACK_LONGEST = 4096 };
+static inline int wgi_pack_threads(int64_t n, int most)
+{
+    return (int)((n + 256 * most - 1) / (256 * most)) * 32;
+}
+/* l's rows begin at multiples of 16 bytes, of type `type`, their elements side by side; absent ones do, too. */
+static inline bool wgi_lines_in_packs(const wgi_lines *l, int type)
+{
+    if (!l->data) return true;
+    const int64_t bytes = type == WG_F32 ? 4 : 2;
+    bool whole = l->type == type && l->step == 1 && (uintptr_t)l->data % 16 == 0;
+    for (int a = 0; a < l->lines.n; a++) whole = whole && l->lines.stride[a] * bytes % 16 == 0;
+    return whole;
+}
+/* wgi_launch_norm_packs takes it. */
+static inline bool wgi_norm_in_packs(const wgi_norm_launch *l)
+{
+    const int type = l->x.type;
+    const bool weights = ((uintptr_t)l->weight | (uintptr_t)l->bias) % 16 == 0;
+    return !l->f64 && !l->groups && l->n > 0 && l->n % 8 == 0 && l->n <= WGI_PACK_LONGEST &&
+           (type == WG_F32 || type == WG_BF16 || type == WG_F16) && weights &&
+           wgi_lines_in_packs(&l->x, type) && wgi_lines_in_packs(&l->y, type) &&
+           wgi_lines_in_packs(&l->dy, type) && wgi_lines_in_packs(&l->dx, type) &&
+           wgi_lines_in_packs(&l->added, type) && wgi_lines_in_packs(&l->sum, type);
 }
 
 typedef struct {
@@ -119,6 +147,8 @@ void wgi_launch_norm(const wgi_norm_launch *l, void *stream);
 /* The same of rows for which wgi_norm_chunks is not 0. */
 void wgi_launch_norm_rows(const wgi_norm_launch *l, void *stream);
 void wgi_launch_norm_rows_backward(const wgi_norm_launch *l, void *stream);
+/* Either of both, of rows for which wgi_norm_in_packs holds: forward where there is a y. */
+void wgi_launch_norm_packs(const wgi_norm_launch *l, void *stream);
 /* dx, if it is there, and the partial sums, if they are. */
 void wgi_launch_norm_backward(const wgi_norm_launch *l, void *stream);
 void wgi_launch_sum_blocks(const wgi_block_sums_launch *l, void *stream);
