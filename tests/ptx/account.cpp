@@ -94,7 +94,8 @@ const char *account(const emulation::range &r, const void *p, size_t bytes, uint
     const char *wrong = nullptr;
     if (r.pinned) return wrong;
     each_word(r, p, bytes, [&](word &w, uint8_t mask) {
-        if (!writes && (w.written & mask) != mask) wrong = "is read, and nobody has written it";
+        if ((!writes || atomic) && (w.written & mask) != mask)
+            wrong = "is read, and nobody has written it";
         if (!atomic && is_of_another(w.writer, block, mask))
             wrong = writes ? "is written by two blocks"
                            : "is read, and another block of this launch writes it";

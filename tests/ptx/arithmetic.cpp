@@ -81,39 +81,64 @@ float fma_by(int mode, float a, float b, float c)
 
 /* The flag of add.cc and its like. */
 enum carries { KEEPS = 1, TAKES = 2 };
-template <int WHICH, bool MINUS> void with_carry(warp &w, const instruction &i, uint32_t lanes)
+template <class T>
+using unsigned_wide = std::conditional_t<sizeof(T) == 8, unsigned_wide_integer, uint64_t>;
+template <class T, int WHICH, bool MINUS>
+void with_carry(warp &w, const instruction &i, uint32_t lanes)
 {
+    using W = unsigned_wide<T>;
     uint64_t *d = w.at(i.to[0]);
     const uint64_t *a = w.get(i.from[0]), *b = w.get(i.from[1]);
     each(lanes, [&](unsigned l) {
-        const uint64_t in = WHICH & TAKES ? w.carry[l] : 0, x = uint32_t(a[l]), y = uint32_t(b[l]);
-        const uint64_t sum = MINUS ? x - y - in : x + y + in;
-        d[l] = uint32_t(sum);
-        if (WHICH & KEEPS) w.carry[l] = (sum >> 32) & 1;
+        const W in = WHICH & TAKES ? w.carry[l] : 0, x = T(a[l]), y = T(b[l]);
+        const W sum = MINUS ? x - y - in : x + y + in;
+        d[l] = T(sum);
+        if (WHICH & KEEPS) w.carry[l] = (sum >> (8 * sizeof(T))) & 1;
     });
 }
-template <int WHICH, bool HIGH> void mad_with_carry(warp &w, const instruction &i, uint32_t lanes)
+template <class T, int WHICH, bool HIGH>
+void mad_with_carry(warp &w, const instruction &i, uint32_t lanes)
 {
+    using W = unsigned_wide<T>;
     uint64_t *d = w.at(i.to[0]);
     const uint64_t *a = w.get(i.from[0]), *b = w.get(i.from[1]), *c = w.get(i.from[2]);
     each(lanes, [&](unsigned l) {
-        const uint64_t whole = uint64_t(uint32_t(a[l])) * uint32_t(b[l]);
-        const uint64_t sum = uint32_t(HIGH ? whole >> 32 : whole) + uint64_t(uint32_t(c[l])) +
-                             (WHICH & TAKES ? w.carry[l] : 0);
-        d[l] = uint32_t(sum);
-        if (WHICH & KEEPS) w.carry[l] = (sum >> 32) & 1;
+        const W whole = W(T(a[l])) * T(b[l]);
+        const W sum = W(T(HIGH ? whole >> (8 * sizeof(T)) : whole)) + T(c[l]) +
+                      (WHICH & TAKES ? w.carry[l] : 0);
+        d[l] = T(sum);
+        if (WHICH & KEEPS) w.carry[l] = (sum >> (8 * sizeof(T))) & 1;
     });
+}
+/* Of a sum and a product: `other` is the difference, and the product's upper half. */
+template <class T> handler carrying(bool product, int which, bool other)
+{
+    if (product) {
+        if (which == KEEPS)
+            return other ? mad_with_carry<T, KEEPS, true> : mad_with_carry<T, KEEPS, false>;
+        if (which == TAKES)
+            return other ? mad_with_carry<T, TAKES, true> : mad_with_carry<T, TAKES, false>;
+        return other ? mad_with_carry<T, KEEPS | TAKES, true>
+                     : mad_with_carry<T, KEEPS | TAKES, false>;
+    }
+    if (which == KEEPS) return other ? with_carry<T, KEEPS, true> : with_carry<T, KEEPS, false>;
+    if (which == TAKES) return other ? with_carry<T, TAKES, true> : with_carry<T, TAKES, false>;
+    return other ? with_carry<T, KEEPS | TAKES, true> : with_carry<T, KEEPS | TAKES, false>;
+}
+handler carrying(std::string_view type, bool product, int which, bool other)
+{
+    const std::string_view bits = type.substr(1);
+    return bits == "32"   ? carrying<uint32_t>(product, which, other)
+           : bits == "64" ? carrying<uint64_t>(product, which, other)
+                          : nullptr;
 }
 
 handler sum(const words &o, bool minus)
 {
     const std::string_view t = o.back();
     const bool cc = o.size() == 3 && o[1] == "cc";
-    if (o[0].back() == 'c') { /* addc, subc */
-        if (minus) return cc ? with_carry<KEEPS | TAKES, true> : with_carry<TAKES, true>;
-        return cc ? with_carry<KEEPS | TAKES, false> : with_carry<TAKES, false>;
-    }
-    if (cc) return minus ? with_carry<KEEPS, true> : with_carry<KEEPS, false>;
+    const bool takes = o[0].back() == 'c'; /* addc, subc */
+    if (cc || takes) return carrying(t, false, (cc ? KEEPS : 0) | (takes ? TAKES : 0), minus);
     if (t[0] == 'f') {
         if (o.size() != 3 || o[1] != "rn")
             return o.size() == 2 ? sum({ o[0], "rn", t }, minus) : nullptr;
@@ -168,11 +193,8 @@ handler product_of(const words &o)
 handler mad(const words &o)
 {
     const bool hi = o[1] == "hi", cc = o.size() == 4;
-    if (o[0] == "madc") {
-        if (hi) return cc ? mad_with_carry<KEEPS | TAKES, true> : mad_with_carry<TAKES, true>;
-        return cc ? mad_with_carry<KEEPS | TAKES, false> : mad_with_carry<TAKES, false>;
-    }
-    if (cc) return hi ? mad_with_carry<KEEPS, true> : mad_with_carry<KEEPS, false>;
+    const bool takes = o[0] == "madc";
+    if (cc || takes) return carrying(o.back(), true, (cc ? KEEPS : 0) | (takes ? TAKES : 0), hi);
     if (o[1] == "wide")
         return of_integer(o.back(), []<class T>() -> handler {
             using W = wide<T>;
@@ -424,6 +446,11 @@ template <class D, class S> D to_integer(S x, rounding r)
     return D(y);
 }
 
+/* A register may be wider than what is converted to: it is filled with the sign. */
+template <class D>
+using in_register =
+    std::conditional_t<std::is_integral_v<D> && std::is_signed_v<D> && sizeof(D) < 4, int32_t, D>;
+
 template <class D, class S> handler converted(std::string_view by)
 {
     if constexpr (!std::is_floating_point_v<S>) {
@@ -432,7 +459,7 @@ template <class D, class S> handler converted(std::string_view by)
         } else if (by != "") {
             return nullptr;
         }
-        return HANDLER((unary<D, S>(w, i, lanes, [](S a) { return D(a); })));
+        return HANDLER((unary<in_register<D>, S>(w, i, lanes, [](S a) { return D(a); })));
     } else if constexpr (std::is_floating_point_v<D>) {
         if (by == "sat")
             return HANDLER((unary<D, S>(w, i, lanes, [](S a) {
@@ -448,14 +475,14 @@ template <class D, class S> handler converted(std::string_view by)
         return HANDLER((unary<D, S>(w, i, lanes, [](S a) { return D(a); })));
     } else {
         if (by == "rni")
-            return HANDLER(
-                (unary<D, S>(w, i, lanes, [](S a) { return to_integer<D, S>(a, NEAREST); })));
+            return HANDLER((unary<in_register<D>, S>(
+                w, i, lanes, [](S a) { return to_integer<D, S>(a, NEAREST); })));
         if (by == "rmi")
-            return HANDLER(
-                (unary<D, S>(w, i, lanes, [](S a) { return to_integer<D, S>(a, DOWN); })));
+            return HANDLER((unary<in_register<D>, S>(
+                w, i, lanes, [](S a) { return to_integer<D, S>(a, DOWN); })));
         if (by == "rzi")
-            return HANDLER(
-                (unary<D, S>(w, i, lanes, [](S a) { return to_integer<D, S>(a, TO_ZERO); })));
+            return HANDLER((unary<in_register<D>, S>(
+                w, i, lanes, [](S a) { return to_integer<D, S>(a, TO_ZERO); })));
         return nullptr;
     }
 }
@@ -493,6 +520,8 @@ handler find_conversion(const words &o)
             w, i, lanes, [](float h, float l) { return to_bf16(h) << 16 | to_bf16(l); })));
     if (o.size() == 3 && o[1] == "f32" && o[2] == "f16")
         return HANDLER((unary<float, _Float16>(w, i, lanes, [](_Float16 a) { return float(a); })));
+    if (o.size() == 4 && o[1] == "rn" && o[2] == "bf16" && o[3] == "f32")
+        return HANDLER((unary<uint32_t, float>(w, i, lanes, [](float a) { return to_bf16(a); })));
     if (o.size() == 4 && o[1] == "rn" && o[2] == "f16" && o[3] == "f32")
         return HANDLER((unary<uint32_t, float>(w, i, lanes, [](float a) { return to_f16(a); })));
     if (o.size() < 3 || o.size() > 4) return nullptr;

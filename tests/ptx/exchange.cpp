@@ -7,12 +7,17 @@ namespace ptx
 namespace
 {
 
-/* All lanes that the instruction names take part, together. */
+/* All lanes that a lane names take part, together, and name the same: a warp's parts may each do so at once. */
 void together(warp &w, const instruction &i, uint32_t lanes, value mask)
 {
-    const unsigned first = unsigned(__builtin_ctz(lanes));
-    const uint32_t named = uint32_t(w.get(mask)[first]);
-    if ((named & w.live) != lanes) found(w, i, first, "not all lanes that are named take part");
+    const uint64_t *named = w.get(mask);
+    each(lanes, [&](unsigned l) {
+        const uint32_t mine = uint32_t(named[l]) & w.live;
+        bool right = !(mine & ~lanes) && (mine >> l & 1);
+        for (uint32_t m = right ? mine : 0; m; m &= m - 1)
+            right = right && named[__builtin_ctz(m)] == named[l];
+        if (!right) found(w, i, l, "not all lanes that are named take part");
+    });
 }
 
 enum mode { UP, DOWN_, ACROSS, INDEX };
@@ -23,7 +28,7 @@ template <mode M> void shuffle(warp &w, const instruction &i, uint32_t lanes)
     uint64_t a[LANES], taken[LANES];
     bool inside[LANES];
     std::memcpy(a, w.get(i.from[0]), sizeof a);
-    const uint64_t *b = w.get(i.from[1]), *c = w.get(i.from[2]);
+    const uint64_t *b = w.get(i.from[1]), *c = w.get(i.from[2]), *named = w.get(i.from[3]);
     each(lanes, [&](unsigned l) {
         const int by = b[l] & 31, clamp = c[l] & 31, segment = c[l] >> 8 & 31, lane = int(l);
         const int last = (lane & segment) | (clamp & ~segment), first = lane & segment;
@@ -33,7 +38,7 @@ template <mode M> void shuffle(warp &w, const instruction &i, uint32_t lanes)
                                  : first | (by & ~segment);
         inside[l] = M == UP ? from >= last : from <= last;
         if (!inside[l]) from = lane;
-        if (!(lanes >> from & 1)) found(w, i, l, "a value of a lane that has ended");
+        if (!((lanes & named[l]) >> from & 1)) found(w, i, l, "a value of a lane that has ended");
         taken[l] = uint32_t(a[from]);
     });
     uint64_t *d = w.at(i.to[0]);
@@ -50,7 +55,9 @@ template <bool ANY> void vote_of(warp &w, const instruction &i, uint32_t lanes)
     uint32_t yes = 0;
     each(lanes, [&](unsigned l) { yes |= uint32_t((p[l] & 1) != uint64_t(i.option)) << l; });
     uint64_t *d = w.at(i.to[0]);
-    each(lanes, [=](unsigned l) { d[l] = ANY ? yes != 0 : yes; });
+    uint32_t mine[LANES]; /* before d is written: it may be the mask's register */
+    each(lanes, [&](unsigned l) { mine[l] = yes & uint32_t(w.get(i.from[1])[l]); });
+    each(lanes, [&](unsigned l) { d[l] = ANY ? mine[l] != 0 : mine[l]; });
 }
 
 } // namespace

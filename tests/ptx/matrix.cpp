@@ -1,5 +1,6 @@
 /* Products of fragments: ldmatrix, mma.sync, and wgmma, which goes on by itself. Each sum is exact but for its one rounding. */
 #include "lanes.h"
+#include "profile.h"
 
 namespace ptx
 {
@@ -34,6 +35,11 @@ template <bool TURNED> void load_matrices(warp &w, const instruction &i, uint32_
     whole_warp(w, i, lanes);
     uint64_t row[LANES];
     std::memcpy(row, w.get(i.from[0]), sizeof row);
+    if (w.b->counts) {
+        uint64_t address[LANES];
+        for (unsigned l = 0; l < LANES; l++) address[l] = row[l] + uint64_t(i.offset);
+        count_shared(*w.b->counts, address, lanes, 16);
+    }
     for (unsigned n = 0; n < i.to.size(); n++) {
         uint16_t m[8][8];
         for (unsigned r = 0; r < 8; r++)

@@ -3,6 +3,7 @@
 
 #include "emulation.h"
 #include "lanes.h"
+#include "profile.h"
 
 namespace ptx
 {
@@ -38,33 +39,47 @@ void check_global(warp &w, const instruction &i, unsigned lane, const unsigned c
         found(w, i, lane, hexadecimal(uint64_t(reinterpret_cast<uintptr_t>(p))) + " " + wrong);
 }
 
+/* Of the one or more threads; -1: there are others. */
+int warp_of(const touch &t)
+{
+    return t.thread < MANY ? t.thread / LANES : t.thread - MANY - 1;
+}
+
 /* Whether what `thread` does now and what `t` tells of are apart by a barrier, or are one thread's. */
 bool apart(const warp &w, const touch &t, int thread)
 {
     if (t.epoch != w.b->epoch || t.thread == thread) return true;
-    if (t.thread == MANY) return false;
-    return t.thread / LANES == int(w.index) && t.warp_epoch != w.epoch;
+    return warp_of(t) == int(w.index) && t.warp_epoch != w.epoch;
 }
 
 void note(const warp &w, touch &t, int thread, uint8_t bytes, bool atomic)
 {
     const bool now = t.epoch == w.b->epoch;
-    if (now && t.thread != thread && t.thread >= 0) /* of another thread, since the last barrier */
-        t.thread = int16_t(t.thread != MANY && t.thread / LANES == int(w.index) ? thread : MANY);
+    const bool same_warp = warp_of(t) == int(w.index),
+               apart_in_warp = same_warp && t.warp_epoch != w.epoch;
+    t.atomic = atomic && (!now || apart_in_warp || t.atomic);
+    if (now && t.thread != thread && t.thread >= 0 && !apart_in_warp) /* another, since then */
+        t.thread = int16_t(same_warp ? MANY + 1 + int(w.index) : MANY);
     else
         t.thread = int16_t(thread);
     t.bytes = uint8_t(now ? t.bytes | bytes : bytes);
-    t.atomic = atomic;
     t.epoch = w.b->epoch;
     t.warp_epoch = w.epoch;
 }
 
-/* A word's bytes are read or written. */
-void touched(warp &w, const instruction &i, unsigned lane, size_t word, uint8_t bytes, bool writes,
+std::string told(const touch &t)
+{
+    return t.thread < MANY    ? "thread " + std::to_string(t.thread)
+           : t.thread == MANY ? "threads of several warps"
+                              : "several threads of warp " + std::to_string(warp_of(t));
+}
+
+/* A grain's bytes are read or written. */
+void touched(warp &w, const instruction &i, unsigned lane, size_t grain, uint8_t bytes, bool writes,
              bool atomic)
 {
     const int thread = w.thread(lane);
-    touch &wrote = w.b->wrote[word], &read = w.b->read[word];
+    touch &wrote = w.b->wrote[grain], &read = w.b->read[grain];
     if (!writes && wrote.epoch != w.b->epoch && read.epoch == w.b->epoch && read.thread == MANY &&
         (read.bytes & bytes) == bytes && !atomic)
         return; /* as most reads are: nothing new */
@@ -74,12 +89,11 @@ void touched(warp &w, const instruction &i, unsigned lane, size_t word, uint8_t 
         writes && (read.bytes & bytes) && !(atomic && read.atomic) && !apart(w, read, thread);
     if (after_write || after_read)
         found(w, i, lane,
-              std::string("a race: shared ") + hexadecimal(SHARED_BASE + 4 * word) + " was " +
-                  (after_write ? "written" : "read") + " by thread " +
-                  std::to_string(after_write ? wrote.thread : read.thread) +
+              std::string("a race: shared ") + hexadecimal(SHARED_BASE + GRAIN * grain) + " was " +
+                  (after_write ? "written" : "read") + " by " + told(after_write ? wrote : read) +
                   " since the last barrier");
     note(w, writes ? wrote : read, thread, bytes, atomic);
-    if (writes) w.b->unsent[word] = int16_t(thread);
+    if (writes) w.b->unsent[grain] = int16_t(thread);
 }
 
 } // namespace
@@ -91,9 +105,9 @@ unsigned char *shared_at(warp &w, const instruction &i, unsigned lane, uint64_t 
     if (at + bytes > w.b->memory.size() || at > w.b->memory.size())
         found(w, i, lane, "shared " + hexadecimal(address) + " is outside of the block's memory");
     if (address % bytes) found(w, i, lane, "shared " + hexadecimal(address) + " is misaligned");
-    for (size_t k = at / 4; k <= (at + bytes - 1) / 4; k++) {
-        const size_t first = k == at / 4 ? at % 4 : 0,
-                     end = std::min<size_t>(at + bytes - 4 * k, 4);
+    for (size_t k = at / GRAIN; k <= (at + bytes - 1) / GRAIN; k++) {
+        const size_t first = k == at / GRAIN ? at % GRAIN : 0,
+                     end = std::min<size_t>(at + bytes - GRAIN * k, GRAIN);
         touched(w, i, lane, k, uint8_t((1 << end) - (1 << first)), writes, atomic);
     }
     return w.b->memory.data() + at;
@@ -105,7 +119,7 @@ const unsigned char *sent_at(warp &w, const instruction &i, uint64_t address, si
     if (at + bytes > w.b->memory.size())
         found(w, i, 0,
               "a product's shared " + hexadecimal(address) + " is outside of the block's memory");
-    for (size_t k = at / 4; k <= (at + bytes - 1) / 4; k++) {
+    for (size_t k = at / GRAIN; k <= (at + bytes - 1) / GRAIN; k++) {
         const touch &t = w.b->wrote[k];
         if (t.bytes == 0)
             found(w, i, 0,
@@ -120,7 +134,7 @@ const unsigned char *sent_at(warp &w, const instruction &i, uint64_t address, si
                   "a product reads shared " + hexadecimal(address) +
                       ", written since the last barrier");
         touch &r = w.b->read[k];
-        r.bytes = 15;
+        r.bytes = (1 << GRAIN) - 1;
         r.thread = MANY;
         r.epoch = w.b->epoch;
     }
@@ -138,7 +152,7 @@ unsigned char *reach(warp &w, const instruction &i, unsigned lane, space s, uint
     const auto within = [=](const unsigned char *begin, size_t n) {
         return p >= begin && p + bytes <= begin + n;
     };
-    const bool own = within(w.local.data(), w.local.size()) ||
+    const bool own = within(w.local.data() + lane * w.code->local, w.code->local) ||
                      within(w.code->arguments.data(), w.code->arguments.size());
     if (s == PARAM || s == LOCAL) {
         if (!own) found(w, i, lane, hexadecimal(address) + " is outside of the thread's memory");
@@ -169,11 +183,22 @@ space space_of(const words &o, size_t *rest)
     return GENERIC;
 }
 
+/* For the profile: what lanes touch; i.option is the space. */
+void count(const warp &w, const instruction &i, const uint64_t *a, uint32_t lanes, size_t bytes)
+{
+    uint64_t address[LANES];
+    if (!w.b->counts || (i.option != GLOBAL && i.option != SHARED)) return;
+    for (unsigned l = 0; l < LANES; l++) address[l] = a[l] + uint64_t(i.offset);
+    i.option == GLOBAL ? count_global(*w.b->counts, address, lanes, bytes)
+                       : count_shared(*w.b->counts, address, lanes, bytes);
+}
+
 /* Of 1 to 4 values of T side by side; i.option is the space. */
 template <class T> void load(warp &w, const instruction &i, uint32_t lanes)
 {
     const uint64_t *a = w.get(i.from[0]);
     const size_t n = i.to.size();
+    count(w, i, a, lanes, n * sizeof(T));
     each(lanes, [&](unsigned l) {
         const unsigned char *p =
             reach(w, i, l, space(i.option), a[l] + uint64_t(i.offset), n * sizeof(T), false);
@@ -205,6 +230,7 @@ template <class T> void store(warp &w, const instruction &i, uint32_t lanes)
 {
     const uint64_t *a = w.get(i.from[0]);
     const size_t n = i.from.size() - 1;
+    count(w, i, a, lanes, n * sizeof(T));
     each(lanes, [&](unsigned l) {
         unsigned char *p =
             reach(w, i, l, space(i.option), a[l] + uint64_t(i.offset), n * sizeof(T), true);
@@ -264,6 +290,10 @@ void copy_later(warp &w, const instruction &i, uint32_t lanes)
 {
     const uint64_t *to = w.get(i.from[0]), *from = w.get(i.from[1]), *size = w.get(i.from[2]);
     const uint64_t *given = i.from.size() > 3 ? w.get(i.from[3]) : size;
+    if (w.b->counts) {
+        count_global(*w.b->counts, from, lanes, 16);
+        count_shared(*w.b->counts, to, lanes, 16);
+    }
     each(lanes, [&](unsigned l) {
         if (size[l] != 16) found(w, i, l, "cp.async of other than 16 bytes");
         if (uint32_t(given[l]) > 16) found(w, i, l, "cp.async reads more than it writes");

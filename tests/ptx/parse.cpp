@@ -70,35 +70,47 @@ size_t bytes_of_type(std::string_view type)
     return size_t(std::atoi(std::string(type.substr(digits)).c_str())) / 8;
 }
 
+/* A number's bits; false: s is none. */
+bool number(std::string_view s, uint64_t *bits)
+{
+    if (s.size() > 2 && s[0] == '0' && (s[1] == 'f' || s[1] == 'F' || s[1] == 'd' || s[1] == 'D'))
+        return *bits = std::strtoull(std::string(s.substr(2)).c_str(), nullptr, 16), true;
+    const bool minus = s[0] == '-';
+    if (!std::isdigit(static_cast<unsigned char>(s[minus]))) return false;
+    const uint64_t magnitude = std::strtoull(std::string(s.substr(minus)).c_str(), nullptr, 0);
+    return *bits = minus ? -magnitude : magnitude, true;
+}
+
 /* ".align 8 .b8 name[40]", ".b64 name", ".u64 name": behind the state space. */
 struct declaration {
-    size_t alignment, bytes;
+    size_t alignment, bytes, element;
     std::string name;
-    std::string_view initial; /* what stands in braces */
+    std::string_view initial; /* what stands behind =, without braces */
 };
 
 declaration declared(std::string_view s)
 {
-    declaration d { 0, 0, {}, {} };
-    size_t element = 0;
+    declaration d { 0, 0, 0, {}, {} };
     for (std::string_view w = word(s);; w = word(s)) {
         if (w == ".align") {
             d.alignment = size_t(std::atoi(std::string(word(s)).c_str()));
         } else if (w[0] == '.') {
-            if (w != ".ptr" && w != ".global") element = bytes_of_type(w.substr(1));
+            if (w != ".ptr" && w != ".global") d.element = bytes_of_type(w.substr(1));
         } else {
             d.name = w;
             break;
         }
         if (w.empty()) refuse("a declaration", s);
     }
-    d.bytes = element;
+    d.bytes = d.element;
     s = trimmed(s);
     if (!s.empty() && s[0] == '[')
-        d.bytes = element * size_t(std::atoll(std::string(s.substr(1)).c_str()));
+        d.bytes = d.element * size_t(std::atoll(std::string(s.substr(1)).c_str()));
     if (const size_t brace = s.find('{'); brace != std::string_view::npos)
         d.initial = s.substr(brace + 1, s.find('}') - brace - 1);
-    if (d.alignment == 0) d.alignment = element;
+    else if (const size_t equals = s.find('='); equals != std::string_view::npos)
+        d.initial = s.substr(equals + 1);
+    if (d.alignment == 0) d.alignment = d.element;
     return d;
 }
 
@@ -186,13 +198,13 @@ void module::variable(std::string_view s)
                 shared[d.name] = { d.alignment, d.bytes };
             } else {
                 std::vector<unsigned char> &v = variables[d.name];
-                v.assign(d.bytes + 16, 0);
-                size_t i = 0;
-                const std::vector<std::string_view> values = parts(d.initial);
-                const size_t each = values.empty() ? 1 : d.bytes / values.size();
-                for (const std::string_view &x : values) {
-                    const uint64_t bits = std::strtoull(std::string(x).c_str(), nullptr, 0);
-                    std::memcpy(&v[each * i++], &bits, each);
+                v.assign(d.bytes, 0); /* zeros at the end are not written out */
+                size_t at = 0;
+                for (const std::string_view &x : parts(d.initial)) {
+                    uint64_t bits;
+                    if (at + d.element > v.size() || !number(x, &bits)) refuse("a value", s);
+                    std::memcpy(&v[at], &bits, d.element);
+                    at += d.element;
                 }
             }
             return;
@@ -255,6 +267,7 @@ void parser::entry(size_t begin)
         k.most_threads = x * y * z;
     }
     body(brace + 1);
+    k.local = aligned(k.local, 16); /* a lane's lies behind another's */
     k.files = m.files;
     instruction end;
     end.what = kind::EXIT;
@@ -274,6 +287,8 @@ void parser::put(instruction i, std::string_view statement)
     i.statement = uint32_t(k.statements.size());
     i.source_line = line;
     i.source_file = source;
+    i.caller_line = caller_line;
+    i.caller_file = caller_source;
     k.statements.emplace_back(statement);
     k.code.push_back(std::move(i));
 }
@@ -287,11 +302,13 @@ void parser::body(size_t at)
         while (std::isspace(static_cast<unsigned char>(s[at]))) at++;
         if (s[at] == '{') {
             depth++;
+            inner.emplace_back();
             at++;
             continue;
         }
         if (s[at] == '}') {
             if (--depth == 0) return;
+            inner.pop_back();
             at++;
             continue;
         }
@@ -300,6 +317,12 @@ void parser::body(size_t at)
             char *rest = nullptr; /* sscanf would look for the end of the whole text */
             source = uint32_t(std::strtoul(s.c_str() + at + 4, &rest, 10));
             line = uint32_t(std::strtoul(rest, nullptr, 10));
+            const size_t caller = std::string_view(s).substr(at, end - at).find("inlined_at");
+            caller_source = caller_line = 0;
+            if (caller != std::string_view::npos) {
+                caller_source = uint32_t(std::strtoul(s.c_str() + at + caller + 10, &rest, 10));
+                caller_line = uint32_t(std::strtoul(rest, nullptr, 10));
+            }
             at = end;
             continue;
         }
@@ -368,7 +391,13 @@ void parser::directive(std::string_view s)
 {
     std::string_view rest = s;
     const std::string_view w = word(rest);
-    if (w == ".reg" || w == ".pragma") return;
+    if (w == ".pragma") return;
+    if (w == ".reg") { /* in braces of its own a name may be another register than outside */
+        word(rest);
+        for (const std::string_view name : parts(rest))
+            if (!inner.empty()) inner.back()[scope + std::string(name)] = k.registers++;
+        return;
+    }
     if (w != ".shared" && w != ".local" && w != ".param") refuse("a directive", s);
     const declaration d = declared(rest);
     if (w == ".shared") {
@@ -443,22 +472,13 @@ value parser::named(std::string_view name)
                          name.find("%ctaid.") == 0 || name.find("%nctaid.") == 0 ||
                          name.find("%lanemask") == 0 || name == "%local";
     const std::string key = special ? std::string(name) : scope + std::string(name);
+    for (auto names = inner.rbegin(); names != inner.rend(); names++)
+        if (const auto own = names->find(key); own != names->end()) return own->second;
     const auto known = registers.find(key);
     if (known != registers.end()) return known->second;
     const value v = k.registers++;
     if (special) k.special[key] = v;
     return registers[key] = v;
-}
-
-/* A number's bits; false: s is none. */
-static bool number(std::string_view s, uint64_t *bits)
-{
-    if (s.size() > 2 && s[0] == '0' && (s[1] == 'f' || s[1] == 'F' || s[1] == 'd' || s[1] == 'D'))
-        return *bits = std::strtoull(std::string(s.substr(2)).c_str(), nullptr, 16), true;
-    const bool minus = s[0] == '-';
-    if (!std::isdigit(static_cast<unsigned char>(s[minus]))) return false;
-    const uint64_t magnitude = std::strtoull(std::string(s.substr(minus)).c_str(), nullptr, 0);
-    return *bits = minus ? -magnitude : magnitude, true;
 }
 
 /* A value, and what is to be added to it: local variables are told from the thread's memory. */

@@ -30,9 +30,10 @@ class parser
     std::map<std::string, size_t> locals;  /* of a thread's own */
     std::set<std::string> used_dynamic;
     std::vector<std::pair<value, std::string>> dynamic_constants;
+    std::vector<std::map<std::string, value>> inner; /* registers of each open brace in a body */
     std::string scope; /* before names of a function that stands in its caller */
     int calls = 0;
-    uint32_t line = 0, source = 0;
+    uint32_t line = 0, source = 0, caller_line = 0, caller_source = 0;
 
     void body(size_t at);
     void one(std::string_view statement);

@@ -24,6 +24,8 @@ struct range;
 namespace ptx
 {
 
+struct counts;
+
 enum {
     LANES = 32,
     SHARED_BASE = 1024 /* as on compute capability 9.0: the first KB is the system's */
@@ -49,7 +51,9 @@ struct instruction {
     int64_t offset = 0;
     int32_t target = 0; /* of a branch */
     int32_t option = 0; /* what an instruction has beside its operands */
+    uint16_t cost = 1;  /* about so many of the device's own */
     uint32_t statement = 0, source_line = 0, source_file = 0;
+    uint32_t caller_line = 0, caller_file = 0; /* where its function was inlined; 0: nowhere */
 };
 
 struct parameter {
@@ -61,6 +65,7 @@ class module;
 struct kernel {
     module *of = nullptr;
     std::string name; /* as written in the PTX */
+    std::string shown;
     std::vector<instruction> code;
     std::vector<std::string> statements; /* the text of each, for messages */
     std::vector<uint64_t> constants;     /* 32 lanes each */
@@ -100,14 +105,14 @@ handler find_handler(std::string_view opcode, instruction &i); /* NULL: none has
 
 /* ---- a running block ---------------------------------------------------------------------------------------------- */
 
-/* Who touched a word of shared memory last, to find races: two threads' accesses must be apart by a barrier. */
+/* Who touched GRAIN bytes of shared memory last, to find races: two threads' accesses must be apart by a barrier. */
 struct touch {
     uint16_t epoch = 0, warp_epoch = 0; /* how many barriers the block has passed, and the warp */
-    int16_t thread = -1;                /* MANY: threads of more than one warp */
-    uint8_t bytes = 0;                  /* of the word, a bit each */
+    int16_t thread = -1; /* MANY: of more than one warp; MANY + 1 + n: several of warp n */
+    uint8_t bytes = 0;   /* of these, a bit each */
     bool atomic = false;
 };
-enum { MANY = 2048 };
+enum { MANY = 2048, GRAIN = 2 /* halves are often of different threads */ };
 
 struct block {
     const kernel *code;
@@ -118,6 +123,7 @@ struct block {
         unsent; /* the thread whose write fence.proxy.async has not passed on; -1 */
     uint16_t epoch = 1;
     bool any = false;                /* of bar.red.or */
+    struct counts *counts = nullptr; /* profile.h; NULL: not wanted */
     uint32_t number = 0, launch = 0; /* in the grid; of the launch */
 };
 

@@ -5,9 +5,24 @@
 
 #include "emulation.h"
 #include "lanes.h"
+#include "profile.h"
 
 namespace ptx
 {
+
+/* Of those that ptxas makes many of, and of those that a multiprocessor begins for 4 lanes at a time only (ex2, rcp). */
+static uint16_t cost_of(const words &o)
+{
+    const std::string_view b = o[0], t = o.back();
+    if (b == "mov" || b == "cvta" || (b == "ld" && o[1] == "param"))
+        return 0; /* a register's other name */
+    const bool divides = b == "div" || b == "rem";
+    if (divides && t.substr(1) == "64" && t[0] != 'f') return 70;
+    if (divides && t.substr(1) == "32" && t[0] != 'f') return 20;
+    if (divides || b == "sqrt" || (b == "rcp" && o[1] == "rn")) return t == "f64" ? 30 : 10;
+    if (b == "mul" && t.substr(1) == "64" && t[0] != 'f') return 3;
+    return b == "ex2" || b == "rcp" ? 4 : 1;
+}
 
 handler find_handler(std::string_view opcode, instruction &i)
 {
@@ -17,10 +32,14 @@ handler find_handler(std::string_view opcode, instruction &i)
         o.push_back(opcode.substr(at, dot - at));
         at = dot + 1;
     }
+    i.cost = cost_of(o);
     i.together = o[0] == "bar" || o[0] == "shfl" || o[0] == "vote" || o[0] == "mma" ||
                  o[0] == "ldmatrix" || o[0] == "wgmma";
     if (o[0] == "bar" && o[1] != "warp") {
-        i.what = o[1] == "sync" ? kind::BARRIER : kind::BARRIER_OR;
+        if (o[1] == "sync")
+            i.what = kind::BARRIER;
+        else if (o[1] == "red" && o[2] == "or")
+            i.what = kind::BARRIER_OR;
         return nullptr;
     }
     if (o[0] == "cvt") return find_conversion(o);
@@ -41,6 +60,8 @@ void found(const warp &w, const instruction &i, unsigned lane, const std::string
         w.b->size[0] * w.b->size[1] * w.b->size[2], w.code->statements[i.statement].c_str());
     if (file != w.code->files.end())
         std::fprintf(stderr, "  from %s:%u\n", file->second.c_str(), i.source_line);
+    if (const auto caller = w.code->files.find(int(i.caller_file)); caller != w.code->files.end())
+        std::fprintf(stderr, "  called at %s:%u\n", caller->second.c_str(), i.caller_line);
     std::abort();
 }
 
@@ -89,6 +110,7 @@ void branch(warp &w, const instruction &i)
 void run_warp(warp &w)
 {
     const instruction *code = w.code->code.data();
+    unsigned long long unused, &ran = w.b->counts ? w.b->counts->instructions : unused = 0;
     bool alone = false;
     w.joined = nullptr;
     while (w.live) {
@@ -98,6 +120,7 @@ void run_warp(warp &w)
             choose(w, &alone);
             continue;
         }
+        ran += i.cost;
         switch (i.what) {
         case kind::PLAIN:
             if (const uint32_t lanes = guarded(w, i)) i.run(w, i, lanes);
@@ -123,6 +146,7 @@ void run_warp(warp &w)
     }
     if (!w.products.open.empty() || !w.products.closed.empty())
         found(w, code[0], 0, "products that nobody waited for");
+    w.copies.closed.push_back(w.copies.open);
     for (const auto &c : w.copies.closed)
         if (!c.empty()) found(w, code[0], 0, "copies that nobody waited for");
 }
@@ -222,6 +246,10 @@ void run_grid(kernel &k, const unsigned grid[3], const unsigned size[3], size_t 
     b.code = &k;
     b.launch = ++launches;
     account_of_launch(b.launch);
+    if (profiles) {
+        b.counts = &counts_of(k);
+        b.counts->launches++;
+    }
     const size_t threads = size_t(size[0]) * size[1] * size[2];
     registers.resize(
         std::max(registers.size(), (threads + LANES - 1) / LANES * size_t(k.registers) * LANES));
@@ -229,7 +257,7 @@ void run_grid(kernel &k, const unsigned grid[3], const unsigned size[3], size_t 
         b.count[d] = grid[d];
         b.size[d] = size[d];
     }
-    const size_t shared = k.shared + dynamic_shared, words_ = (shared + 3) / 4;
+    const size_t shared = (k.shared + dynamic_shared + 3) / 4 * 4;
     const unsigned blocks = grid[0] * grid[1] * grid[2];
     for (unsigned n = 0; n < blocks; n++) {
         const unsigned at = emulation::backwards ? blocks - 1 - n : n;
@@ -237,10 +265,10 @@ void run_grid(kernel &k, const unsigned grid[3], const unsigned size[3], size_t 
         b.index[0] = at % grid[0];
         b.index[1] = at / grid[0] % grid[1];
         b.index[2] = at / grid[0] / grid[1];
-        b.memory.assign(words_ * 4, 0xff);
-        b.wrote.assign(words_, touch());
-        b.read.assign(words_, touch());
-        b.unsent.assign(words_, -1);
+        b.memory.assign(shared, 0xff);
+        b.wrote.assign(shared / GRAIN, touch());
+        b.read.assign(shared / GRAIN, touch());
+        b.unsent.assign(shared / GRAIN, -1);
         b.epoch = 1;
         run_block(b, registers.data());
     }
