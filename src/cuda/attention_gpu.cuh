@@ -2,6 +2,8 @@
  * element types. */
 #ifndef WGI_CUDA_ATTENTION_GPU_CUH
 #define WGI_CUDA_ATTENTION_GPU_CUH
+#include <atomic>
+
 #include <cuda_runtime.h>
 
 #include "cuda/attention_element.h"
@@ -130,12 +132,34 @@ struct f16 {
 
 using attention_kernel = void (*)(wgi_attention_pass);
 
+/* A kernel may have so much shared memory, which is always as much. Asked once a kernel and device: CUDA may have the call
+ * wait until copies to the device have ended (oneapi-src/unified-runtime pull request 2678). What goes wrong is found with
+ * the launch's own error. */
+static inline void allow_shared(attention_kernel kernel, int bytes)
+{
+    enum { SLOTS = 256 };
+    static std::atomic<uintptr_t> allowed[SLOTS]; /* 0: nobody's yet */
+    int device = 0;
+    (void)cudaGetDevice(&device);
+    const uintptr_t key = reinterpret_cast<uintptr_t>(kernel) ^ uintptr_t(device) << 56;
+    const unsigned first = unsigned((key >> 4) * 0x9e3779b97f4a7c15u >> 56);
+    for (unsigned i = 0; i < SLOTS; i++) {
+        std::atomic<uintptr_t> &slot = allowed[(first + i) % SLOTS];
+        uintptr_t held = slot.load(std::memory_order_relaxed);
+        if (held == key) return;
+        if (held) continue;
+        if (cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, bytes) ==
+            cudaSuccess)
+            slot.compare_exchange_strong(held, key);
+        return;
+    }
+    (void)cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, bytes);
+}
+
 static inline void launch_blocks(attention_kernel kernel, const wgi_attention_pass &p,
                                  int64_t blocks, int threads, int bytes, void *stream)
 {
-    /* what goes wrong here is found with the launch's own error */
-    if (bytes > 48 * 1024)
-        (void)cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, bytes);
+    if (bytes > 48 * 1024) allow_shared(kernel, bytes);
     kernel<<<unsigned(blocks), unsigned(threads), size_t(bytes),
              static_cast<cudaStream_t>(stream)>>>(p);
 }

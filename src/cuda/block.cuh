@@ -27,7 +27,10 @@ template <class T, class Op> __device__ T block_all(T v, Op op)
     const int lane = int(threadIdx.x) % 32, warp = int(threadIdx.x) / 32,
               warps = int(blockDim.x) / 32;
     for (int half = 16; half > 0; half /= 2) v = op(v, __shfl_xor_sync(0xffffffffu, v, half));
-    if (warps == 1) return v;
+    if (warps == 1) {
+        __syncwarp(); /* as the barriers below: what was read before may be written behind it */
+        return v;
+    }
     __syncthreads(); /* what was there before has been read */
     if (lane == 0) s[warp] = v;
     __syncthreads();
@@ -59,7 +62,10 @@ template <class T> __device__ void block_sums(T &a, T &b)
         a += __shfl_xor_sync(0xffffffffu, a, half);
         b += __shfl_xor_sync(0xffffffffu, b, half);
     }
-    if (warps == 1) return;
+    if (warps == 1) {
+        __syncwarp();
+        return;
+    }
     __syncthreads(); /* what was there before has been read */
     if (lane == 0) {
         s[0][warp] = a;

@@ -84,6 +84,7 @@ __device__ __forceinline__ void take(running &r, const float (&x)[V], int count,
 
 /* Any type and step: V elements at a time, fewer at its end. */
 struct any_row {
+    enum { blocks = 1 };
     wgi::row at;
     __device__ any_row(const wgi_lines &l, int64_t r) : at(l, r) {}
     template <int> __device__ __forceinline__ void get(int64_t j, int count, float (&v)[V]) const
@@ -104,6 +105,7 @@ struct any_row {
 
 /* Packs of 8 side by side; what is left at the end of the row one by one. */
 template <class S> struct packed {
+    enum { blocks = BLOCKS };
     void *at;
     __device__ packed(const wgi_lines &l, int64_t r) : at(l.data ? wgi::row_place<S>(l, r) : NULL)
     {
@@ -186,7 +188,7 @@ __device__ void make_gradient(const wgi_classes_launch &l, int64_t r, int64_t ta
 }
 
 template <class L, bool LOW>
-__global__ void __launch_bounds__(THREADS, BLOCKS)
+__global__ void __launch_bounds__(THREADS, L::blocks)
     class_rows(const __grid_constant__ wgi_classes_launch l)
 {
     float *loss = static_cast<float *>(l.loss), *lse = static_cast<float *>(l.lse);

@@ -10,6 +10,9 @@ namespace
 using wgi::pack;
 using wgi::PACK;
 
+/* Rows of 16 bits have up to four chunks a lane, of f32 two: of WGI_PACK_LONGEST elements. */
+template <class S> constexpr int most_threads = WGI_PACK_LONGEST / PACK / (S::chunks == 1 ? 4 : 2);
+
 /* Where a lane's chunks of a row are. All but the last are there for every thread. */
 template <int CHUNKS> struct columns {
     int64_t n;
@@ -81,7 +84,7 @@ __device__ __forceinline__ void add(const columns<CHUNKS> &k, const wgi_norm_lau
 
 /* Variance in two passes; the second takes back what rounding the mean left. The next row is on its way meanwhile. */
 template <class S, int CHUNKS>
-__global__ void __launch_bounds__(WGI_PACK_THREADS)
+__global__ void __launch_bounds__(most_threads<S>, 1)
     forward(const __grid_constant__ wgi_norm_launch l)
 {
     const columns<CHUNKS> k { l.n };
@@ -147,7 +150,7 @@ template <class S, int CHUNKS> struct operands {
 /* As in norm_rows.cu: z = (x - mean) rstd, g = dy w, dx = rstd (g - mean(g) - z mean(g z)); dw += dy z and db += dy over
  * WGI_NORM_ROWS rows, in order. */
 template <class S, int CHUNKS>
-__global__ void __launch_bounds__(WGI_PACK_THREADS)
+__global__ void __launch_bounds__(most_threads<S>, 1)
     backward(const __grid_constant__ wgi_norm_launch l)
 {
     const columns<CHUNKS> k { l.n };

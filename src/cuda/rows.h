@@ -63,7 +63,7 @@ static inline int wgi_norm_threads(int64_t n, bool f64)
 }
 
 /* Rows that lie in packs: 8 elements of one type a lane and chunk, `most` chunks. */
-enum { WGI_PACK_THREADS = 256, WGI_PACK_LONGEST = 4096 };
+enum { WGI_PACK_LONGEST = 4096 };
 static inline int wgi_pack_threads(int64_t n, int most)
 {
     return (int)((n + 256 * most - 1) / (256 * most)) * 32;

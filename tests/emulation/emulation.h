@@ -110,6 +110,7 @@ inline long long bits_of(double v)
 #define blockDim emulation::block_size
 #define gridDim emulation::grid_size
 #define __syncthreads emulation::barrier
+#define __syncwarp emulation::warp_barrier
 #define __shfl_down_sync(mask, v, by) emulation::exchanged(v, emulation::lane() + (by))
 #define __shfl_xor_sync(mask, v, by) emulation::exchanged(v, emulation::lane() ^ (by))
 #define __double_as_longlong emulation::bits_of

@@ -2,9 +2,9 @@
  * runtime of ours (registration.cpp, and the streams and memory of tests/emulation), and each launch is interpreted, warp by
  * warp, 32 lanes at a time. So the device's own code is tested where there is no device: its inline assembly, its mathematical
  * functions, the layout of its arguments, its sort. It also finds what compute-sanitizer does: addresses outside of
- * allocations, misaligned ones, races in shared memory, barriers that not all threads reach. Approximate instructions (ex2,
- * rcp, div.approx) are the rounded exact ones. What it does not know: what ptxas makes of the PTX, races in global memory,
- * and time. The instructions are those of the PTX ISA 9.0 that the kernels use; another one ends the program by its name. */
+ * allocations, misaligned ones, reads of what nobody has written, races in shared memory and between blocks, barriers that
+ * not all threads reach. Approximate instructions (ex2, rcp, div.approx) are the rounded exact ones. What it does not know:
+ * what ptxas makes of the PTX, races of a block's threads in global memory, and time. The instructions are those of the PTX ISA 9.0 that the kernels use; another one ends the program by its name. */
 #ifndef WENGERT_TESTS_PTX_H
 #define WENGERT_TESTS_PTX_H
 #include <cstddef>
