@@ -1,8 +1,10 @@
 /* What every measuring program needs: a clock, the median of its runs, what memory gives. */
 #ifndef BENCH_BENCH_H
 #define BENCH_BENCH_H
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdlib.h>
+#include <string.h>
 #include <time.h>
 
 #include "wengert/wengert.h"
@@ -19,6 +21,30 @@ static inline int ascending(const void *a, const void *b)
 {
     const double x = *(const double *)a, y = *(const double *)b;
     return (x > y) - (x < y);
+}
+
+/* ---- options ---- */
+typedef struct {
+    const char *name; /* "--batch"; NULL: the last */
+    int64_t *to;
+} count_option;
+
+/* argv[i] is one of `counts` and the next argument a positive number, which is stored. */
+static inline bool take_count(char **argv, int i, const count_option *counts)
+{
+    for (; counts->name; counts++)
+        if (strcmp(argv[i], counts->name) == 0) return (*counts->to = atoll(argv[i + 1])) > 0;
+    return false;
+}
+
+/* argv[i] is --dtype and the next one of bf16, f16 and f32. */
+static inline bool take_dtype(char **argv, int i, wg_dtype *to)
+{
+    static const wg_dtype types[] = { WG_BF16, WG_F16, WG_F32 };
+    if (strcmp(argv[i], "--dtype") != 0) return false;
+    for (int t = 0; t < 3; t++)
+        if (strcmp(argv[i + 1], wg_dtype_name(types[t])) == 0) return *to = types[t], true;
+    return false;
 }
 
 /* Sorts v. */

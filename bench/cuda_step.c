@@ -22,30 +22,20 @@ typedef struct {
 
 static bool parse(int argc, char **argv, options *o)
 {
-    const struct {
-        const char *name;
-        int64_t *to;
-    } table[] = { { "--batch", &o->batch },     { "--block", &o->block },
-                  { "--steps", &o->steps },     { "--layers", &o->layers },
-                  { "--heads", &o->heads },     { "--width", &o->width },
-                  { "--vocab", &o->vocab },     { "--profile", &o->profile },
-                  { "--ceiling", &o->ceiling }, { "--host", &o->host } };
-    static const wg_dtype types[] = { WG_BF16, WG_F16, WG_F32 };
-    for (int i = 1; i < argc; i += 2) {
-        bool known = false;
-        if (i + 1 == argc) return false;
-        for (size_t k = 0; k < sizeof table / sizeof *table; k++)
-            if (strcmp(argv[i], table[k].name) == 0) {
-                *table[k].to = atoll(argv[i + 1]);
-                known = *table[k].to > 0;
-            }
-        for (int t = 0; t < 3 && strcmp(argv[i], "--dtype") == 0; t++)
-            if (strcmp(argv[i + 1], wg_dtype_name(types[t])) == 0) {
-                o->dtype = types[t];
-                known = true;
-            }
-        if (!known) return false;
-    }
+    const count_option counts[] = { { "--batch", &o->batch },
+                                    { "--block", &o->block },
+                                    { "--steps", &o->steps },
+                                    { "--layers", &o->layers },
+                                    { "--heads", &o->heads },
+                                    { "--width", &o->width },
+                                    { "--vocab", &o->vocab },
+                                    { "--profile", &o->profile },
+                                    { "--ceiling", &o->ceiling },
+                                    { "--host", &o->host },
+                                    { NULL, NULL } };
+    for (int i = 1; i < argc; i += 2)
+        if (i + 1 == argc || !(take_count(argv, i, counts) || take_dtype(argv, i, &o->dtype)))
+            return false;
     return true;
 }
 

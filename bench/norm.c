@@ -15,29 +15,17 @@ typedef struct {
 
 static bool parse(int argc, char **argv, options *o)
 {
-    static const wg_dtype types[] = { WG_BF16, WG_F16, WG_F32 };
-    const struct {
-        const char *name;
-        int64_t *to;
-    } table[] = { { "--rows", &o->rows }, { "--width", &o->width }, { "--runs", &o->runs } };
+    const count_option counts[] = {
+        { "--rows", &o->rows }, { "--width", &o->width }, { "--runs", &o->runs }, { NULL, NULL }
+    };
     for (int i = 1; i < argc; i += 2) {
-        bool known = false;
         if (i + 1 == argc) return false;
-        for (size_t k = 0; k < sizeof table / sizeof *table; k++)
-            if (strcmp(argv[i], table[k].name) == 0) {
-                *table[k].to = atoll(argv[i + 1]);
-                known = *table[k].to > 0;
-            }
-        for (int t = 0; t < 3 && strcmp(argv[i], "--dtype") == 0; t++)
-            if (strcmp(argv[i + 1], wg_dtype_name(types[t])) == 0) {
-                o->dtype = types[t];
-                known = true;
-            }
-        if (strcmp(argv[i], "--device") == 0) {
-            known = strcmp(argv[i + 1], "cpu") == 0 || strcmp(argv[i + 1], "cuda") == 0;
-            o->device = strcmp(argv[i + 1], "cuda") == 0 ? wg_cuda(0) : wg_cpu();
-        }
-        if (!known) return false;
+        const bool cuda = strcmp(argv[i + 1], "cuda") == 0;
+        const bool device =
+            strcmp(argv[i], "--device") == 0 && (cuda || strcmp(argv[i + 1], "cpu") == 0);
+        if (device) o->device = cuda ? wg_cuda(0) : wg_cpu();
+        if (!device && !take_count(argv, i, counts) && !take_dtype(argv, i, &o->dtype))
+            return false;
     }
     return true;
 }

@@ -7,6 +7,7 @@
 #include <cuda_runtime.h>
 
 #include "cuda/attention_element.h"
+#include "cuda/instruction.cuh"
 
 namespace wgi
 {
@@ -62,12 +63,7 @@ struct gpu {
         return v;
     }
     /* 2 to the x; 0 for -inf. */
-    static __device__ __forceinline__ float exp2(float x)
-    {
-        float y;
-        asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(y) : "f"(x));
-        return y;
-    }
+    static __device__ __forceinline__ float exp2(float x) { return power_of_two(x); }
     static __device__ __forceinline__ float log2(float x) { return ::log2f(x); }
     static __device__ __forceinline__ float exp(float x) { return ::expf(x); }
     static __device__ __forceinline__ double exp(double x) { return ::exp(x); }
@@ -92,9 +88,7 @@ struct gpu {
 struct bf16 {
     static __device__ __forceinline__ uint32_t pack(float low, float high)
     {
-        uint32_t u;
-        asm("cvt.rn.bf16x2.f32 %0, %1, %2;" : "=r"(u) : "f"(high), "f"(low));
-        return u;
+        return two_bf16_of(low, high);
     }
     static __device__ __forceinline__ float low(uint32_t u) { return wgi_bf16_to_f32(uint16_t(u)); }
     static __device__ __forceinline__ float high(uint32_t u)
@@ -112,9 +106,7 @@ struct bf16 {
 struct f16 {
     static __device__ __forceinline__ uint32_t pack(float low, float high)
     {
-        uint32_t u;
-        asm("cvt.rn.f16x2.f32 %0, %1, %2;" : "=r"(u) : "f"(high), "f"(low));
-        return u;
+        return two_f16_of(low, high);
     }
     static __device__ __forceinline__ float low(uint32_t u) { return wgi_f16_to_f32(uint16_t(u)); }
     static __device__ __forceinline__ float high(uint32_t u)

@@ -15,18 +15,6 @@ enum { THREADS = 512, BLOCKS = 2, V = 16 };
 
 constexpr float LOG2_E = 1.44269504088896340736f;
 
-/* 2 to the x, by one instruction of the device: as near as 16-bit logits need. */
-__device__ __forceinline__ float power_of_two(float x)
-{
-#ifdef __CUDA_ARCH__
-    float y;
-    asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(y) : "f"(x));
-    return y;
-#else
-    return exp2f(x);
-#endif
-}
-
 /* e to the x - top: of 16 bits, LOW, in two instructions; exactly 1 where x is top only by `step`. */
 template <bool LOW> struct powers_above {
     float top, turned; /* LOW: top as an exponent of 2, negative */
@@ -34,7 +22,7 @@ template <bool LOW> struct powers_above {
     __device__ __forceinline__ float operator()(float x) const
     {
         if constexpr (LOW)
-            return power_of_two(fmaf(x, LOG2_E, turned));
+            return wgi::power_of_two(fmaf(x, LOG2_E, turned));
         else
             return wgi::exp_of<float>(x - top);
     }
@@ -42,7 +30,7 @@ template <bool LOW> struct powers_above {
 template <bool LOW> __device__ __forceinline__ float step(float from, float to)
 {
     if constexpr (LOW)
-        return power_of_two((from - to) * LOG2_E);
+        return wgi::power_of_two((from - to) * LOG2_E);
     else
         return wgi::exp_of<float>(from - to);
 }

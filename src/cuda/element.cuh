@@ -7,6 +7,7 @@
 #define WGI_DEVICE static __host__ __device__ __forceinline__
 #include "cpu/convert_element.h"
 #include "cpu/formula.h"
+#include "cuda/instruction.cuh"
 #include "cuda/pass.h"
 #include "wengert/base.h"
 
@@ -79,37 +80,7 @@ template <class T> __device__ __forceinline__ void store(void *p, int64_t i, int
     }
 }
 
-/* 16 bits by the device's own instructions: the bits of tensor/half.h but for NaN, of which a device knows one. */
-__device__ __forceinline__ float f32_of_f16(uint16_t h)
-{
-#ifdef __CUDA_ARCH__
-    float f;
-    asm("cvt.f32.f16 %0, %1;" : "=f"(f) : "h"(h));
-    return f;
-#else
-    return wgi_f16_to_f32(h);
-#endif
-}
-__device__ __forceinline__ uint16_t f16_of(float f)
-{
-#ifdef __CUDA_ARCH__
-    uint16_t h;
-    asm("cvt.rn.f16.f32 %0, %1;" : "=h"(h) : "f"(f));
-    return h;
-#else
-    return wgi_f32_to_f16(f);
-#endif
-}
-__device__ __forceinline__ uint16_t bf16_of(float f)
-{
-#ifdef __CUDA_ARCH__
-    uint16_t h;
-    asm("cvt.rn.bf16.f32 %0, %1;" : "=h"(h) : "f"(f));
-    return h;
-#else
-    return wgi_f32_to_bf16(f);
-#endif
-}
+/* Floats by one instruction: instruction.cuh. */
 template <class T> __device__ __forceinline__ uint16_t f16_of(T v)
 {
     return to<T>::f16(v);

@@ -49,13 +49,7 @@ struct brain_halves {
     }
     static __device__ __forceinline__ uint32_t pair(float low, float high)
     {
-#ifdef __CUDA_ARCH__
-        uint32_t u;
-        asm("cvt.rn.bf16x2.f32 %0, %1, %2;" : "=r"(u) : "f"(high), "f"(low));
-        return u;
-#else
-        return uint32_t(wgi_f32_to_bf16(high)) << 16 | wgi_f32_to_bf16(low);
-#endif
+        return two_bf16_of(low, high);
     }
 };
 
@@ -68,13 +62,7 @@ struct halves {
     }
     static __device__ __forceinline__ uint32_t pair(float low, float high)
     {
-#ifdef __CUDA_ARCH__
-        uint32_t u;
-        asm("cvt.rn.f16x2.f32 %0, %1, %2;" : "=r"(u) : "f"(high), "f"(low));
-        return u;
-#else
-        return uint32_t(wgi_f32_to_f16(high)) << 16 | wgi_f32_to_f16(low);
-#endif
+        return two_f16_of(low, high);
     }
 };
 
