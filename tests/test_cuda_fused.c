@@ -212,7 +212,7 @@ static void add_rms_norm(void *self, wg_list in, wg_list out)
 
 START_TEST(norms_of_every_length_are_those_of_the_cpu)
 {
-    static const int64_t lengths[] = { 1, 7, 96, 768, 1025, 2049, 4096, 4097 };
+    static const int64_t lengths[] = { 1, 7, 96, 520, 768, 1025, 1032, 1992, 2049, 4096, 4097 };
     if (no_device()) return;
     for (size_t t = 0; t < sizeof types / sizeof *types; t++)
         for (size_t i = 0; i < sizeof lengths / sizeof *lengths; i++) {
@@ -236,6 +236,55 @@ START_TEST(norms_of_every_length_are_those_of_the_cpu)
             compare(&p, WG_LIST(x, NULL, r), WG_LIST(dy, ds));
             pop(s);
         }
+}
+END_TEST
+
+/* Columns `from` on of wider rows, weights from their `weight`-th element on. */
+typedef struct {
+    int64_t wider, from, weight;
+} place;
+
+static void norm_of_a_place(void *self, wg_list in, wg_list out)
+{
+    enum { N = 64 };
+    const place *at = self;
+    out.t[0] =
+        wg_layer_norm(wg_narrow(in.t[0], 1, at->from, N), wg_narrow(in.t[1], 0, at->weight, N),
+                      wg_narrow(in.t[2], 0, at->weight, N));
+}
+
+/* Rows and weights that do not begin at multiples of 16 bytes cannot be read by packs. */
+START_TEST(norms_of_rows_at_any_place_are_those_of_the_cpu)
+{
+    enum { N = 64, ROWS = 40 };
+    static const place places[] = { { 8, 0, 0 }, { 8, 8, 0 }, { 8, 1, 0 }, { 8, 4, 0 },
+                                    { 4, 0, 0 }, { 1, 0, 0 }, { 8, 0, 1 }, { 8, 8, 4 } };
+    if (no_device()) return;
+    for (size_t t = 0; t < sizeof types / sizeof *types; t++)
+        for (size_t i = 0; i < sizeof places / sizeof *places; i++) {
+            wg_scope s = wg_scope_push();
+            char what[64];
+            place at = places[i];
+            snprintf(what, sizeof what, "%s, place %zu", wg_dtype_name(types[t].type), i);
+            const problem p = { what, norm_of_a_place, &at, 1, types[t].tolerance };
+            wg_tensor *x = wg_cast(wg_randn(WG_DIMS(ROWS, N + at.wider)), types[t].type);
+            compare(&p, WG_LIST(x, wg_randn(WG_DIMS(N + 4)), wg_randn(WG_DIMS(N + 4))),
+                    WG_LIST(wg_randn(WG_DIMS(ROWS, N))));
+            pop(s);
+        }
+}
+END_TEST
+
+/* What rounding a large mean leaves is taken back: the outputs are those of f64. */
+START_TEST(norms_of_numbers_far_from_zero_are_right)
+{
+    if (no_device()) return;
+    wg_scope s = wg_scope_push();
+    const problem p = { "a mean of 1e5", NULL, NULL, 1, 1e-5 };
+    wg_tensor *x = wg_affine(wg_randn(WG_DIMS(20, 768)), 1, 1e5);
+    check_close(&p, "output", 0, wg_layer_norm(wg_to(x, wg_cuda(0)), NULL, NULL),
+                wg_layer_norm(wg_cast(x, WG_F64), NULL, NULL));
+    pop(s);
 }
 END_TEST
 
@@ -392,6 +441,8 @@ int main(void)
         alignment_is_the_largest_that_all_addresses_have,
         epilogues_are_taken_only_where_cublaslt_has_them,
         norms_of_every_length_are_those_of_the_cpu,
+        norms_of_rows_at_any_place_are_those_of_the_cpu,
+        norms_of_numbers_far_from_zero_are_right,
         linear_layers_and_their_activations_are_those_of_the_cpu,
         a_bias_at_any_address_is_added,
         a_product_that_is_declined_in_its_midst_is_added_once,
