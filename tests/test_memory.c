@@ -358,6 +358,46 @@ START_TEST(threads_may_share_a_tensor)
 }
 END_TEST
 
+/* Allocates until it is told to stop; how many failed. */
+typedef struct {
+    atomic_bool stop;
+    atomic_int failed;
+} asker;
+
+static void ask_once(asker *a)
+{
+    void *p = wgi_malloc(1);
+    atomic_fetch_add(&a->failed, !p);
+    free(p);
+}
+
+static void *keep_asking(void *self)
+{
+    asker *a = self;
+    while (!atomic_load(&a->stop)) ask_once(a);
+    return NULL;
+}
+
+/* A test asks whether left is 0, not whether it is below: two threads at the last count took it to -1. */
+START_TEST(a_failure_strikes_once_whichever_threads_allocate)
+{
+    enum { ROUNDS = 20000 };
+    asker a = { 0 };
+    pthread_t other;
+    ck_assert_int_eq(pthread_create(&other, NULL, keep_asking, &a), 0);
+    int not_zero = 0;
+    for (int i = 0; i < ROUNDS; i++) {
+        wgi_fail_alloc_after(1 + i % 3);
+        while (wgi_fail_alloc_left() > 0) ask_once(&a);
+        not_zero += wgi_fail_alloc_left() != 0;
+    }
+    atomic_store(&a.stop, true);
+    pthread_join(other, NULL);
+    ck_assert_int_eq(not_zero, 0);
+    ck_assert_int_eq(a.failed, ROUNDS);
+}
+END_TEST
+
 START_TEST(meta_counts_what_would_be_allocated)
 {
     wg_memory before = wg_memory_stats(wg_meta());
@@ -382,6 +422,7 @@ int main(void)
             sizes_not_asked_for_any_more_are_given_back, free_neighbours_join_and_are_cut_again,
             a_span_waits_for_the_next_of_its_size, waiting_spans_join_when_nothing_fits,
             large_memory_survives_any_order, a_failed_allocation_is_an_error_that_names_the_bytes,
-            any_single_allocation_may_fail, what_one_thread_makes_another_may_release,
-            threads_may_share_a_tensor, meta_counts_what_would_be_allocated, NULL });
+            any_single_allocation_may_fail, a_failure_strikes_once_whichever_threads_allocate,
+            what_one_thread_makes_another_may_release, threads_may_share_a_tensor,
+            meta_counts_what_would_be_allocated, NULL });
 }

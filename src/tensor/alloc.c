@@ -62,11 +62,20 @@ int64_t wgi_fail_alloc_left(void)
     return atomic_load_explicit(&fail_after, memory_order_relaxed);
 }
 
+/* Never below 0, whichever threads count at once: 0 says that it has struck. */
+static WGI_COLD bool counts_down_to_failure(int64_t left)
+{
+    while (left > 0)
+        if (atomic_compare_exchange_weak_explicit(&fail_after, &left, left - 1,
+                                                  memory_order_relaxed, memory_order_relaxed))
+            return left == 1;
+    return false;
+}
+
 static inline bool must_fail(void)
 {
-    if (__builtin_expect(atomic_load_explicit(&fail_after, memory_order_relaxed) <= 0, 1))
-        return false;
-    return atomic_fetch_sub_explicit(&fail_after, 1, memory_order_relaxed) == 1;
+    const int64_t left = atomic_load_explicit(&fail_after, memory_order_relaxed);
+    return __builtin_expect(left > 0, 0) && counts_down_to_failure(left);
 }
 
 void *wgi_malloc(size_t bytes)
