@@ -17,7 +17,7 @@ struct emulated_group : emulated {
         own().started = nullptr;
         own().closed.push_back(own().issued);
     }
-    static uint64_t uniform(uint64_t d) { return d; }
+    static int uniform(int at) { return at; }
     template <int N, int NT> static void finish(float (&c)[1][NT][4])
     {
         thread_state &t = own();

@@ -112,21 +112,29 @@ END_TEST
 
 using tile = wgi::panels<64, 64>;
 
+static void load_zeros()
+{
+    static uint16_t zeros[64 * 64];
+    wgi_attention_operand o = {};
+    o.data = reinterpret_cast<char *>(zeros);
+    o.stride[2] = 64;
+    wgi::load_tile<emulated_group, tile, 128>(o, 0, 0, 0, 64, 64, 0);
+}
+
 /* A product of the tile at 0 with itself, read wrongly in some way. */
 static std::string said_of(bool sends, bool waits, bool starts)
 {
-    static const uint16_t ones[64 * 64] = { 0 };
     return emulated_group::run(1, 128, 2 * tile::bytes, [=] {
         float c[1][8][4];
         wgi::clear(c);
-        wgi::load_to<emulated_group, tile, 64, 64, 128>(0, ones, 64, 64, 64);
+        load_zeros();
         emulated_group::commit();
         emulated_group::wait<0>();
         if (sends) emulated_group::sent();
         emulated_group::sync();
         if (starts) emulated_group::start(c);
-        bf16::group_mma<emulated_group, 8, false>(c[0], wgi::columns_of<tile>(0, 0),
-                                                  wgi::columns_of<tile>(0, 0), true);
+        bf16::group_mma<emulated_group, 8, false>(c[0], wgi::columns_of(0), wgi::columns_of(0),
+                                                  true);
         emulated_group::close();
         if (waits) emulated_group::finish<0>(c);
         if (waits && starts && sends && c[0][0][0] != 0) abort();
@@ -145,16 +153,15 @@ END_TEST
 START_TEST(a_tile_that_has_not_arrived_is_not_read)
 {
     const std::string said = emulated_group::run(1, 128, tile::bytes, [] {
-        static const uint16_t zeros[64 * 64] = { 0 };
         float c[1][8][4];
         wgi::clear(c);
-        wgi::load_to<emulated_group, tile, 64, 64, 128>(0, zeros, 64, 64, 64);
+        load_zeros();
         emulated_group::commit();
         emulated_group::sent();
         emulated_group::sync();
         emulated_group::start(c);
-        bf16::group_mma<emulated_group, 8, false>(c[0], wgi::columns_of<tile>(0, 0),
-                                                  wgi::columns_of<tile>(0, 0), true);
+        bf16::group_mma<emulated_group, 8, false>(c[0], wgi::columns_of(0), wgi::columns_of(0),
+                                                  true);
         emulated_group::close();
         emulated_group::finish<0>(c);
         if (c[0][0][0] == c[0][0][0]) abort(); /* NaN, as shared memory was */

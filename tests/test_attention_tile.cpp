@@ -61,12 +61,11 @@ static bool sees(const wgi_attention_pass &p, int i, int j)
 static void check_ranges(const wgi_attention_pass &p, int rows, int tile)
 {
     for (int i0 = 0; i0 < p.tq; i0 += rows) {
-        int first, end;
-        wgi_key_tiles(&p, i0, i0 + rows, tile, &first, &end);
+        const wgi_attention_tiles t = wgi_key_tiles(&p, i0, i0 + rows, tile);
         for (int j = 0; j < p.tk; j++)
             for (int i = i0; i < std::min(i0 + rows, p.tq); i++)
-                ck_assert(!sees(p, i, j) || (j / tile >= first && j / tile < end));
-        ck_assert(first >= 0 && (end <= first || (end - 1) * tile < p.tk));
+                ck_assert(!sees(p, i, j) || (j / tile >= t.first && j / tile < t.end));
+        ck_assert(t.first >= 0 && (t.end <= t.first || (t.end - 1) * tile < p.tk));
         for (int j0 = 0; j0 < p.tk; j0 += tile) {
             bool all = j0 + tile <= p.tk;
             for (int j = j0; j < j0 + tile; j++)
@@ -75,12 +74,11 @@ static void check_ranges(const wgi_attention_pass &p, int rows, int tile)
         }
     }
     for (int j0 = 0; j0 < p.tk; j0 += rows) {
-        int first, end;
-        wgi_query_tiles(&p, j0, j0 + rows, tile, &first, &end);
+        const wgi_attention_tiles t = wgi_query_tiles(&p, j0, j0 + rows, tile);
         for (int i = 0; i < p.tq; i++)
             for (int j = j0; j < std::min(j0 + rows, p.tk); j++)
-                ck_assert(!sees(p, i, j) || (i / tile >= first && i / tile < end));
-        ck_assert(first >= 0 && (end <= first || (end - 1) * tile < p.tq));
+                ck_assert(!sees(p, i, j) || (i / tile >= t.first && i / tile < t.end));
+        ck_assert(t.first >= 0 && (t.end <= t.first || (t.end - 1) * tile < p.tq));
     }
 }
 

@@ -52,25 +52,30 @@ WGI_MAP bool wgi_attention_has_extra(const wgi_attention_pass *p)
     return p->mask.data || p->dropout > 0 || !((float)p->scale > 0);
 }
 
-/* Tiles [first, end) of `tile` keys that any of the queries [i0, i1) sees; i0 < i1. */
-WGI_MAP void wgi_key_tiles(const wgi_attention_pass *p, int i0, int i1, int tile, int *first,
-                           int *end)
+typedef struct {
+    int first, end;
+} wgi_attention_tiles;
+
+/* The tiles of `tile` keys that any of the queries [i0, i1) sees; i0 < i1. */
+WGI_MAP wgi_attention_tiles wgi_key_tiles(const wgi_attention_pass *p, int i0, int i1, int tile)
 {
     const int low = wgi_first_key(p, i0), high = wgi_end_key(p, (i1 < p->tq ? i1 : p->tq) - 1);
-    *first = low > 0 ? low / tile : 0;
-    *end = high > (low > 0 ? low : 0) ? (high + tile - 1) / tile : *first;
+    const int first = low > 0 ? low / tile : 0;
+    const wgi_attention_tiles t = { first,
+                                    high > (low > 0 ? low : 0) ? (high + tile - 1) / tile : first };
+    return t;
 }
 
-/* Tiles [first, end) of `tile` queries that see any of the keys [j0, j1); j0 < j1. */
-WGI_MAP void wgi_query_tiles(const wgi_attention_pass *p, int j0, int j1, int tile, int *first,
-                             int *end)
+/* The tiles of `tile` queries that see any of the keys [j0, j1); j0 < j1. */
+WGI_MAP wgi_attention_tiles wgi_query_tiles(const wgi_attention_pass *p, int j0, int j1, int tile)
 {
     const int shift = p->tk - p->tq, last = (j1 < p->tk ? j1 : p->tk) - 1;
     const int low = p->causal && j0 - shift > 0 ? j0 - shift : 0;
     const int high =
         p->window && last - shift + p->window < p->tq ? last - shift + p->window : p->tq;
-    *first = low / tile;
-    *end = high > low ? (high + tile - 1) / tile : *first;
+    const int first = low / tile;
+    const wgi_attention_tiles t = { first, high > low ? (high + tile - 1) / tile : first };
+    return t;
 }
 
 /* Some query of [i0, i1) does not see some key of [j0, j1). */

@@ -5,15 +5,10 @@
  * row_lse is in units of log 2 here. */
 #ifndef WGI_CUDA_ATTENTION_BACKWARD_H
 #define WGI_CUDA_ATTENTION_BACKWARD_H
-#include "cuda/attention_tile.h"
+#include "cuda/attention_walk.h"
 
 namespace wgi
 {
-
-WGI_TILE const float *row_terms(const void *terms, const wgi_attention_pass &p, int b, int h, int i)
-{
-    return static_cast<const float *>(terms) + wgi_head_rows(&p, b, h) + i;
-}
 
 /* ---- dq: a block has a tile of queries and walks over keys
  * -------------------------------------- */
@@ -24,7 +19,10 @@ template <int HD, bool EXTRA> struct query_shape {
                                 : HD > 32 ? 32
                                           : 64;
     static constexpr int threads = warps * 32, rows = warps * mt * 16;
-    static constexpr int dy = tile_bytes<HD>(rows), kv = 2 * dy, stage = 2 * tile_bytes<HD>(keys),
+    static constexpr bool keeps = HD < 128;
+    using queries_tile = by_rows<HD, rows>;
+    using keys_tile = by_rows<HD, keys>;
+    static constexpr int dy = queries_tile::bytes, kv = 2 * dy, stage = 2 * keys_tile::bytes,
                          bytes = kv + 2 * stage; /* q, dy, then two of (k, v) */
 };
 
@@ -56,41 +54,27 @@ template <class M, class E, class S, bool EXTRA>
 WGI_TILE void attention_of_queries(const wgi_attention_pass &p)
 {
     constexpr int HD = S::head, MT = S::mt, NT = S::keys / 8;
-    const wgi_attention_place at = wgi_place_of_queries(&p, M::block(), S::rows);
-    const int memory = M::memory(), kv = at.h / (p.heads / p.kv_heads),
-              row = M::thread() / 32 * MT * 16;
-    int first, end;
-    wgi_key_tiles(&p, at.first, at.first + S::rows, S::keys, &first, &end);
-    const auto load_keys = [&](int tile) {
-        const int to = memory + S::kv + (tile - first) % 2 * S::stage, j = tile * S::keys;
-        load_tile<M, HD, S::keys, S::threads>(to, rows_at(p.k, at.b, kv, j), p.k.stride[2],
-                                              p.tk - j, p.d);
-        load_tile<M, HD, S::keys, S::threads>(to + S::stage / 2, rows_at(p.v, at.b, kv, j),
-                                              p.v.stride[2], p.tk - j, p.dv);
-    };
-    load_tile<M, HD, S::rows, S::threads>(memory, rows_at(p.q, at.b, at.h, at.first), p.q.stride[2],
-                                          p.tq - at.first, p.d);
-    load_tile<M, HD, S::rows, S::threads>(memory + S::dy, rows_at(p.dy, at.b, at.h, at.first),
-                                          p.dy.stride[2], p.tq - at.first, p.dv);
-    if (first < end) load_keys(first);
-    M::commit();
+    key_walk<M, S> walk(p);
+    const int row = M::thread() / 32 * MT * 16;
+    walk.load_queries(p.q, p.d, M::memory());
+    walk.load_queries(p.dy, p.dv, M::memory() + S::dy);
+    walk.load(walk.tiles.first);
     float dq[MT][HD / 8][4], lse[MT][2], delta[MT][2];
     clear(dq);
 #pragma unroll
     for (int m = 0; m < MT; m++)
 #pragma unroll
         for (int half = 0; half < 2; half++) {
-            const int i = at.first + row + m * 16 + fragment_row(M::thread() % 32, half * 2);
-            lse[m][half] = *row_terms(p.row_lse, p, at.b, at.h, i);
-            delta[m][half] = *row_terms(p.row_delta, p, at.b, at.h, i);
+            const int i = walk.at.first + row + m * 16 + fragment_row(M::thread() % 32, half * 2);
+            lse[m][half] = *row_terms(p.row_lse, p, walk.at.b, walk.at.h, i);
+            delta[m][half] = *row_terms(p.row_delta, p, walk.at.b, walk.at.h, i);
         }
-    for (int tile = first; tile < end; tile++) {
+    for (int tile = walk.tiles.first; tile < walk.tiles.end; tile++) {
         M::template wait<0>();
         M::sync();
-        if (tile + 1 < end) load_keys(tile + 1);
-        M::commit();
-        const int keys = memory + S::kv + (tile - first) % 2 * S::stage;
-        const score_tile t = { at.b, at.h, at.first + row, tile * S::keys };
+        walk.load(tile + 1);
+        const int keys = walk.keys(tile);
+        const score_tile t = walk.scores(row, tile);
         float s[MT][NT][4], dp[MT][NT][4];
         clear(s);
         clear(dp);
@@ -105,8 +89,8 @@ WGI_TILE void attention_of_queries(const wgi_attention_pass &p)
     M::template wait<0>();
     float scale[MT][2];
     fill(scale, float(p.scale));
-    store_rows<M, E, MT, HD / 8>(p.dq, at.b, at.h, at.first + row, p.tq, 0, p.d, dq, scale,
-                                 p.accumulate);
+    store_rows<M, E, MT, HD / 8>(p.dq, walk.at.b, walk.at.h, walk.at.first + row, p.tq, 0, p.d, dq,
+                                 scale, p.accumulate);
 }
 
 /* ---- dk, dv: a block has a tile of keys and walks over the queries of all heads that share it
@@ -118,8 +102,11 @@ template <int HD, bool EXTRA> struct key_shape {
                          mt = HD > 64 || EXTRA ? 1 : 2, queries = HD == 64 && !EXTRA ? 16 : 32,
                          columns = HD / parts;
     static constexpr int threads = warps * 32, rows = warps / parts * mt * 16;
-    static constexpr int v = tile_bytes<HD>(rows), qdy = 2 * v,
-                         stage = 2 * tile_bytes<HD>(queries) + 2 * queries * 4,
+    static constexpr bool keeps = HD < 128;
+    using keys_tile = by_rows<HD, rows>;
+    using queries_tile = by_rows<HD, queries>;
+    static constexpr int v = keys_tile::bytes, qdy = 2 * v,
+                         stage = 2 * queries_tile::bytes + 2 * queries * 4,
                          bytes = qdy + 2 * stage; /* k, v, then two of (q, dy, lse, delta) */
 };
 
@@ -187,31 +174,6 @@ WGI_TILE void sharpen_keys(const wgi_attention_pass &p, float (&s)[MT][NT][4],
         }
 }
 
-/* lse, then delta, of QUERIES queries into shared memory. */
-template <class M, int QUERIES>
-WGI_TILE void load_terms(const wgi_attention_pass &p, const score_tile &t, int to)
-{
-    constexpr int chunks = QUERIES / 4; /* four floats each */
-    const int n = M::thread() % chunks;
-    if (M::thread() < chunks)
-        M::copy16(to + n * 16, row_terms(p.row_lse, p, t.b, t.h, t.i) + n * 4, true);
-    else if (M::thread() < 2 * chunks)
-        M::copy16(to + QUERIES * 4 + n * 16, row_terms(p.row_delta, p, t.b, t.h, t.i) + n * 4,
-                  true);
-}
-
-/* A tile of queries with their terms into shared memory. */
-template <class M, class S>
-WGI_TILE void load_queries(const wgi_attention_pass &p, const score_tile &t, int to)
-{
-    constexpr int HD = S::head, tile = tile_bytes<HD>(S::queries);
-    load_tile<M, HD, S::queries, S::threads>(to, rows_at(p.q, t.b, t.h, t.i), p.q.stride[2],
-                                             p.tq - t.i, p.d);
-    load_tile<M, HD, S::queries, S::threads>(to + tile, rows_at(p.dy, t.b, t.h, t.i),
-                                             p.dy.stride[2], p.tq - t.i, p.dv);
-    load_terms<M, S::queries>(p, t, to + 2 * tile);
-}
-
 /* One step: a tile of queries at byte `at`, the warp's keys from row `row` on. */
 template <class M, class E, class S, bool EXTRA>
 WGI_TILE void add_queries(const wgi_attention_pass &p, const score_tile &t, int at, int row,
@@ -238,35 +200,24 @@ WGI_TILE void add_queries(const wgi_attention_pass &p, const score_tile &t, int 
 template <class M, class E, class S, bool EXTRA>
 WGI_TILE void attention_of_keys(const wgi_attention_pass &p)
 {
-    constexpr int HD = S::head, MT = S::mt, CT = S::columns / 8;
-    const wgi_attention_place at = wgi_place_of_keys(&p, M::block(), S::rows);
-    const int memory = M::memory(), warp = M::thread() / 32, row = warp / S::parts * MT * 16,
-              column = warp % S::parts * S::columns, group = p.heads / p.kv_heads;
-    int first, end;
-    wgi_query_tiles(&p, at.first, at.first + S::rows, S::queries, &first, &end);
-    const int tiles = end - first, steps = tiles * group;
-    const auto place = [&](int step) {
-        const score_tile t = { at.b, at.h * group + step / tiles,
-                               (first + step % tiles) * S::queries, at.first + row };
-        return t;
-    };
-    load_tile<M, HD, S::rows, S::threads>(memory, rows_at(p.k, at.b, at.h, at.first), p.k.stride[2],
-                                          p.tk - at.first, p.d);
-    load_tile<M, HD, S::rows, S::threads>(memory + S::v, rows_at(p.v, at.b, at.h, at.first),
-                                          p.v.stride[2], p.tk - at.first, p.dv);
-    if (steps > 0) load_queries<M, S>(p, place(0), memory + S::qdy);
-    M::commit();
+    constexpr int MT = S::mt, CT = S::columns / 8;
+    const int warp = M::thread() / 32, row = warp / S::parts * MT * 16,
+              column = warp % S::parts * S::columns;
+    query_walk<M, S> walk(p, row);
+    const wgi_attention_place &at = walk.at;
+    walk.load_keys(p.k, p.d, M::memory());
+    walk.load_keys(p.v, p.dv, M::memory() + S::v);
+    score_tile t = walk.loads, next = t;
+    walk.load();
     float dk[MT][CT][4], dv[MT][CT][4];
     clear(dk);
     clear(dv);
-    for (int step = 0; step < steps; step++) {
+    for (int step = 0; step < walk.steps; step++, t = next) {
         M::template wait<0>();
         M::sync();
-        if (step + 1 < steps)
-            load_queries<M, S>(p, place(step + 1), memory + S::qdy + (step + 1) % 2 * S::stage);
-        M::commit();
-        add_queries<M, E, S, EXTRA>(p, place(step), memory + S::qdy + step % 2 * S::stage, row,
-                                    column, dk, dv);
+        next = walk.loads;
+        walk.load();
+        add_queries<M, E, S, EXTRA>(p, t, walk.place(step), row, column, dk, dv);
     }
     M::template wait<0>();
     float factor[MT][2];

@@ -4,7 +4,7 @@
  * values are in shared memory: one is read while the next arrives. */
 #ifndef WGI_CUDA_ATTENTION_FORWARD_H
 #define WGI_CUDA_ATTENTION_FORWARD_H
-#include "cuda/attention_tile.h"
+#include "cuda/attention_walk.h"
 
 namespace wgi
 {
@@ -14,7 +14,10 @@ template <int HD, bool EXTRA> struct forward_shape {
     static constexpr int head = HD, warps = 4, mt = HD > 128 || EXTRA ? 1 : 2,
                          keys = HD > 128 || (HD == 128 && !EXTRA) ? 32 : 64;
     static constexpr int threads = warps * 32, rows = warps * mt * 16;
-    static constexpr int kv = tile_bytes<HD>(rows), stage = 2 * tile_bytes<HD>(keys),
+    static constexpr bool keeps = HD < 128;
+    using queries_tile = by_rows<HD, rows>;
+    using keys_tile = by_rows<HD, keys>;
+    static constexpr int kv = queries_tile::bytes, stage = 2 * keys_tile::bytes,
                          bytes = kv + 2 * stage; /* queries, then two of (keys, values) */
 };
 
@@ -43,14 +46,15 @@ WGI_TILE void soften(float (&s)[MT][NT][4], float (&o)[MT][OT][4], row_state<MT>
             /* by the products as they were rounded: 1 exactly where the maximum stays */
             shrink[m][half] = top == r.top[m][half] ? 1.0f : M::exp2(r.top[m][half] * unit - base);
             moved = moved || shrink[m][half] != 1;
-            float sum = r.sum[m][half] * shrink[m][half];
+            float sum[2] = { r.sum[m][half] * shrink[m][half], 0 }; /* half a chain of sums each */
 #pragma unroll
             for (int n = 0; n < NT; n++)
 #pragma unroll
-                for (int e = half * 2; e < half * 2 + 2; e++)
-                    sum += s[m][n][e] = M::exp2(fmaf(s[m][n][e], unit, -base));
+                for (int e = 0; e < 2; e++)
+                    sum[e] += s[m][n][half * 2 + e] =
+                        M::exp2(fmaf(s[m][n][half * 2 + e], unit, -base));
             r.top[m][half] = top;
-            r.sum[m][half] = sum;
+            r.sum[m][half] = sum[0] + sum[1];
         }
     if (!M::any(moved)) return;
 #pragma unroll
@@ -106,22 +110,10 @@ template <class M, class E, class S, bool EXTRA>
 WGI_TILE void attention_forward(const wgi_attention_pass &p)
 {
     constexpr int HD = S::head, MT = S::mt, NT = S::keys / 8;
-    const wgi_attention_place at = wgi_place_of_queries(&p, M::block(), S::rows);
-    const int memory = M::memory(), kv = at.h / (p.heads / p.kv_heads),
-              row = M::thread() / 32 * MT * 16;
-    int first, end;
-    wgi_key_tiles(&p, at.first, at.first + S::rows, S::keys, &first, &end);
-    const auto load_keys = [&](int tile) {
-        const int to = memory + S::kv + (tile - first) % 2 * S::stage, j = tile * S::keys;
-        load_tile<M, HD, S::keys, S::threads>(to, rows_at(p.k, at.b, kv, j), p.k.stride[2],
-                                              p.tk - j, p.d);
-        load_tile<M, HD, S::keys, S::threads>(to + S::stage / 2, rows_at(p.v, at.b, kv, j),
-                                              p.v.stride[2], p.tk - j, p.dv);
-    };
-    load_tile<M, HD, S::rows, S::threads>(memory, rows_at(p.q, at.b, at.h, at.first), p.q.stride[2],
-                                          p.tq - at.first, p.d);
-    if (first < end) load_keys(first);
-    M::commit();
+    key_walk<M, S> walk(p);
+    const int row = M::thread() / 32 * MT * 16;
+    walk.load_queries(p.q, p.d, M::memory());
+    walk.load(walk.tiles.first);
     float o[MT][HD / 8][4];
     row_state<MT> r;
     clear(o);
@@ -130,16 +122,15 @@ WGI_TILE void attention_forward(const wgi_attention_pass &p)
         r.top[m][0] = r.top[m][1] = -INFINITY;
         r.sum[m][0] = r.sum[m][1] = 0;
     }
-    for (int tile = first; tile < end; tile++) {
+    for (int tile = walk.tiles.first; tile < walk.tiles.end; tile++) {
         M::template wait<0>();
         M::sync(); /* the tile is here for all, and the other one no longer read */
-        if (tile + 1 < end) load_keys(tile + 1);
-        M::commit();
-        const int keys = memory + S::kv + (tile - first) % 2 * S::stage;
-        const score_tile t = { at.b, at.h, at.first + row, tile * S::keys };
+        walk.load(tile + 1);
+        const int keys = walk.keys(tile);
+        const score_tile t = walk.scores(row, tile);
         float s[MT][NT][4];
         clear(s);
-        product_of_rows<M, E, HD, MT, NT>(s, memory, row, keys);
+        product_of_rows<M, E, HD, MT, NT>(s, M::memory(), row, keys);
         hide_scores<M, EXTRA, MT, NT>(p, t, s);
         soften<M, MT, NT, HD / 8>(s, o, r, score_unit<EXTRA>(p));
         if (EXTRA && p.dropout > 0) drop<M, MT, NT>(p, t, s);
@@ -148,8 +139,7 @@ WGI_TILE void attention_forward(const wgi_attention_pass &p)
         product_of_columns<M, E, HD, MT, NT / 2, HD / 8>(o, left, keys + S::stage / 2, 0);
     }
     M::template wait<0>();
-    const score_tile t = { at.b, at.h, at.first + row, 0 };
-    finish_rows<M, E, MT, HD / 8>(p, t, o, r, score_unit<EXTRA>(p));
+    finish_rows<M, E, MT, HD / 8>(p, walk.scores(row, 0), o, r, score_unit<EXTRA>(p));
 }
 
 } // namespace wgi

@@ -18,10 +18,10 @@ struct hopper : gpu {
     {
         asm volatile("fence.proxy.async.shared::cta;" ::: "memory");
     }
-    /* Else it would be computed in every lane, and taken from the first for each product. */
-    static __device__ __forceinline__ uint64_t uniform(uint64_t d)
+    /* Else descriptors would be computed in every lane, and taken from the first for each product. */
+    static __device__ __forceinline__ int uniform(int at)
     {
-        return d >> 32 << 32 | __shfl_sync(0xffffffffu, uint32_t(d), 0);
+        return __shfl_sync(0xffffffffu, at, 0);
     }
     template <int NT> static __device__ __forceinline__ void fence(float (&c)[1][NT][4])
     {

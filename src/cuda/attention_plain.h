@@ -181,9 +181,9 @@ template <class M, class R> WGI_TILE void plain_forward(const wgi_attention_pass
         top[r] = R(-INFINITY);
         sum[r] = 0;
     }
-    int first, end;
-    wgi_key_tiles(&p, at.first, at.first + PLAIN_TILE, PLAIN_TILE, &first, &end);
-    for (int tile = first; tile < end; tile++) {
+    const wgi_attention_tiles tiles =
+        wgi_key_tiles(&p, at.first, at.first + PLAIN_TILE, PLAIN_TILE);
+    for (int tile = tiles.first; tile < tiles.end; tile++) {
         const int j = tile * PLAIN_TILE;
         const plain_rows k = { p.k, at.b, kv, j, p.tk - j }, v = { p.v, at.b, kv, j, p.tk - j };
         R s[4][2];
@@ -270,9 +270,9 @@ template <class M, class R> WGI_TILE void plain_of_queries(const wgi_attention_p
     const int kv = at.h / (p.heads / p.kv_heads);
     R dq[4][4];
     P::clear(dq);
-    int first, end;
-    wgi_key_tiles(&p, at.first, at.first + PLAIN_TILE, PLAIN_TILE, &first, &end);
-    for (int tile = first; tile < end; tile++) {
+    const wgi_attention_tiles tiles =
+        wgi_key_tiles(&p, at.first, at.first + PLAIN_TILE, PLAIN_TILE);
+    for (int tile = tiles.first; tile < tiles.end; tile++) {
         const int j = tile * PLAIN_TILE;
         const plain_rows k = { p.k, at.b, kv, j, p.tk - j };
         R kept[4][2], ds[4][2];
@@ -295,10 +295,10 @@ template <class M, class R> WGI_TILE void plain_of_keys(const wgi_attention_pass
     R dk[4][4], dv[4][4];
     P::clear(dk);
     P::clear(dv);
-    int first, end;
-    wgi_query_tiles(&p, at.first, at.first + PLAIN_TILE, PLAIN_TILE, &first, &end);
+    const wgi_attention_tiles tiles =
+        wgi_query_tiles(&p, at.first, at.first + PLAIN_TILE, PLAIN_TILE);
     for (int h = at.h * group; h < (at.h + 1) * group; h++)
-        for (int tile = first; tile < end; tile++) {
+        for (int tile = tiles.first; tile < tiles.end; tile++) {
             const int i = tile * PLAIN_TILE;
             const plain_rows q = { p.q, at.b, h, i, p.tq - i }, dy = { p.dy, at.b, h, i, p.tq - i };
             R kept[4][2], ds[4][2];

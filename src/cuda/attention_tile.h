@@ -54,41 +54,11 @@ WGI_TILE int fragment_column(int lane, int c)
     return lane % 4 * 2 + (c & 1);
 }
 
-/* The tiles of these products: rows one behind the other. */
-template <int HD> struct by_rows {
+/* The tiles of these products: ROWS rows one behind the other. */
+template <int HD, int ROWS> struct by_rows {
+    static constexpr int head = HD, rows = ROWS, bytes = tile_bytes<HD>(ROWS);
     WGI_TILE_MEMBER static constexpr int at(int row, int chunk) { return swizzled<HD>(row, chunk); }
 };
-
-/* Rows [0, ROWS) from `from` on into the tile at `to`, laid out as P has it; zeros behind `rows` and `columns`. A thread
- * keeps its column. */
-template <class M, class P, int HD, int ROWS, int THREADS>
-WGI_TILE void load_to(int to, const uint16_t *from, int64_t stride, int rows, int columns)
-{
-    constexpr int chunks = HD / 8,
-                  step = THREADS / chunks < 8 ? THREADS / chunks : THREADS / chunks / 8 * 8;
-    static_assert(ROWS % step == 0 || ROWS < step, "whole steps");
-    const int chunk = M::thread() % chunks;
-    if (M::thread() >= step * chunks) return;
-#pragma unroll 1 /* unrolled, a row's address each would stay in registers through the walk */
-    for (int n = 0; n < ROWS; n += step) {
-        const int row = M::thread() / chunks + n;
-        if (ROWS < step && row >= ROWS) return;
-        const bool there = row < rows && chunk * 8 < columns;
-        M::copy16(to + P::at(row, chunk), there ? from + row * stride + chunk * 8 : from, there);
-    }
-}
-
-template <class M, int HD, int ROWS, int THREADS>
-WGI_TILE void load_tile(int to, const uint16_t *from, int64_t stride, int rows, int columns)
-{
-    load_to<M, by_rows<HD>, HD, ROWS, THREADS>(to, from, stride, rows, columns);
-}
-
-/* The rows of an operand from row i of head h on. */
-WGI_TILE const uint16_t *rows_at(const wgi_attention_operand &o, int b, int h, int i)
-{
-    return reinterpret_cast<const uint16_t *>(o.data) + wgi_row_offset(&o, b, h, i);
-}
 
 /* c (MT * 16, NT * 8) += A B^T: A rows [row, ...) of the tile at a, B the tile at b. */
 template <class M, class E, int HD, int MT, int NT>
