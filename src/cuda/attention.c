@@ -1,6 +1,6 @@
-/* Attention: which kernels a call gets, and what they get. The tensor-core kernels are for bf16
- * and f16 whose rows are whole 16-byte chunks, those of warpgroups among them for devices that have these; everything
- * else goes to the plain ones. */
+/* Attention: which kernels a call gets, and what they get. A few queries (generation) have kernels of their own. The
+ * tensor-core kernels are for bf16 and f16 whose rows are whole 16-byte chunks, those of warpgroups among them for devices that
+ * have these; everything else goes to the plain ones. */
 #include "cuda/attention.h"
 
 #include "cuda/device.h"
@@ -65,10 +65,53 @@ static wg_status pass_of(const wgi_attention *a, wgi_attention_pass *p)
  * stride to look at, so its stride counts too; absent operands are in order. */
 static bool in_chunks(const wgi_attention_operand *o, int type)
 {
+    const int chunk = type == WG_F32 ? 4 : 8;
     if (!o->data) return true;
     return o->type == type && o->stride[3] == 1 && (uintptr_t)o->data % 16 == 0 &&
-           o->stride[0] % 8 == 0 && o->stride[1] % 8 == 0 && o->stride[2] % 8 == 0;
+           o->stride[0] % chunk == 0 && o->stride[1] % chunk == 0 && o->stride[2] % chunk == 0;
 }
+
+/* ---- a few queries ---- */
+
+wgi_attention_decode wgi_plan_decode(const wgi_attention_pass *p)
+{
+    const int rows = p->tq * (p->heads / p->kv_heads), width = rows > 2 ? 4 : rows,
+              seen = wgi_first_key(p, 0), end = wgi_end_key(p, p->tq - 1),
+              first = seen > 0 ? seen / WGI_DECODE_KEYS * WGI_DECODE_KEYS : 0,
+              parts = (end - first + WGI_DECODE_KEYS - 1) / WGI_DECODE_KEYS;
+    return (wgi_attention_decode) { .rows = rows,
+                                    .width = width,
+                                    .row_blocks = (rows + width - 1) / width,
+                                    .first = first,
+                                    .end = end,
+                                    .parts = end > first ? parts : 1 };
+}
+
+/* A few queries of whole chunks of one type, without dropout. */
+static bool decodes(const wgi_attention_pass *p)
+{
+    const int type = p->q.type;
+    const double most_blocks =
+        (double)p->batch * p->heads * p->tq * ((double)p->tk / WGI_DECODE_KEYS + 2);
+    return (type == WG_F32 || type == WG_BF16 || type == WG_F16) && p->tq > 0 &&
+           p->tq <= WGI_DECODE_QUERIES && p->d % 8 == 0 && p->dv % 8 == 0 && p->d > 0 &&
+           p->dv > 0 && p->d <= WGI_DECODE_WIDEST && p->dv <= WGI_DECODE_WIDEST &&
+           p->dropout == 0 && in_chunks(&p->q, type) && in_chunks(&p->k, type) &&
+           in_chunks(&p->v, type) && p->batch > 0 && p->heads > 0 && most_blocks < 0x1p31;
+}
+
+static wg_status decode(const wg_run *r, const wgi_attention_pass *p)
+{
+    wgi_attention_decode d = wgi_plan_decode(p);
+    const size_t parts = (size_t)p->batch * (size_t)p->kv_heads * (size_t)d.rows * (size_t)d.parts;
+    if (d.parts > 1 && (!(d.o = wg_scratch(r, parts * (size_t)p->dv * sizeof(float))) ||
+                        !(d.terms = wg_scratch(r, parts * 2 * sizeof(float)))))
+        return WG_EMEM;
+    wgi_launch_attention_decode(p, &d, r->stream);
+    return WG_OK;
+}
+
+/* ---- many ---- */
 
 /* The head size of the tensor-core kernels for this call; 0: there are none. */
 static int head_of(const wgi_attention_pass *p)
@@ -127,6 +170,7 @@ wg_status wgi_cuda_sdpa(const wg_run *r, const wgi_attention *a)
     wgi_attention_pass p;
     wg_status s = pass_of(a, &p);
     if (s != WG_OK) return s;
+    if (decodes(&p)) return decode(r, &p);
     const int head = head_of(&p);
     if (head)
         kernels_of(r, &p, head).forward(&p, head, r->stream);

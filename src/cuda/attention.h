@@ -120,9 +120,28 @@ WGI_MAP int64_t wgi_row_offset(const wgi_attention_operand *o, int b, int h, int
     return b * o->stride[0] + h * o->stride[1] + i * o->stride[2];
 }
 
+/* How a few queries meet many keys: a head of keys has `rows`, the queries of all heads that share it. A block has up to
+ * `width` of them, and one of `parts` of the keys [first, end), which are all that any query sees. Parts begin at fixed places:
+ * so a query's bits depend neither on the queries beside it nor on the sequences that are computed with it. */
+enum {
+    WGI_DECODE_QUERIES = 8, /* at most */
+    WGI_DECODE_WIDEST = 256,
+    WGI_DECODE_KEYS = 64 /* a part's */
+};
+typedef struct {
+    int rows, width, row_blocks;
+    int first, end, parts;
+    float *o,
+        *terms; /* of several parts: (batch, kv_heads, rows, parts) of dv sums, and of a maximum and its sum */
+} wgi_attention_decode;
+
 #ifdef __cplusplus
 extern "C" {
 #endif
+wgi_attention_decode wgi_plan_decode(const wgi_attention_pass *p);
+/* q, k and v of one type, f32 or of 16 bits, rows in whole chunks of 16 bytes and multiples of 8 columns; no dropout. */
+void wgi_launch_attention_decode(const wgi_attention_pass *p, const wgi_attention_decode *d,
+                                 void *stream);
 /* By tensor cores, for bf16 and f16: all operands but lse and mask have that type, columns next to
  * each other, rows at multiples of 16 bytes, d and dv multiples of 8. */
 void wgi_launch_attention_bf16(const wgi_attention_pass *p, int head, void *stream);
