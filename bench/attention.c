@@ -1,7 +1,8 @@
 /* Attention's rate, causal, 12 or 6 heads of 64 or 128 and about 32,768 tokens a call: TFLOP/s of
  * the pairs that take part, two products of them forward and five backward, for lengths from 512
- * on.
- *   attention [--device cuda] [--dtype bf16] [--longest 16384] [--repeats 10] [--tokens 32768] */
+ * on. With --queries, as text is generated: the last queries of each sequence, 32 heads on 8 of keys, for 1 and 16 sequences:
+ * GB/s of the keys and values.
+ *   attention [--device cuda] [--dtype bf16] [--longest 16384] [--repeats 10] [--tokens 32768] [--queries 1] */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,7 +12,7 @@
 typedef struct {
     wg_device device;
     wg_dtype dtype;
-    int64_t longest, repeats, tokens;
+    int64_t longest, repeats, tokens, queries;
 } options;
 
 /* (B, H, T, D), seen through (B, T, H, D), as a model's projection gives it. */
@@ -66,26 +67,48 @@ static wg_status measure(const options *o, int64_t t, int64_t d)
     return wg_scope_pop(all);
 }
 
+/* The last queries of `batch` sequences: prints a line. */
+static wg_status measure_sequences(const options *o, int64_t t, int64_t d, int64_t batch)
+{
+    enum { HEADS = 32, KV = 8 };
+    double each[1000] = { 0 };
+    wg_scope all = wg_scope_push();
+    wg_tensor *x[] = { operand(o, batch, HEADS, o->queries, d), operand(o, batch, KV, t, d),
+                       operand(o, batch, KV, t, d) };
+    wg_use_grad(false);
+    for (int64_t r = -1; r < o->repeats && !wg_error_get(); r++) {
+        const double s = seconds(o, x, NULL, false);
+        if (r >= 0) each[r] = s;
+    }
+    const double s = median(each, o->repeats),
+                 bytes = 2.0 * (double)(batch * KV * t * d) * (double)wg_dtype_size(o->dtype);
+    if (!wg_error_get())
+        printf("%6lld %4lld %4lld %4d %10.1f %8.1f\n", (long long)t, (long long)d, (long long)batch,
+               HEADS, 1e6 * s, 1e-9 * bytes / s);
+    return wg_scope_pop(all);
+}
+
+static wg_status measure_generation(const options *o, int64_t t, int64_t d)
+{
+    wg_status s = measure_sequences(o, t, d, 1);
+    return s == WG_OK ? measure_sequences(o, t, d, 16) : s;
+}
+
 static bool parse(int argc, char **argv, options *o)
 {
+    const count_option counts[] = { { "--longest", &o->longest },
+                                    { "--repeats", &o->repeats },
+                                    { "--tokens", &o->tokens },
+                                    { "--queries", &o->queries },
+                                    { NULL, NULL } };
     for (int i = 1; i < argc; i += 2) {
-        const char *name = argv[i], *value = i + 1 < argc ? argv[i + 1] : "";
-        if (strcmp(name, "--device") == 0)
-            o->device = strcmp(value, "cuda") == 0 ? wg_cuda(0) : wg_cpu();
-        else if (strcmp(name, "--dtype") == 0)
-            o->dtype = strcmp(value, "f32") == 0   ? WG_F32
-                       : strcmp(value, "f16") == 0 ? WG_F16
-                                                   : WG_BF16;
-        else if (strcmp(name, "--longest") == 0)
-            o->longest = atoll(value);
-        else if (strcmp(name, "--repeats") == 0)
-            o->repeats = atoll(value);
-        else if (strcmp(name, "--tokens") == 0)
-            o->tokens = atoll(value);
-        else
+        if (i + 1 == argc) return false;
+        if (strcmp(argv[i], "--device") == 0)
+            o->device = strcmp(argv[i + 1], "cuda") == 0 ? wg_cuda(0) : wg_cpu();
+        else if (!take_dtype(argv, i, &o->dtype) && !take_count(argv, i, counts))
             return false;
     }
-    return o->repeats > 0 && o->repeats <= 1000 && o->tokens > 0;
+    return o->repeats <= 1000;
 }
 
 int main(int argc, char **argv)
@@ -95,14 +118,16 @@ int main(int argc, char **argv)
     };
     if (!parse(argc, argv, &o)) {
         fprintf(stderr, "usage: attention [--device cpu|cuda] [--dtype bf16|f16|f32] [--longest T]"
-                        " [--repeats N] [--tokens N]\n");
+                        " [--repeats N] [--tokens N] [--queries N]\n");
         return 2;
     }
     setvbuf(stdout, NULL, _IOLBF, 0);
     wg_use_device(o.device);
-    printf("     T    D    B    H forward us  TFLOP/s  backward  TFLOP/s\n");
+    printf(o.queries ? "     T    D    B    H         us     GB/s\n"
+                     : "     T    D    B    H forward us  TFLOP/s  backward  TFLOP/s\n");
     for (int64_t d = 64; d <= 128; d *= 2)
         for (int64_t t = 512; t <= o.longest; t *= 2)
-            if (measure(&o, t, d) != WG_OK) return wg_error_print(stderr);
+            if ((o.queries ? measure_generation : measure)(&o, t, d) != WG_OK)
+                return wg_error_print(stderr);
     return wg_error_get() ? wg_error_print(stderr) : 0;
 }

@@ -4,7 +4,8 @@
  *
  * A block has a part of the keys of one head, and up to ROWS rows: queries of the heads that share these keys. L lanes have a
  * key, eight columns each; each such group walks over its own keys with its own running maximum and sum, without a barrier,
- * and groups are joined at the end. Rows and keys are whole packs of one type S; all is computed in f32. */
+ * and groups are joined at the end. Rows and keys are whole packs of one type S; all is computed in f32, scores in units of
+ * log 2. */
 #include "cuda/attention.h"
 #include "cuda/attention_element.h"
 #include "cuda/block.cuh"
@@ -38,7 +39,7 @@ struct state {
     /* NaN is passed over by the maximum and found by the powers; rows may hold -inf alone. */
     static __device__ __forceinline__ float power(float x, float top)
     {
-        return wgi::exp_of<float>(x - (top == -INFINITY ? 0.0f : top));
+        return wgi::power_of_two(x - (top == -INFINITY ? 0.0f : top));
     }
     __device__ __forceinline__ void rise(float to)
     {
@@ -59,6 +60,11 @@ struct state {
     }
 };
 
+/* A row's query and head. */
+struct row_place {
+    int b, h, i;
+};
+
 /* The block's rows of one head of keys. */
 struct rows_of {
     const wgi_attention_pass &p;
@@ -69,6 +75,7 @@ struct rows_of {
         return kv * shared_by + (first + r) % shared_by;
     }
     __device__ __forceinline__ int query(int r) const { return (first + r) / shared_by; }
+    __device__ __forceinline__ row_place place(int r) const { return { b, head(r), query(r) }; }
     /* Their number among all rows. */
     __device__ __forceinline__ int64_t number(const wgi_attention_decode &d, int r) const
     {
@@ -79,7 +86,8 @@ struct rows_of {
     {
         const int i = query(r);
         if (i >= p.tq || j < wgi_first_key(&p, i) || j >= wgi_end_key(&p, i)) return -INFINITY;
-        return p.mask.data ? dot + wgi::mask_value<float>(p, b, head(r), i, j) : dot;
+        return p.mask.data ? fmaf(wgi::mask_value<float>(p, b, head(r), i, j), wgi::log2_e, dot)
+                           : dot;
     }
 };
 
@@ -132,13 +140,18 @@ __device__ __forceinline__ void add(state (&a)[ROWS], float (&s)[KEYS][ROWS],
 }
 
 /* y and lse of a row's sums: zeros and -inf where nothing was seen. */
-__device__ __forceinline__ void put_row(const wgi_attention_pass &p, int b, int h, int i, int c,
-                                        float o, float top, float sum)
+__device__ __forceinline__ void put_y(const wgi_attention_pass &p, const row_place &at, int c,
+                                      float o, float sum)
 {
-    wgi::set_element(p.y, wgi_row_offset(&p.y, b, h, i) + c * p.y.stride[3],
+    wgi::set_element(p.y, wgi_row_offset(&p.y, at.b, at.h, at.i) + c * p.y.stride[3],
                      sum == 0 ? 0.0f : o / sum);
-    if (c == 0 && p.lse.data)
-        wgi::set_element(p.lse, wgi_row_offset(&p.lse, b, h, i), top + wgi::log_of(sum));
+}
+__device__ __forceinline__ void put_lse(const wgi_attention_pass &p, const row_place &at, float top,
+                                        float sum)
+{
+    if (p.lse.data)
+        wgi::set_element(p.lse, wgi_row_offset(&p.lse, at.b, at.h, at.i),
+                         (top + log2f(sum)) * wgi::ln_2);
 }
 
 /* What the warps found, joined: to y where the block has all keys, else to its part of the scratch memory. */
@@ -146,13 +159,15 @@ template <int ROWS, int L>
 __device__ __forceinline__ void finish(const rows_of &rows, const wgi_attention_decode &d, int part,
                                        const state (&a)[ROWS])
 {
-    __shared__ float o[WARPS][ROWS][L * PACK], top[WARPS][ROWS], sum[WARPS][ROWS];
-    const int warp = threadIdx.x / 32, lane = threadIdx.x % 32;
+    __shared__ __align__(16) float o[WARPS][ROWS][L * PACK];
+    __shared__ float top[WARPS][ROWS], sum[WARPS][ROWS], factor[ROWS][WARPS], whole[ROWS];
+    const int warp = threadIdx.x / 32, lane = threadIdx.x % 32, own = threadIdx.x;
     if (lane < L) {
 #pragma unroll
         for (int r = 0; r < ROWS; r++) {
-#pragma unroll
-            for (int c = 0; c < PACK; c++) o[warp][r][lane * PACK + c] = a[r].o[c];
+            pack<wgi::real32> own_o;
+            own_o.take(a[r].o);
+            own_o.store(o[warp][r] + lane * PACK);
             if (lane == 0) {
                 top[warp][r] = a[r].top;
                 sum[warp][r] = a[r].sum;
@@ -161,29 +176,36 @@ __device__ __forceinline__ void finish(const rows_of &rows, const wgi_attention_
     }
     __syncthreads();
     const wgi_attention_pass &p = rows.p;
-    for (int n = threadIdx.x; n < ROWS * p.dv; n += THREADS) {
-        const int r = n / p.dv, c = n % p.dv;
-        if (rows.first + r >= d.rows) continue;
-        float most = top[0][r], all = 0, value = 0;
+    const bool alone = d.parts == 1;
+    if (own < ROWS && rows.first + own < d.rows) {
+        float most = -INFINITY, all = 0;
 #pragma unroll
-        for (int w = 1; w < WARPS; w++) most = fmaxf(most, top[w][r]);
+        for (int w = 0; w < WARPS; w++) most = fmaxf(most, top[w][own]);
 #pragma unroll
         for (int w = 0; w < WARPS; w++) {
-            const float factor = state::power(top[w][r], most);
-            all = fmaf(sum[w][r], factor, all);
-            value = fmaf(o[w][r][c], factor, value);
+            factor[own][w] = state::power(top[w][own], most);
+            all = fmaf(sum[w][own], factor[own][w], all);
         }
-        if (d.parts == 1) {
-            put_row(p, rows.b, rows.head(r), rows.query(r), c, value, most, all);
+        whole[own] = all;
+        if (alone) {
+            put_lse(p, rows.place(own), most, all);
         } else {
-            const int64_t at = rows.number(d, r) * d.parts + part;
-            d.o[at * p.dv + c] = value;
-            if (c == 0) {
-                d.terms[2 * at] = most;
-                d.terms[2 * at + 1] = all;
-            }
+            float *terms = d.terms + 2 * (rows.number(d, own) * d.parts + part);
+            terms[0] = most;
+            terms[1] = all;
         }
     }
+    __syncthreads();
+    for (int r = 0; r < ROWS && rows.first + r < d.rows; r++)
+        for (int c = own; c < p.dv; c += THREADS) {
+            float value = 0;
+#pragma unroll
+            for (int w = 0; w < WARPS; w++) value = fmaf(o[w][r][c], factor[r][w], value);
+            if (alone)
+                put_y(p, rows.place(r), c, value, whole[r]);
+            else
+                d.o[(rows.number(d, r) * d.parts + part) * p.dv + c] = value;
+        }
 }
 
 template <class S, int ROWS, int L>
@@ -206,7 +228,7 @@ __global__ void __launch_bounds__(THREADS) decode(const __grid_constant__ wgi_at
                 rows.first + r < d.rows);
         own.numbers(q[r]);
 #pragma unroll
-        for (int c = 0; c < PACK; c++) q[r][c] *= float(p.scale);
+        for (int c = 0; c < PACK; c++) q[r][c] *= float(p.scale) * wgi::log2_e;
     }
     const int first = d.first + part * WGI_DECODE_KEYS,
               end = d.end - first < WGI_DECODE_KEYS ? d.end : first + WGI_DECODE_KEYS;
@@ -270,8 +292,10 @@ __global__ void __launch_bounds__(JOIN_THREADS) join(const __grid_constant__ wgi
     }
     const int shared_by = p.heads / p.kv_heads, n = int(row % unsigned(d.rows)),
               head = int(row / unsigned(d.rows));
-    put_row(p, head / p.kv_heads, head % p.kv_heads * shared_by + n % shared_by, n / shared_by, c,
-            own, top, sum);
+    const row_place at = { head / p.kv_heads, head % p.kv_heads * shared_by + n % shared_by,
+                           n / shared_by };
+    put_y(p, at, c, own, sum);
+    if (c == 0) put_lse(p, at, top, sum);
 }
 
 template <class S, int ROWS, int L>
