@@ -112,13 +112,18 @@ END_TEST
 
 using tile = wgi::panels<64, 64>;
 
+struct one_group {
+    static constexpr int threads = 128;
+    static constexpr bool keeps = true;
+};
+
 static void load_zeros()
 {
     static uint16_t zeros[64 * 64];
     wgi_attention_operand o = {};
     o.data = reinterpret_cast<char *>(zeros);
     o.stride[2] = 64;
-    wgi::load_tile<emulated_group, tile, 128>(o, 0, 0, 0, 64, 64, 0);
+    wgi::load_tile<emulated_group, one_group, tile>(o, 0, 0, 0, 64, 64, 0);
 }
 
 /* A product of the tile at 0 with itself, read wrongly in some way. */

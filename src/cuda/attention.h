@@ -84,28 +84,41 @@ WGI_MAP bool wgi_tile_is_cut(const wgi_attention_pass *p, int i0, int i1, int j0
     return j1 > wgi_end_key(p, i0) || j0 < wgi_first_key(p, i1 - 1);
 }
 
-/* A block's work. The blocks with most keys come first: a causal row grows with its number. */
+/* A block's work. The blocks with most keys come first: a causal row grows with its number. There are fewer than 2^31 blocks,
+ * and divisions of 64-bit numbers take a device a hundred instructions. */
 typedef struct {
     int b, h, first; /* first row of its tile; h: query head, or key-value head */
 } wgi_attention_place;
 
+WGI_MAP wgi_attention_place wgi_place_of(int batch, int heads, int64_t block)
+{
+    const uint32_t n = (uint32_t)block, all = (uint32_t)batch * (uint32_t)heads, later = n / all,
+                   head = n - later * all, b = head / (uint32_t)heads;
+    const wgi_attention_place at = { (int)b, (int)(head - b * (uint32_t)heads), (int)later };
+    return at;
+}
+
 WGI_MAP wgi_attention_place wgi_place_of_queries(const wgi_attention_pass *p, int64_t block,
                                                  int tile)
 {
-    const int heads = p->batch * p->heads, tiles = (p->tq + tile - 1) / tile;
-    const int head = (int)(block % heads);
-    const wgi_attention_place at = { head / p->heads, head % p->heads,
-                                     (tiles - 1 - (int)(block / heads)) * tile };
+    wgi_attention_place at = wgi_place_of(p->batch, p->heads, block);
+    at.first = ((p->tq + tile - 1) / tile - 1 - at.first) * tile;
     return at;
 }
 
 /* Early keys are seen by most queries. */
 WGI_MAP wgi_attention_place wgi_place_of_keys(const wgi_attention_pass *p, int64_t block, int tile)
 {
-    const int heads = p->batch * p->kv_heads, head = (int)(block % heads);
-    const wgi_attention_place at = { head / p->kv_heads, head % p->kv_heads,
-                                     (int)(block / heads) * tile };
+    wgi_attention_place at = wgi_place_of(p->batch, p->kv_heads, block);
+    at.first *= tile;
     return at;
+}
+
+/* The head of keys that a head of queries meets. */
+WGI_MAP int wgi_head_of_keys(const wgi_attention_pass *p, int h)
+{
+    if (p->heads == p->kv_heads) return h;
+    return (int)((uint32_t)h / ((uint32_t)p->heads / (uint32_t)p->kv_heads));
 }
 
 /* The row of row_delta and row_lse that holds query 0 of a head. */

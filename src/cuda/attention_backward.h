@@ -224,7 +224,7 @@ WGI_TILE void attention_of_keys(const wgi_attention_pass &p)
     fill(factor, float(p.scale));
     store_rows<M, E, MT, CT>(p.dk, at.b, at.h, at.first + row, p.tk, column, p.d, dk, factor,
                              p.accumulate);
-    fill(factor, float(keep_factor(p)));
+    fill(factor, EXTRA ? float(keep_factor(p)) : 1.0f);
     store_rows<M, E, MT, CT>(p.dv_out, at.b, at.h, at.first + row, p.tk, column, p.dv, dv, factor,
                              p.accumulate);
 }

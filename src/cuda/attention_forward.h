@@ -83,11 +83,12 @@ WGI_TILE void drop(const wgi_attention_pass &p, const score_tile &t, float (&s)[
 }
 
 /* y = o / sum, lse = top + log sum; zeros and -inf where nothing was seen. */
-template <class M, class E, int MT, int OT>
+template <class M, class E, bool EXTRA, int MT, int OT>
 WGI_TILE void finish_rows(const wgi_attention_pass &p, const score_tile &t,
-                          const float (&o)[MT][OT][4], const row_state<MT> &r, float unit)
+                          const float (&o)[MT][OT][4], const row_state<MT> &r)
 {
     const int lane = M::thread() % 32;
+    const float kept = EXTRA ? float(keep_factor(p)) : 1.0f, unit = score_unit<EXTRA>(p);
     float factor[MT][2];
 #pragma unroll
     for (int m = 0; m < MT; m++)
@@ -96,7 +97,7 @@ WGI_TILE void finish_rows(const wgi_attention_pass &p, const score_tile &t,
             float sum = r.sum[m][half];
             sum += M::shuffle_xor(sum, 1);
             sum += M::shuffle_xor(sum, 2);
-            factor[m][half] = sum == 0 ? 0.0f : float(keep_factor(p)) / sum;
+            factor[m][half] = sum == 0 ? 0.0f : kept / sum;
             const int i = t.i + m * 16 + fragment_row(lane, half * 2);
             if (p.lse.data && lane % 4 == 0 && i < p.tq)
                 reinterpret_cast<float *>(p.lse.data)[wgi_row_offset(&p.lse, t.b, t.h, i)] =
@@ -139,7 +140,7 @@ WGI_TILE void attention_forward(const wgi_attention_pass &p)
         product_of_columns<M, E, HD, MT, NT / 2, HD / 8>(o, left, keys + S::stage / 2, 0);
     }
     M::template wait<0>();
-    finish_rows<M, E, MT, HD / 8>(p, walk.scores(row, 0), o, r, score_unit<EXTRA>(p));
+    finish_rows<M, E, EXTRA, MT, HD / 8>(p, walk.scores(row, 0), o, r);
 }
 
 } // namespace wgi

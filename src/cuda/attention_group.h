@@ -175,7 +175,7 @@ template <class M, class E, class S> WGI_TILE void group_forward(const wgi_atten
         M::keep(left);
     }
     M::template wait<0>();
-    finish_rows<M, E, 1, OT>(p, walk.scores(row, 0), o, r, score_unit<false>(p));
+    finish_rows<M, E, false, 1, OT>(p, walk.scores(row, 0), o, r);
 }
 
 /* ---- dq ---- */

@@ -170,9 +170,11 @@ WGI_TILE void plain_soften(const wgi_attention_pass &p, const wgi_attention_plac
 template <class M, class R> WGI_TILE void plain_forward(const wgi_attention_pass &p)
 {
     using P = plain<M, R>;
-    const int parts = plain_parts(p.dv), column = int(M::block() % parts) * PLAIN_COLUMNS;
-    const wgi_attention_place at = wgi_place_of_queries(&p, M::block() / parts, PLAIN_TILE);
-    const int kv = at.h / (p.heads / p.kv_heads), lane = M::thread() % 32;
+    const int parts = plain_parts(p.dv),
+              column = int(uint32_t(M::block()) % uint32_t(parts)) * PLAIN_COLUMNS;
+    const wgi_attention_place at =
+        wgi_place_of_queries(&p, uint32_t(M::block()) / uint32_t(parts), PLAIN_TILE);
+    const int kv = wgi_head_of_keys(&p, at.h), lane = M::thread() % 32;
     const plain_rows q = { p.q, at.b, at.h, at.first, p.tq - at.first };
     R o[4][4], top[8], sum[8], shrink[8];
     P::clear(o);
@@ -265,9 +267,11 @@ template <class M, class R> WGI_TILE void plain_put(int w, const R (&v)[4][2])
 template <class M, class R> WGI_TILE void plain_of_queries(const wgi_attention_pass &p)
 {
     using P = plain<M, R>;
-    const int parts = plain_parts(p.d), column = int(M::block() % parts) * PLAIN_COLUMNS;
-    const wgi_attention_place at = wgi_place_of_queries(&p, M::block() / parts, PLAIN_TILE);
-    const int kv = at.h / (p.heads / p.kv_heads);
+    const int parts = plain_parts(p.d),
+              column = int(uint32_t(M::block()) % uint32_t(parts)) * PLAIN_COLUMNS;
+    const wgi_attention_place at =
+        wgi_place_of_queries(&p, uint32_t(M::block()) / uint32_t(parts), PLAIN_TILE);
+    const int kv = wgi_head_of_keys(&p, at.h);
     R dq[4][4];
     P::clear(dq);
     const wgi_attention_tiles tiles =
@@ -290,8 +294,10 @@ template <class M, class R> WGI_TILE void plain_of_keys(const wgi_attention_pass
 {
     using P = plain<M, R>;
     const int parts = plain_parts(p.d > p.dv ? p.d : p.dv),
-              column = int(M::block() % parts) * PLAIN_COLUMNS, group = p.heads / p.kv_heads;
-    const wgi_attention_place at = wgi_place_of_keys(&p, M::block() / parts, PLAIN_TILE);
+              column = int(uint32_t(M::block()) % uint32_t(parts)) * PLAIN_COLUMNS,
+              group = p.heads / p.kv_heads;
+    const wgi_attention_place at =
+        wgi_place_of_keys(&p, uint32_t(M::block()) / uint32_t(parts), PLAIN_TILE);
     R dk[4][4], dv[4][4];
     P::clear(dk);
     P::clear(dv);

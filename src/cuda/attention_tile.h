@@ -137,6 +137,17 @@ template <int MT> WGI_TILE void fill(float (&factor)[MT][2], float v)
     for (int m = 0; m < MT; m++) factor[m][0] = factor[m][1] = v;
 }
 
+/* Two neighbours times factor, to where they belong or added to what is there. */
+template <class E> WGI_TILE void store_two(uint32_t *to, float low, float high, bool add)
+{
+    if (add) {
+        const uint32_t there = *to;
+        low += E::low(there);
+        high += E::high(there);
+    }
+    *to = E::pack(low, high);
+}
+
 /* Accumulators times factor to rows [i, rows) of an operand, columns [column, ...) of `columns`. */
 template <class M, class E, int MT, int NT>
 WGI_TILE void store_rows(const wgi_attention_operand &o, int b, int h, int i, int rows, int column,
@@ -144,6 +155,7 @@ WGI_TILE void store_rows(const wgi_attention_operand &o, int b, int h, int i, in
                          bool add)
 {
     const int lane = M::thread() % 32;
+    constexpr bool fast = MT * NT <= 16; /* with more there is no register left */
 #pragma unroll
     for (int m = 0; m < MT; m++)
 #pragma unroll
@@ -151,17 +163,20 @@ WGI_TILE void store_rows(const wgi_attention_operand &o, int b, int h, int i, in
             const int row = i + m * 16 + fragment_row(lane, half * 2);
             if (row >= rows) continue;
             uint32_t *to = reinterpret_cast<uint32_t *>(o.data) + wgi_row_offset(&o, b, h, row) / 2;
+            if (fast && columns - column >= NT * 8) { /* no pair is asked whether it is there */
+                uint32_t *own = to + (column + fragment_column(lane, 0)) / 2;
 #pragma unroll
-            for (int n = 0; n < NT; n++) {
-                const int at = column + n * 8 + fragment_column(lane, 0);
-                if (at >= columns) continue;
-                float low = c[m][n][half * 2] * factor[m][half],
-                      high = c[m][n][half * 2 + 1] * factor[m][half];
-                if (add) {
-                    low += E::low(to[at / 2]);
-                    high += E::high(to[at / 2]);
+                for (int n = 0; n < NT; n++)
+                    store_two<E>(own + n * 4, c[m][n][half * 2] * factor[m][half],
+                                 c[m][n][half * 2 + 1] * factor[m][half], add);
+            } else {
+#pragma unroll
+                for (int n = 0; n < NT; n++) {
+                    const int at = column + n * 8 + fragment_column(lane, 0);
+                    if (at < columns)
+                        store_two<E>(to + at / 2, c[m][n][half * 2] * factor[m][half],
+                                     c[m][n][half * 2 + 1] * factor[m][half], add);
                 }
-                to[at / 2] = E::pack(low, high);
             }
         }
 }

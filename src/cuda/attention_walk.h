@@ -3,7 +3,8 @@
  * of attention_tile.h and of a kernel's shape S, which has
  *   threads; rows: of the block's own tile; queries_tile, keys_tile: how tiles of them lie (by_rows)
  *   kv, or qdy: the first byte of the two tiles; stage: bytes of one
- *   keeps: has registers for the next chunks' addresses through the walk; else they are computed for every tile */
+ *   keeps: has registers for more addresses: those of the next chunks through the walk, which else are computed for every
+ *     tile, and those of a whole tile's rows */
 #ifndef WGI_CUDA_ATTENTION_WALK_H
 #define WGI_CUDA_ATTENTION_WALK_H
 #include "cuda/attention_tile.h"
@@ -63,16 +64,20 @@ template <class M, class P, int THREADS> struct tile_copies {
 };
 
 /* One tile: rows [i, limit) of head h, up to P::rows of them. */
-template <class M, class P, int THREADS>
+template <class M, class S, class P>
 WGI_TILE void load_tile(const wgi_attention_operand &o, int b, int h, int i, int limit, int columns,
                         int to)
 {
-    tile_copies<M, P, THREADS>(o, b, h, i).part(o, to, limit - i, columns);
+    tile_copies<M, P, S::threads> copies(o, b, h, i);
+    if (S::keeps && limit - i >= P::rows && columns == P::head)
+        copies.whole(o, to);
+    else
+        copies.part(o, to, limit - i, columns);
 }
 
 /* Tiles of two operands with the same rows, the second's behind the first's: keys and values, or queries and dy. */
-template <class M, class P, int THREADS> struct pair_copies {
-    tile_copies<M, P, THREADS> first, second;
+template <class M, class S, class P> struct pair_copies {
+    tile_copies<M, P, S::threads> first, second;
 
     WGI_TILE_MEMBER pair_copies(const wgi_attention_operand &x, const wgi_attention_operand &y,
                                 int b, int h, int i)
@@ -82,7 +87,7 @@ template <class M, class P, int THREADS> struct pair_copies {
     WGI_TILE_MEMBER void next(const wgi_attention_pass &p, const wgi_attention_operand &x,
                               const wgi_attention_operand &y, int to, int rows)
     {
-        if (rows >= P::rows && p.d == P::head && p.dv == P::head) {
+        if (S::keeps && rows >= P::rows && p.d == P::head && p.dv == P::head) {
             first.whole(x, to);
             second.whole(y, to + P::bytes);
         } else {
@@ -99,7 +104,7 @@ template <class M, class S> struct key_walk {
     const wgi_attention_pass &p;
     wgi_attention_place at;
     wgi_attention_tiles tiles;
-    pair_copies<M, P, S::threads> copies;
+    pair_copies<M, S, P> copies;
 
     WGI_TILE_MEMBER explicit key_walk(const wgi_attention_pass &p)
         : p(p), at(wgi_place_of_queries(&p, M::block(), S::rows)),
@@ -107,15 +112,14 @@ template <class M, class S> struct key_walk {
           copies(copies_from(tiles.first))
     {
     }
-    WGI_TILE_MEMBER pair_copies<M, P, S::threads> copies_from(int tile) const
+    WGI_TILE_MEMBER pair_copies<M, S, P> copies_from(int tile) const
     {
-        return { p.k, p.v, at.b, at.h / (p.heads / p.kv_heads), tile * P::rows };
+        return { p.k, p.v, at.b, wgi_head_of_keys(&p, at.h), tile * P::rows };
     }
     /* The block's rows of an operand of queries to byte `to`. */
     WGI_TILE_MEMBER void load_queries(const wgi_attention_operand &o, int columns, int to) const
     {
-        load_tile<M, typename S::queries_tile, S::threads>(o, at.b, at.h, at.first, p.tq, columns,
-                                                           to);
+        load_tile<M, S, typename S::queries_tile>(o, at.b, at.h, at.first, p.tq, columns, to);
     }
     /* Where a tile of keys lies; its values are behind them. */
     WGI_TILE_MEMBER int keys(int tile) const
@@ -167,7 +171,7 @@ template <class M, class S> struct query_walk {
     int shared_by, steps; /* heads; their tiles */
     int asked;            /* steps whose tile was asked for */
     score_tile loads;     /* the scores of the next one */
-    pair_copies<M, P, S::threads> copies;
+    pair_copies<M, S, P> copies;
 
     /* row: the first of the block's keys that the caller's scores have */
     WGI_TILE_MEMBER query_walk(const wgi_attention_pass &p, int row)
@@ -178,14 +182,14 @@ template <class M, class S> struct query_walk {
           copies(copies_from(loads))
     {
     }
-    WGI_TILE_MEMBER pair_copies<M, P, S::threads> copies_from(const score_tile &t) const
+    WGI_TILE_MEMBER pair_copies<M, S, P> copies_from(const score_tile &t) const
     {
         return { p.q, p.dy, t.b, t.h, t.i };
     }
     /* The block's rows of an operand of keys to byte `to`. */
     WGI_TILE_MEMBER void load_keys(const wgi_attention_operand &o, int columns, int to) const
     {
-        load_tile<M, typename S::keys_tile, S::threads>(o, at.b, at.h, at.first, p.tk, columns, to);
+        load_tile<M, S, typename S::keys_tile>(o, at.b, at.h, at.first, p.tk, columns, to);
     }
     /* Where a step's tile lies: q, dy, lse, delta. */
     WGI_TILE_MEMBER int place(int step) const
