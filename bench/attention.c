@@ -73,8 +73,9 @@ static wg_status measure_sequences(const options *o, int64_t t, int64_t d, int64
     enum { HEADS = 32, KV = 8 };
     double each[1000] = { 0 };
     wg_scope all = wg_scope_push();
-    wg_tensor *x[] = { operand(o, batch, HEADS, o->queries, d), operand(o, batch, KV, t, d),
-                       operand(o, batch, KV, t, d) };
+    const wg_dims cached = WG_DIMS(batch, KV, t, d); /* as a cache has them */
+    wg_tensor *x[] = { operand(o, batch, HEADS, o->queries, d), wg_cast(wg_randn(cached), o->dtype),
+                       wg_cast(wg_randn(cached), o->dtype) };
     wg_use_grad(false);
     for (int64_t r = -1; r < o->repeats && !wg_error_get(); r++) {
         const double s = seconds(o, x, NULL, false);

@@ -35,6 +35,7 @@ struct emulated {
     /* ---- what a tile's code calls ---- */
     static int thread() { return self().running; }
     static int64_t block() { return self().block_index; }
+    static int here(int v) { return v; }
     static int memory() { return 0; }
     static void copy16(int to, const void *from, bool there)
     {

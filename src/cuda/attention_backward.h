@@ -207,17 +207,15 @@ WGI_TILE void attention_of_keys(const wgi_attention_pass &p)
     const wgi_attention_place &at = walk.at;
     walk.load_keys(p.k, p.d, M::memory());
     walk.load_keys(p.v, p.dv, M::memory() + S::v);
-    score_tile t = walk.loads, next = t;
     walk.load();
     float dk[MT][CT][4], dv[MT][CT][4];
     clear(dk);
     clear(dv);
-    for (int step = 0; step < walk.steps; step++, t = next) {
+    for (int step = 0; step < walk.steps; step++) {
         M::template wait<0>();
         M::sync();
-        next = walk.loads;
         walk.load();
-        add_queries<M, E, S, EXTRA>(p, t, walk.place(step), row, column, dk, dv);
+        add_queries<M, E, S, EXTRA>(p, walk.scores(step), walk.place(step), row, column, dk, dv);
     }
     M::template wait<0>();
     float factor[MT][2];

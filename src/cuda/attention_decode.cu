@@ -209,8 +209,9 @@ __device__ __forceinline__ void finish(const rows_of &rows, const wgi_attention_
 }
 
 template <class S, int ROWS, int L>
-__global__ void __launch_bounds__(THREADS) decode(const __grid_constant__ wgi_attention_pass p,
-                                                  const __grid_constant__ wgi_attention_decode d)
+__global__ void __launch_bounds__(THREADS, ROWS > 1 ? 2 : 4)
+    decode(const __grid_constant__ wgi_attention_pass p,
+           const __grid_constant__ wgi_attention_decode d)
 {
     constexpr int groups = THREADS / L;
     /* blocks that read the same keys are neighbours */

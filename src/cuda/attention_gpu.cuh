@@ -17,6 +17,14 @@ extern __shared__ __align__(128) unsigned char attention_memory[];
 struct gpu {
     static __device__ __forceinline__ int thread() { return int(threadIdx.x); }
     static __device__ __forceinline__ int64_t block() { return blockIdx.x; }
+    /* For 10.0 and newer: compiled for older ones, the kernels that ask for it spill if it is done, and not if it is left. */
+    static __device__ __forceinline__ int here(int v)
+    {
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 1000
+        asm volatile("" : "+r"(v));
+#endif
+        return v;
+    }
     static __device__ __forceinline__ int memory()
     {
         return int(__cvta_generic_to_shared(attention_memory));

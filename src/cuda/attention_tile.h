@@ -4,6 +4,7 @@
  *
  * M has, all static:
  *   thread(), block(); sync(), of the block's threads
+ *   here(v): v, and what is computed of it is computed behind this, where registers do not last to keep it
  *   memory(): the first byte of shared memory, a multiple of 128
  *   copy16(to, from, there): 16 bytes to shared memory at byte `to`, asynchronously, or zeros
  *   commit(), wait<N>(): for all but the last N committed groups of copies

@@ -15,26 +15,31 @@ namespace wgi
 /* Tiles of an operand's rows, one behind the other, on their way into shared memory, where they lie as P has it. A thread
  * keeps its column and the address of its next chunk, so that a chunk of a whole tile takes three instructions: asked of each
  * one where it lies and whether it is there, the copies were a third of the instructions of attention by warpgroups. */
-template <class M, class P, int THREADS> struct tile_copies {
-    static constexpr int chunks = P::head / 8,
-                         step = THREADS / chunks < 8 ? THREADS / chunks : THREADS / chunks / 8 * 8,
+template <class M, class S, class P> struct tile_copies {
+    static constexpr int chunks = P::head / 8, threads = S::threads,
+                         step = threads / chunks < 8 ? threads / chunks : threads / chunks / 8 * 8,
                          apart = P::rows < step ? P::rows : step; /* rows that go at a time */
     static_assert(P::rows % apart == 0, "whole steps");
+    const int thread;
     const char *from;
     int at; /* its first chunk's place in a tile */
 
     /* From row i of head h on. */
     WGI_TILE_MEMBER tile_copies(const wgi_attention_operand &o, int b, int h, int i)
-        : from(o.data + 2 * (wgi_row_offset(&o, b, h, i + row(0)) + chunk() * 8)),
-          at(P::at(row(0), chunk()))
+        : thread(S::keeps ? M::thread() : M::here(M::thread())), at(P::at(row(0), chunk()))
     {
+        start(o, b, h, i);
     }
-    WGI_TILE_MEMBER static int chunk() { return M::thread() % chunks; }
-    WGI_TILE_MEMBER static int row(int n) { return M::thread() / chunks + n; }
-    /* Threads that have no chunk: where a row's chunks do not divide them, or rows are few. */
-    WGI_TILE_MEMBER static bool idle()
+    WGI_TILE_MEMBER void start(const wgi_attention_operand &o, int b, int h, int i)
     {
-        return apart * chunks < THREADS && M::thread() >= apart * chunks;
+        from = o.data + 2 * (wgi_row_offset(&o, b, h, i + row(0)) + chunk() * 8);
+    }
+    WGI_TILE_MEMBER int chunk() const { return thread % chunks; }
+    WGI_TILE_MEMBER int row(int n) const { return thread / chunks + n; }
+    /* Threads that have no chunk: where a row's chunks do not divide them, or rows are few. */
+    WGI_TILE_MEMBER bool idle() const
+    {
+        return apart * chunks < threads && thread >= apart * chunks;
     }
     /* The place of the chunk n rows further: tiles repeat after eight rows. */
     WGI_TILE_MEMBER int place(int n) const
@@ -68,7 +73,7 @@ template <class M, class S, class P>
 WGI_TILE void load_tile(const wgi_attention_operand &o, int b, int h, int i, int limit, int columns,
                         int to)
 {
-    tile_copies<M, P, S::threads> copies(o, b, h, i);
+    tile_copies<M, S, P> copies(o, b, h, i);
     if (S::keeps && limit - i >= P::rows && columns == P::head)
         copies.whole(o, to);
     else
@@ -77,12 +82,18 @@ WGI_TILE void load_tile(const wgi_attention_operand &o, int b, int h, int i, int
 
 /* Tiles of two operands with the same rows, the second's behind the first's: keys and values, or queries and dy. */
 template <class M, class S, class P> struct pair_copies {
-    tile_copies<M, P, S::threads> first, second;
+    tile_copies<M, S, P> first, second;
 
     WGI_TILE_MEMBER pair_copies(const wgi_attention_operand &x, const wgi_attention_operand &y,
                                 int b, int h, int i)
         : first(x, b, h, i), second(y, b, h, i)
     {
+    }
+    WGI_TILE_MEMBER void restart(const wgi_attention_operand &x, const wgi_attention_operand &y,
+                                 int b, int h, int i)
+    {
+        first.start(x, b, h, i);
+        second.start(y, b, h, i);
     }
     WGI_TILE_MEMBER void next(const wgi_attention_pass &p, const wgi_attention_operand &x,
                               const wgi_attention_operand &y, int to, int rows)
@@ -130,8 +141,11 @@ template <class M, class S> struct key_walk {
     WGI_TILE_MEMBER void load(int tile)
     {
         if (tile < tiles.end) {
-            if (!S::keeps) copies = copies_from(tile);
-            copies.next(p, p.k, p.v, keys(tile), p.tk - tile * P::rows);
+            const int to = keys(tile), rows = p.tk - tile * P::rows;
+            if (S::keeps)
+                copies.next(p, p.k, p.v, to, rows);
+            else
+                copies_from(tile).next(p, p.k, p.v, to, rows);
         }
         M::commit();
     }
@@ -196,22 +210,40 @@ template <class M, class S> struct query_walk {
     {
         return M::memory() + S::qdy + (step & 1) * S::stage;
     }
+    /* The scores of a step. */
+    WGI_TILE_MEMBER score_tile scores(int step) const
+    {
+        const int each = tiles.end - tiles.first,
+                  head = shared_by > 1 ? int(uint32_t(step) / uint32_t(each)) : 0;
+        return { at.b, at.h * shared_by + head, (tiles.first + step - head * each) * P::rows,
+                 loads.j };
+    }
     /* Asks for the next step's tile as a group of copies, which is empty behind the last. */
     WGI_TILE_MEMBER void load()
     {
         if (asked < steps) {
-            const int to = place(asked++);
-            if (!S::keeps) copies = copies_from(loads);
-            copies.next(p, p.q, p.dy, to, p.tq - loads.i);
+            const int to = place(asked), rows = p.tq - loads.i;
+            if (S::keeps)
+                copies.next(p, p.q, p.dy, to, rows);
+            else
+                copies_from(loads).next(p, p.q, p.dy, to, rows);
             load_terms<M, P::rows>(p, loads, to + 2 * P::bytes);
-            loads.i += P::rows;
-            if (loads.i >= tiles.end * P::rows) { /* the next head's */
-                loads.i = tiles.first * P::rows;
-                loads.h++;
-                if (S::keeps) copies = copies_from(loads);
-            }
+            go_on();
         }
         M::commit();
+    }
+    WGI_TILE_MEMBER void go_on()
+    {
+        asked++;
+        if (!S::keeps) {
+            loads = scores(asked);
+            return;
+        }
+        loads.i += P::rows;
+        if (loads.i < tiles.end * P::rows) return;
+        loads.i = tiles.first * P::rows; /* the next head's */
+        loads.h++;
+        copies.restart(p.q, p.dy, loads.b, loads.h, loads.i);
     }
 };
 

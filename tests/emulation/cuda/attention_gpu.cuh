@@ -13,6 +13,7 @@ alignas(128) inline unsigned char attention_memory[99 * 1024];
 struct gpu {
     static int thread() { return int(threadIdx.x); }
     static int64_t block() { return blockIdx.x; }
+    static int here(int v) { return v; }
     static int memory() { return 0; }
     static void copy16(int to, const void *from, bool there)
     {
