@@ -34,7 +34,7 @@ static inline int64_t live(void)
     return wg_memory_stats(wg_cpu()).tensors;
 }
 
-/* The largest |x - y| over the largest |y|. */
+/* The largest |x - y| over the largest |y|; infinite where one of them is NaN, or only one infinite. */
 static inline double distance(wg_tensor *x, wg_tensor *y)
 {
     ck_assert_int_eq(wg_numel(x), wg_numel(y));
@@ -44,7 +44,8 @@ static inline double distance(wg_tensor *x, wg_tensor *y)
     ck_assert_int_eq(wg_read(x, a, n * sizeof *a, WG_F64), WG_OK);
     ck_assert_int_eq(wg_read(y, b, n * sizeof *b, WG_F64), WG_OK);
     for (size_t i = 0; i < n; i++) {
-        if (!(fabs(a[i] - b[i]) <= far)) far = fabs(a[i] - b[i]);
+        const double gap = a[i] == b[i] ? 0 : fabs(a[i] - b[i]);
+        if (!(gap <= far)) far = isnan(gap) ? INFINITY : gap; /* NaN is not passed over */
         if (fabs(b[i]) > most) most = fabs(b[i]);
     }
     free(a);

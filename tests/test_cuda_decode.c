@@ -23,6 +23,9 @@ START_TEST(parts_are_places_of_the_keys)
                 ck_assert(d.width >= 1 && d.width <= 4 && d.width * d.row_blocks >= d.rows &&
                           d.width * (d.row_blocks - 1) < d.rows);
                 ck_assert(d.first >= 0 && d.first % WGI_DECODE_KEYS == 0 && d.parts >= 1);
+                const int seen = wgi_first_key(&p, 0); /* nothing is read that no query sees */
+                ck_assert(d.first == 0 || (d.first <= seen && seen < d.first + WGI_DECODE_KEYS));
+                ck_assert(seen < WGI_DECODE_KEYS || d.first > 0);
                 for (int i = 0; i < tq; i++) {
                     const int low = wgi_first_key(&p, i), high = wgi_end_key(&p, i);
                     if (high <= (low > 0 ? low : 0)) continue;
@@ -38,7 +41,7 @@ END_TEST
 typedef struct {
     int64_t heads, kv_heads, tq, tk, d, dv, window;
     bool causal;
-    int mask; /* 0: none, 1: bool with a blind row, 2: floating, by head */
+    int mask; /* 0: none, 1: bool with a blind row, 2: floating, by head, 3: bool, by sequence */
 } shape;
 
 /* What sdpa gets, in f64 on the CPU: keys and values are the front of longer ones, as a cache's are. */
@@ -64,6 +67,8 @@ static operands make(const shape *s, wg_dtype type)
         o.mask = wg_logical_and(on, wg_unsqueeze(row, 1));
     } else if (s->mask == 2) {
         o.mask = wg_randn(WG_DIMS(s->heads, s->tq, s->tk));
+    } else if (s->mask == 3) {
+        o.mask = wg_gt(wg_rand(WG_DIMS(BATCH, 1, 1, s->tk)), wg_scalar(0.3));
     }
     return o;
 }
@@ -125,12 +130,10 @@ START_TEST(a_few_queries_are_those_of_the_formula)
                               .dv = sizes[n][1],
                               .causal = m % 3 != 1,
                               .window = m % 4 == 2 ? 70 : 0,
-                              .mask = m % 5 < 2 ? m % 5 + 1 : 0 };
+                              .mask = m % 5 < 3 ? m % 5 + 1 : 0 };
             check(&s, WG_F32, 5e-6); /* sums of up to 700 terms */
-            if (m % 2)
-                check(&s, WG_BF16, 0x1p-8);
-            else
-                check(&s, WG_F16, 0x1p-11);
+            check(&s, WG_BF16, 0x1p-8);
+            check(&s, WG_F16, 0x1p-11);
         }
 }
 END_TEST
@@ -144,17 +147,22 @@ static void few(void *self, wg_list in, wg_list out)
 
 START_TEST(gradients_of_a_few_queries_are_those_of_the_cpu)
 {
-    static const int64_t lengths[] = { 40, 150 };
+    static const int64_t cases[][5] = { /* heads, of keys, queries, keys, window */
+                                        { 4, 2, 5, 40, 0 },   { 4, 2, 5, 150, 0 },
+                                        { 4, 2, 5, 150, 70 }, { 2, 2, 1, 150, 0 },
+                                        { 2, 1, 1, 70, 0 },   { 2, 2, 5, 3, 0 }
+    };
     if (no_device()) return;
-    for (int c = 0; c < 4; c++) {
+    for (size_t c = 0; c < sizeof cases / sizeof *cases; c++) {
         const wg_scope scope = begin();
-        shape s = { .window = c / 2 ? 70 : 0 };
-        const int64_t t = lengths[c % 2];
+        const int64_t *of = cases[c];
+        shape s = { .window = of[4] };
         const problem p = { "a few queries", few, &s, 1, 1e-5 };
         compare(&p,
-                WG_LIST(wg_randn(WG_DIMS(2, 4, 5, 64)), wg_randn(WG_DIMS(2, 2, t, 64)),
-                        wg_randn(WG_DIMS(2, 2, t, 64))),
-                WG_LIST(wg_randn(WG_DIMS(2, 4, 5, 64))));
+                WG_LIST(wg_randn(WG_DIMS(2, of[0], of[2], 64)),
+                        wg_randn(WG_DIMS(2, of[1], of[3], 64)),
+                        wg_randn(WG_DIMS(2, of[1], of[3], 64))),
+                WG_LIST(wg_randn(WG_DIMS(2, of[0], of[2], 64))));
         pop(scope);
     }
 }
@@ -164,6 +172,51 @@ static bool same(wg_tensor *x, wg_tensor *y)
 {
     return same_bits(wg_contiguous(wg_to(x, wg_cpu())), wg_contiguous(wg_to(y, wg_cpu())));
 }
+
+/* More parts than the joining block has threads; the greatest score is in the last. */
+START_TEST(many_parts_are_joined)
+{
+    enum { KEYS = 16500, D = 8 };
+    if (no_device()) return;
+    const wg_scope scope = begin();
+    wg_tensor *q = wg_full(WG_DIMS(1, 1, 1, D), 1), *k = wg_randn(WG_DIMS(1, 1, KEYS, D)),
+              *v = wg_randn(WG_DIMS(1, 1, KEYS, D));
+    wg_tensor *high = wg_cat(
+                  WG_LIST(wg_narrow(k, 2, 0, KEYS - 1), wg_full(WG_DIMS(1, 1, 1, D), 60)), 2),
+              *all[] = { k, high };
+    for (int i = 0; i < 2; i++) {
+        wg_tensor *want = wg_sdpa(wg_cast(q, WG_F64), wg_cast(all[i], WG_F64), wg_cast(v, WG_F64)),
+                  *y = wg_sdpa(wg_to(q, wg_cuda(0)), wg_to(all[i], wg_cuda(0)),
+                               wg_to(v, wg_cuda(0)));
+        ck_assert_double_le(distance(wg_cast(wg_to(y, wg_cpu()), WG_F64), want), 1e-5);
+    }
+    pop(scope);
+}
+END_TEST
+
+/* Where a mask hides all with the lowest finite number, all keys weigh the same; what -inf hides may be NaN. */
+START_TEST(masks_hide_by_infinity_alone)
+{
+    enum { KEYS = 130, HIDDEN = 100 };
+    if (no_device()) return;
+    const wg_scope scope = begin();
+    wg_tensor *q = wg_to(wg_randn(WG_DIMS(1, 2, 1, 8)), wg_cuda(0)),
+              *k = wg_to(wg_randn(WG_DIMS(1, 2, KEYS, 8)), wg_cuda(0)),
+              *v = wg_to(wg_randn(WG_DIMS(1, 2, KEYS, 8)), wg_cuda(0));
+    wg_tensor *lowest = wg_to(wg_full(WG_DIMS(1, KEYS), -3.4e38), wg_cuda(0));
+    ck_assert_double_le(distance(wg_to(wg_sdpa(q, k, v, lowest), wg_cpu()),
+                                 wg_to(wg_mean(v, WG_DIMS(2), true), wg_cpu())),
+                        1e-5);
+    wg_tensor *nan = wg_to(wg_full(WG_DIMS(1, 2, 1, 8), NAN), wg_cuda(0));
+    wg_tensor *sees = wg_ne(wg_arange(0, KEYS), wg_scalar(HIDDEN)),
+              *with = wg_cat(WG_LIST(wg_narrow(k, 2, 0, HIDDEN), nan,
+                                     wg_narrow(k, 2, HIDDEN + 1, KEYS - HIDDEN - 1)),
+                             2);
+    sees = wg_to(wg_unsqueeze(sees, 0), wg_cuda(0));
+    ck_assert(same(wg_sdpa(q, with, v, sees), wg_sdpa(q, k, v, sees)));
+    pop(scope);
+}
+END_TEST
 
 /* Positions at once, as speculative decoding has them, and sequences computed together give the bits that each has alone. */
 START_TEST(a_query_has_the_bits_that_it_has_alone)
@@ -180,7 +233,7 @@ START_TEST(a_query_has_the_bits_that_it_has_alone)
                           .d = 64,
                           .dv = 64,
                           .causal = true,
-                          .window = c / 2 % 2 ? 41 : 0 };
+                          .window = c / 2 % 2 ? 169 : 0 };
         const operands host = make(&s, of[c % 2]), o = on_device(&host, of[c % 2]);
         wg_tensor *y = attend(&o, &s);
         for (int64_t i = 0; i < QUERIES; i++) {
@@ -224,10 +277,10 @@ END_TEST
 
 int main(void)
 {
-    return suite_run("cuda decode",
-                     (const TTest *[]) { parts_are_places_of_the_keys,
-                                         a_few_queries_are_those_of_the_formula,
-                                         gradients_of_a_few_queries_are_those_of_the_cpu,
-                                         a_query_has_the_bits_that_it_has_alone,
-                                         nothing_seen_is_zero_and_nan_is_not_hidden, NULL });
+    return suite_run(
+        "cuda decode",
+        (const TTest *[]) { parts_are_places_of_the_keys, a_few_queries_are_those_of_the_formula,
+                            gradients_of_a_few_queries_are_those_of_the_cpu, many_parts_are_joined,
+                            masks_hide_by_infinity_alone, a_query_has_the_bits_that_it_has_alone,
+                            nothing_seen_is_zero_and_nan_is_not_hidden, NULL });
 }

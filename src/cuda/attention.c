@@ -87,26 +87,35 @@ wgi_attention_decode wgi_plan_decode(const wgi_attention_pass *p)
                                     .parts = end > first ? parts : 1 };
 }
 
+/* What the parts leave for their join: o, then terms. */
+static double scratch_of(const wgi_attention_pass *p, const wgi_attention_decode *d)
+{
+    const double rows = (double)p->batch * p->kv_heads * d->rows;
+    return d->parts > 1 ? rows * d->parts * (p->dv + 2) * sizeof(float) : 0;
+}
+
 /* A few queries of whole chunks of one type, without dropout. */
 static bool decodes(const wgi_attention_pass *p)
 {
     const int type = p->q.type;
-    const double most_blocks =
-        (double)p->batch * p->heads * p->tq * ((double)p->tk / WGI_DECODE_KEYS + 2);
-    return (type == WG_F32 || type == WG_BF16 || type == WG_F16) && p->tq > 0 &&
-           p->tq <= WGI_DECODE_QUERIES && p->d % 8 == 0 && p->dv % 8 == 0 && p->d > 0 &&
-           p->dv > 0 && p->d <= WGI_DECODE_WIDEST && p->dv <= WGI_DECODE_WIDEST &&
-           p->dropout == 0 && in_chunks(&p->q, type) && in_chunks(&p->k, type) &&
-           in_chunks(&p->v, type) && p->batch > 0 && p->heads > 0 && most_blocks < 0x1p31;
+    if (!(type == WG_F32 || type == WG_BF16 || type == WG_F16) || p->tq < 1 ||
+        p->tq > WGI_DECODE_QUERIES || p->batch < 1 || p->heads < 1 || p->dropout != 0)
+        return false;
+    if (p->d % 8 || p->dv % 8 || p->d < 8 || p->dv < 8 || p->d > WGI_DECODE_WIDEST ||
+        p->dv > WGI_DECODE_WIDEST)
+        return false;
+    const wgi_attention_decode d = wgi_plan_decode(p);
+    return in_chunks(&p->q, type) && in_chunks(&p->k, type) && in_chunks(&p->v, type) &&
+           (double)p->batch * p->kv_heads * d.row_blocks * d.parts < 0x1p31 &&
+           scratch_of(p, &d) <= WGI_DECODE_SCRATCH;
 }
 
 static wg_status decode(const wg_run *r, const wgi_attention_pass *p)
 {
     wgi_attention_decode d = wgi_plan_decode(p);
-    const size_t parts = (size_t)p->batch * (size_t)p->kv_heads * (size_t)d.rows * (size_t)d.parts;
-    if (d.parts > 1 && (!(d.o = wg_scratch(r, parts * (size_t)p->dv * sizeof(float))) ||
-                        !(d.terms = wg_scratch(r, parts * 2 * sizeof(float)))))
-        return WG_EMEM;
+    const size_t bytes = (size_t)scratch_of(p, &d);
+    if (bytes && !(d.o = wg_scratch(r, bytes))) return WG_EMEM;
+    if (bytes) d.terms = d.o + bytes / sizeof(float) / (size_t)(p->dv + 2) * (size_t)p->dv;
     wgi_launch_attention_decode(p, &d, r->stream);
     return WG_OK;
 }

@@ -134,12 +134,14 @@ WGI_MAP int64_t wgi_row_offset(const wgi_attention_operand *o, int b, int h, int
 }
 
 /* How a few queries meet many keys: a head of keys has `rows`, the queries of all heads that share it. A block has up to
- * `width` of them, and one of `parts` of the keys [first, end), which are all that any query sees. Parts begin at fixed places:
- * so a query's bits depend neither on the queries beside it nor on the sequences that are computed with it. */
+ * `width` of them, and one of `parts` of the keys [first, end), which are all that any query sees. Parts begin at fixed places
+ * among the keys: so a query of finite keys and values has the same bits beside other queries and other sequences. */
 enum {
     WGI_DECODE_QUERIES = 8, /* at most */
     WGI_DECODE_WIDEST = 256,
-    WGI_DECODE_KEYS = 64 /* a part's */
+    WGI_DECODE_KEYS = 64, /* a part's */
+    WGI_DECODE_SCRATCH =
+        1 << 28 /* bytes; where more were needed there is enough to do without parts */
 };
 typedef struct {
     int rows, width, row_blocks;
