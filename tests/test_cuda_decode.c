@@ -38,6 +38,65 @@ START_TEST(parts_are_places_of_the_keys)
 }
 END_TEST
 
+static wgi_attention_operand rows_of(int type, int64_t heads, int64_t t, int64_t d)
+{
+    static _Alignas(16) char data[16];
+    return (wgi_attention_operand) { .data = data,
+                                     .stride = { heads * t * d, t * d, d, 1 },
+                                     .type = type };
+}
+
+static wgi_attention_pass pass_of(int type, int heads, int tq, int tk, int d)
+{
+    return (wgi_attention_pass) { .batch = 1,
+                                  .heads = heads,
+                                  .kv_heads = 1,
+                                  .tq = tq,
+                                  .tk = tk,
+                                  .d = d,
+                                  .dv = d,
+                                  .q = rows_of(type, heads, tq, d),
+                                  .k = rows_of(type, 1, tk, d),
+                                  .v = rows_of(type, 1, tk, d) };
+}
+
+/* What these kernels cannot read, or only with much memory, goes to the others. */
+START_TEST(only_what_can_be_read_by_chunks_is_taken)
+{
+    static const int taken[] = { WG_F32, WG_BF16, WG_F16 };
+    for (int t = 0; t < 3; t++) {
+        const wgi_attention_pass good = pass_of(taken[t], 4, 8, 100, 64);
+        ck_assert(wgi_decodes(&good));
+        wgi_attention_pass p = good;
+        p.dropout = 0.1;
+        ck_assert(!wgi_decodes(&p));
+        p = good;
+        p.k.data += 4; /* no multiple of 16 bytes */
+        ck_assert(!wgi_decodes(&p));
+        p = good;
+        p.v.stride[2] += 2;
+        ck_assert(!wgi_decodes(&p));
+        p = good;
+        p.q.stride[3] = 2;
+        ck_assert(!wgi_decodes(&p));
+        p = good;
+        p.k.type = WG_F64;
+        ck_assert(!wgi_decodes(&p));
+        p = good;
+        p.batch = 0;
+        ck_assert(!wgi_decodes(&p));
+    }
+    const wgi_attention_pass others[] = {
+        pass_of(WG_F64, 4, 8, 100, 64),     pass_of(WG_F32, 4, 9, 100, 64),
+        pass_of(WG_F32, 4, 8, 100, 20),     pass_of(WG_F32, 4, 8, 100, 264),
+        pass_of(WG_F32, 512, 8, 4096, 256), /* 4,096 rows of 64 parts: 270 MB */
+    };
+    for (size_t i = 0; i < sizeof others / sizeof *others; i++) ck_assert(!wgi_decodes(&others[i]));
+    const wgi_attention_pass fits = pass_of(WG_F32, 512, 7, 4096, 256);
+    ck_assert(wgi_decodes(&fits));
+}
+END_TEST
+
 typedef struct {
     int64_t heads, kv_heads, tq, tk, d, dv, window;
     bool causal;
@@ -222,10 +281,8 @@ END_TEST
 START_TEST(a_query_has_the_bits_that_it_has_alone)
 {
     static const wg_dtype of[] = { WG_F32, WG_BF16 };
-    enum {
-        KEYS = 500,
-        QUERIES = 5
-    }; /* with the window, the second query begins a part later than the first */
+    /* with the window, the second query begins a part later than the first */
+    enum { KEYS = 500, QUERIES = 5 };
     if (no_device()) return;
     for (int c = 0; c < 8; c++) {
         const wg_scope scope = begin();
@@ -282,7 +339,8 @@ int main(void)
 {
     return suite_run(
         "cuda decode",
-        (const TTest *[]) { parts_are_places_of_the_keys, a_few_queries_are_those_of_the_formula,
+        (const TTest *[]) { parts_are_places_of_the_keys, only_what_can_be_read_by_chunks_is_taken,
+                            a_few_queries_are_those_of_the_formula,
                             gradients_of_a_few_queries_are_those_of_the_cpu, many_parts_are_joined,
                             masks_hide_by_infinity_alone, a_query_has_the_bits_that_it_has_alone,
                             nothing_seen_is_zero_and_nan_is_not_hidden, NULL });

@@ -95,7 +95,7 @@ static double scratch_of(const wgi_attention_pass *p, const wgi_attention_decode
 }
 
 /* A few queries of whole chunks of one type, without dropout. */
-static bool decodes(const wgi_attention_pass *p)
+bool wgi_decodes(const wgi_attention_pass *p)
 {
     const int type = p->q.type;
     if (!(type == WG_F32 || type == WG_BF16 || type == WG_F16) || p->tq < 1 ||
@@ -179,7 +179,7 @@ wg_status wgi_cuda_sdpa(const wg_run *r, const wgi_attention *a)
     wgi_attention_pass p;
     wg_status s = pass_of(a, &p);
     if (s != WG_OK) return s;
-    if (decodes(&p)) return decode(r, &p);
+    if (wgi_decodes(&p)) return decode(r, &p);
     const int head = head_of(&p);
     if (head)
         kernels_of(r, &p, head).forward(&p, head, r->stream);

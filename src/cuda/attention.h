@@ -140,20 +140,22 @@ enum {
     WGI_DECODE_QUERIES = 8, /* at most */
     WGI_DECODE_WIDEST = 256,
     WGI_DECODE_KEYS = 64, /* a part's */
-    WGI_DECODE_SCRATCH =
-        1 << 28 /* bytes; where more were needed there is enough to do without parts */
+    /* bytes at most: where parts would take more, there is enough to do without them */
+    WGI_DECODE_SCRATCH = 1 << 28
 };
 typedef struct {
     int rows, width, row_blocks;
     int first, end, parts;
-    float *o,
-        *terms; /* of several parts: (batch, kv_heads, rows, parts) of dv sums, and of a maximum and its sum */
+    /* of several parts, (batch, kv_heads, rows, parts): dv sums each, and a maximum and its sum */
+    float *o, *terms;
 } wgi_attention_decode;
 
 #ifdef __cplusplus
 extern "C" {
 #endif
 wgi_attention_decode wgi_plan_decode(const wgi_attention_pass *p);
+/* Whether it may go by these kernels at all. */
+bool wgi_decodes(const wgi_attention_pass *p);
 /* q, k and v of one type, f32 or of 16 bits, rows in whole chunks of 16 bytes and multiples of 8 columns; no dropout. */
 void wgi_launch_attention_decode(const wgi_attention_pass *p, const wgi_attention_decode *d,
                                  void *stream);

@@ -13,8 +13,8 @@ namespace wgi
 {
 
 /* Tiles of an operand's rows, one behind the other, on their way into shared memory, where they lie as P has it. A thread
- * keeps its column and the address of its next chunk, so that a chunk of a whole tile takes three instructions: asked of each
- * one where it lies and whether it is there, the copies were a third of the instructions of attention by warpgroups. */
+ * keeps its column and the address of its next chunk, and of whole tiles no chunk is asked whether it is there: there are so
+ * many of them that their addresses would count beside the products. */
 template <class M, class S, class P> struct tile_copies {
     static constexpr int chunks = P::head / 8, threads = S::threads,
                          step = threads / chunks < 8 ? threads / chunks : threads / chunks / 8 * 8,
