@@ -5,6 +5,7 @@
 
 #include "cuda/device.h"
 #include "cuda/sdpa.h"
+#include "cuda/sdpa_cudnn.h"
 #include "wengert/error.h"
 
 /* Positions are added to one another in 32 bits. */
@@ -174,12 +175,31 @@ static kernels kernels_of(const wg_run *r, const wgi_attention_pass *p, int head
     return tiles[type];
 }
 
+/* By cuDNN where it was asked for. */
+static wg_status by_cudnn(const wg_run *r, const wgi_attention_pass *p, bool *done)
+{
+#ifdef WGI_HAVE_CUDNN
+    return wgi_cuda_sdpa_cudnn(r, p, done);
+#else
+    static atomic_int known = -1;
+    (void)r;
+    (void)p;
+    *done = false;
+    return wgi_flag_once(&known, "WG_CUDA_CUDNN")
+               ? wg_raise(WG_EDEVICE, "WG_CUDA_CUDNN=1: this library was built without cuDNN")
+               : WG_OK;
+#endif
+}
+
 wg_status wgi_cuda_sdpa(const wg_run *r, const wgi_attention *a)
 {
     wgi_attention_pass p;
     wg_status s = pass_of(a, &p);
     if (s != WG_OK) return s;
     if (wgi_decodes(&p)) return decode(r, &p);
+    bool done;
+    s = by_cudnn(r, &p, &done);
+    if (s != WG_OK || done) return s;
     const int head = head_of(&p);
     if (head)
         kernels_of(r, &p, head).forward(&p, head, r->stream);
@@ -194,6 +214,9 @@ wg_status wgi_cuda_sdpa_backward(const wg_run *r, const wgi_attention *a)
     wgi_attention_pass p;
     wg_status s = pass_of(a, &p);
     if (s != WG_OK) return s;
+    bool done;
+    s = by_cudnn(r, &p, &done);
+    if (s != WG_OK || done) return s;
     const bool f64 = p.q.type == WG_F64;
     const int head = head_of(&p);
     const size_t terms = (size_t)(a->batch * a->heads * p.rows) * (f64 ? 8 : 4);

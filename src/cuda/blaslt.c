@@ -3,30 +3,16 @@
 #include <dlfcn.h>
 #include <pthread.h>
 
+#include "cuda/library.h"
 #include "tensor/internal.h"
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static wgi_blaslt table;
 static bool loaded;
 
-/* By its name with this toolkit's version, then where the toolkit lay when this was built. */
 static void *open_library(void)
 {
-    char name[64], path[512];
-    snprintf(name, sizeof name, "libcublasLt.so.%d", CUBLAS_VER_MAJOR);
-    snprintf(path, sizeof path, "%s/%s", WGI_CUDA_LIBRARIES, name);
-    const char *const names[] = { name, path, "libcublasLt.so" };
-    void *library = NULL;
-    for (int i = 0; i < 3 && !library; i++) library = dlopen(names[i], RTLD_NOW | RTLD_LOCAL);
-    return library;
-}
-
-static bool find_all(void *library)
-{
-    const struct {
-        void *slot;
-        const char *name;
-    } wanted[] = {
+    const wgi_symbol wanted[] = {
         { &table.create, "cublasLtCreate" },
         { &table.version, "cublasLtGetVersion" },
         { &table.matmul, "cublasLtMatmul" },
@@ -41,22 +27,14 @@ static bool find_all(void *library)
         { &table.preference_destroy, "cublasLtMatmulPreferenceDestroy" },
         { &table.preference_set, "cublasLtMatmulPreferenceSetAttribute" },
     };
-    for (size_t i = 0; i < sizeof wanted / sizeof *wanted; i++) {
-        void *f = dlsym(library, wanted[i].name);
-        if (!f) return false;
-        memcpy(wanted[i].slot, &f, sizeof f);
-    }
-    return true;
+    char name[64];
+    snprintf(name, sizeof name, "libcublasLt.so.%d", CUBLAS_VER_MAJOR);
+    return wgi_library_open("products on CUDA need cuBLASLt", name, "libcublasLt.so", wanted,
+                            sizeof wanted / sizeof *wanted);
 }
 
-/* Raises what is wrong with it. */
-static bool suits(void *library)
+static bool suits(void)
 {
-    if (!library || !find_all(library)) {
-        const char *why = dlerror();
-        wg_raise(WG_EDEVICE, "products on CUDA need cuBLASLt: %s", why ? why : "not found");
-        return false;
-    }
     const size_t version = table.version();
     if (version / 10000 == CUBLAS_VER_MAJOR) return true; /* 130001 is 13.0.1 */
     wg_raise(WG_EDEVICE, "products on CUDA need cuBLASLt %d: the one found is version %zu",
@@ -69,7 +47,7 @@ const wgi_blaslt *wgi_blaslt_load(void)
     pthread_mutex_lock(&lock);
     if (!loaded) {
         void *library = open_library();
-        loaded = suits(library);
+        loaded = library && suits();
         if (!loaded && library) dlclose(library);
     }
     const bool ok = loaded;

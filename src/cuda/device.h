@@ -11,6 +11,7 @@
 enum { WGI_CUDA_DEVICES = 16 };
 
 typedef struct wgi_cuda_product wgi_cuda_product; /* product.c: handle and workspace */
+typedef struct wgi_cuda_cudnn wgi_cuda_cudnn;     /* sdpa_cudnn.c: handle and plans */
 typedef struct wgi_cuda_stage wgi_cuda_stage;     /* transfer.c: pinned buffers */
 
 typedef struct {
@@ -21,6 +22,7 @@ typedef struct {
     wgi_pool *pool;
     wgi_fault_record *fault; /* pinned */
     wgi_cuda_product *product;
+    wgi_cuda_cudnn *cudnn;
     wgi_cuda_stage *stage;
 } wgi_cuda_device;
 

@@ -1,0 +1,16 @@
+/* Libraries of the toolkit's, loaded when the first op needs them: a program that does not pays nothing for them, and a
+ * machine without them can run everything else. */
+#ifndef WGI_CUDA_LIBRARY_H
+#define WGI_CUDA_LIBRARY_H
+#include <stddef.h>
+
+typedef struct {
+    void *slot; /* of a pointer to a function */
+    const char *name;
+} wgi_symbol;
+
+/* Fills n slots from the library `name` ("libcublasLt.so.13"): by the loader's search, then where the toolkit's libraries
+ * lay when this was built, then as `bare`. For dlclose; NULL: raised (WG_EDEVICE), "<what>: <what the loader says>". */
+void *wgi_library_open(const char *what, const char *name, const char *bare,
+                       const wgi_symbol *wanted, size_t n);
+#endif
