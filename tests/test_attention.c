@@ -366,6 +366,51 @@ START_TEST(a_window_is_a_mask)
 }
 END_TEST
 
+/* Gradients of q, k and v under a mask; learned: by the definition, scores whole. */
+static void gradients_under(wg_tensor *mask, bool learned, wg_list to)
+{
+    wg_seed(4);
+    wg_tensor *x[3];
+    for (int i = 0; i < 3; i++) x[i] = wg_require_grad(wg_randn(WG_DIMS(2, 40, 16)));
+    wg_tensor *dy = wg_randn(WG_DIMS(2, 40, 16));
+    mask = wg_detach(mask);
+    to.t[3] = wg_sdpa(x[0], x[1], x[2], learned ? wg_require_grad(mask) : mask);
+    wg_backward(to.t[3], .cotangent = dy);
+    for (int i = 0; i < 3; i++) to.t[i] = wg_grad_of(x[i]);
+}
+
+/* Every third row hidden throughout, other keys of it hidden here and there. */
+static wg_tensor *low_mask(double low)
+{
+    wg_tensor *at = wg_add(wg_unsqueeze(wg_mul(wg_arange(0, 40), wg_scalar(7)), 1),
+                           wg_mul(wg_arange(0, 40), wg_scalar(5)));
+    wg_tensor *hidden = wg_logical_or(
+        wg_eq(wg_remainder(at, wg_scalar(3)), wg_scalar(0)),
+        wg_unsqueeze(wg_eq(wg_remainder(wg_arange(0, 40), wg_scalar(3)), wg_scalar(0)), 1));
+    return wg_masked_fill(wg_zeros(WG_DIMS(40, 40)), hidden, low);
+}
+
+START_TEST(a_low_mask_hides_as_infinity_does)
+{
+    static const double lows[] = { -3.4e38, -1e9, -65504, -30001 };
+    const wg_scope s = begin();
+    wg_tensor *want[4], *got[4];
+    gradients_under(low_mask(-INFINITY), false, (wg_list) { 4, want });
+    for (int i = 0; i < 8; i++) {
+        gradients_under(low_mask(lows[i / 2]), i % 2, (wg_list) { 4, got });
+        expect_no_error();
+        for (int j = 0; j < 4; j++)
+            ck_assert_msg(i % 2 ? distance(got[j], want[j]) <= 1e-5 : same_bits(got[j], want[j]),
+                          "%g, learned %d: %d", lows[i / 2], i % 2, j);
+    }
+    for (int learned = 0; learned < 2; learned++)
+        gradients_under(low_mask(-29999), learned, (wg_list) { 4, learned ? got : want });
+    expect_no_error();
+    for (int j = 0; j < 4; j++) ck_assert_double_le(distance(got[j], want[j]), 2e-3);
+    pop(s);
+}
+END_TEST
+
 /* The composite would hold 16 MiB of scores. */
 START_TEST(scores_never_stand_whole)
 {
@@ -462,7 +507,7 @@ int main(void)
             a_device_gives_what_the_formula_gives, rows_that_see_nothing_are_zero_and_pass_nothing,
             empty_heads_give_means_and_zeros, nan_is_not_hidden, a_hidden_key_may_be_nan,
             positions_at_once_are_those_of_one_at_a_time, the_last_query_sees_the_last_key,
-            a_window_is_a_mask, scores_never_stand_whole, a_floating_mask_may_be_learned,
-            dropout_drops_its_share_and_keeps_the_mean, weights_have_the_bits_of_exp,
-            flops_count_the_pairs_that_take_part, NULL });
+            a_window_is_a_mask, a_low_mask_hides_as_infinity_does, scores_never_stand_whole,
+            a_floating_mask_may_be_learned, dropout_drops_its_share_and_keeps_the_mean,
+            weights_have_the_bits_of_exp, flops_count_the_pairs_that_take_part, NULL });
 }

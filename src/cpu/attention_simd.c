@@ -6,6 +6,7 @@
 #include "cpu/formula.h"
 #include "cpu/random.h"
 #include "cpu/vec_exp.h"
+#include "ops/sdpa_mask.h"
 #include "tensor/internal.h"
 
 /* Slot memory, cut into 64-byte aligned pieces; base NULL only measures. */

@@ -269,7 +269,8 @@ static R NAME(add_mask)(const wgi_attention *a, int64_t b, int64_t h, int64_t i,
         return 1;
     }
     NAME(load_row)(extra, &a->mask, b, h, i, j, n);
-    for (int64_t c = 0; c < n; c++) s[c] += extra[c];
+    for (int64_t c = 0; c < n; c++)
+        s[c] = extra[c] < (R)WGI_MASK_HIDES ? -(R)INFINITY : s[c] + extra[c];
     return 1;
 }
 

@@ -6,7 +6,6 @@
  * key, eight columns each; each such group walks over its own keys with its own running maximum and sum, without a barrier,
  * and groups are joined at the end. Rows and keys are whole packs of one type S; all is computed in f32, scores in units of
  * log 2. */
-#include <float.h>
 
 #include "cuda/attention.h"
 #include "cuda/attention_element.h"
@@ -83,15 +82,14 @@ struct rows_of {
     {
         return (int64_t(b) * p.kv_heads + kv) * d.rows + first + r;
     }
-    /* A score with its mask: -inf where the key is not seen, whatever came out of it. A mask's lowest finite number stays one. */
+    /* A score with its mask: -inf where the key is not seen, whatever came out of it. */
     __device__ __forceinline__ float score(int r, int j, float dot) const
     {
         const int i = query(r);
         if (i >= p.tq || j < wgi_first_key(&p, i) || j >= wgi_end_key(&p, i)) return -INFINITY;
         if (!p.mask.data) return dot;
-        const float mask = wgi::mask_value<float>(p, b, head(r), i, j), more = mask * wgi::log2_e;
-        if (mask == -INFINITY) return mask;
-        return dot + (more < -FLT_MAX ? -FLT_MAX : more);
+        const float mask = wgi::mask_value<float>(p, b, head(r), i, j);
+        return mask == -INFINITY ? mask : dot + mask * wgi::log2_e;
     }
 };
 

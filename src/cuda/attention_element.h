@@ -4,6 +4,7 @@
 #include <math.h>
 
 #include "cuda/attention.h"
+#include "ops/sdpa_mask.h"
 
 #ifdef __CUDACC__
 #define WGI_TILE static __device__ __forceinline__
@@ -55,7 +56,8 @@ template <class R> WGI_TILE R mask_value(const wgi_attention_pass &p, int b, int
     if (!m.data) return R(0);
     const int64_t at = wgi_row_offset(&m, b, h, i) + j * m.stride[3];
     if (m.type == WG_BOOL) return m.data[at] ? R(0) : R(-INFINITY);
-    return element<R>(m, at);
+    const R value = element<R>(m, at);
+    return value < R(WGI_MASK_HIDES) ? R(-INFINITY) : value;
 }
 
 /* Dropout keeps the probability with this number: the CPU's words. */

@@ -10,6 +10,7 @@
 #include <math.h>
 
 #include "cuda/sdpa.h"
+#include "ops/sdpa_mask.h"
 #include "wengert/autograd.h"
 #include "wengert/ops.h"
 
@@ -104,7 +105,8 @@ static wg_tensor *probabilities(const wgi_sdpa_attr *attr, wg_tensor *score, wg_
     if (mask && wg_dtype_of(mask) == WG_BOOL)
         seen = seen ? wg_logical_and(seen, mask) : mask;
     else if (mask)
-        score = wg_add(score, mask);
+        score =
+            wg_masked_fill(wg_add(score, mask), wg_lt(mask, wg_scalar(WGI_MASK_HIDES)), -INFINITY);
     if (seen) score = wg_masked_fill(score, wg_logical_not(seen), -INFINITY);
     if (!seen && !mask) return wg_softmax(score, -1);
     wg_tensor *top = wg_max(wg_detach(score), WG_DIMS(-1), WG_KEEPDIM);
@@ -212,6 +214,10 @@ static void mask_samples(wg_samples *s)
     wg_sample(s, "bool mask of keys",
               WG_LIST(q, k, v, wg_from(on, 8, WG_BOOL, WG_DIMS(2, 1, 1, 4))), &half);
     wg_sample(s, "floating mask", WG_LIST(q, k, v, wg_randn(WG_DIMS(2, 3, 4))), &half);
+    static const float low[] = { 0,      -1e9f,     0.5f,   -3.4e38f, -1e9f, -65504,
+                                 -31000, -INFINITY, -29000, 0,        -1,    -3.4e38f };
+    wg_sample(s, "floating mask, a blind row",
+              WG_LIST(q, k, v, wg_from(low, sizeof low, WG_F32, WG_DIMS(3, 4))), &half);
     wg_sample(s, "floating mask, causal", WG_LIST(q, k, v, wg_randn(WG_DIMS(1, 1, 3, 4))), &causal);
 }
 

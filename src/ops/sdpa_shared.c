@@ -3,6 +3,7 @@
 
 #include <math.h>
 
+#include "ops/sdpa_mask.h"
 #include "tensor/philox.h"
 
 static wg_status check_shapes(const wg_tensor *q, const wg_tensor *k, const wg_tensor *v)
@@ -116,7 +117,8 @@ static double mask_value(const wgi_attention *a, int64_t b, int64_t h, int64_t i
     if (!m->data) return 0;
     const int64_t at = b * m->stride[0] + h * m->stride[1] + i * m->stride[2] + j * m->stride[3];
     if (m->type == WG_BOOL) return ((const uint8_t *)m->data)[at] ? 0 : -INFINITY;
-    return wgi_load(m->data + (size_t)at * m->size, m->type);
+    const double value = wgi_load(m->data + (size_t)at * m->size, m->type);
+    return value < WGI_MASK_HIDES ? -INFINITY : value;
 }
 
 double wgi_sdpa_reference_row(const wgi_attention *a, int64_t b, int64_t h, int64_t i, double *p,

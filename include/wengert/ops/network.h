@@ -215,11 +215,12 @@ WG_API wg_tensor *wg_rope_call(wg_rope_args a);
 /** y = dropout(softmax(scale q k^T + mask)) v: attention (Vaswani et al., arXiv:1706.03762), never T x T in memory.
  * q: (B, HQ, Tq, D), k: (B, HKV, Tk, D), v: (B, HKV, Tk, Dv), or all without B; one floating dtype; any strides, read in
  * place -> y: (B, HQ, Tq, Dv). HQ a multiple of HKV: query head h reads key head h / (HQ / HKV).
- * mask: broadcasts to (B, HQ, Tq, Tk); bool (true takes part) or floating (added). is_causal: query i sees keys
- * j <= i + Tk - Tq, so that the last query sees the last key (PyTorch aligns the first ones). window > 0: only
- * j > i + Tk - Tq - window. All of these together: what each of them lets through. A row that sees nothing gives zeros and
- * no gradient. scale 0: 1 / sqrt(D). dropout: the probability of each weight to be dropped, always on if given; weight
- * (b, h, i, j) takes the random value ((b HQ + h) Tq + i) Tk + j.
+ * mask: broadcasts to (B, HQ, Tq, Tk); bool (true takes part) or floating: added, and below -3e4 it hides the key as -inf
+ * does. is_causal: query i sees keys j <= i + Tk - Tq, so that the last query sees the last key (PyTorch aligns the first
+ * ones). window > 0: only j > i + Tk - Tq - window. All of these together: what each of them lets through. A row that sees
+ * nothing gives zeros and no gradient (PyTorch's gives the mean of v where the mask is finite). scale 0: 1 / sqrt(D).
+ * dropout: the probability of each weight to be dropped, always on if given; weight (b, h, i, j) takes the random value
+ * ((b HQ + h) Tq + i) Tk + j.
  * y's axes lie in memory in the order of q's, so that heads split off (B, T, H D) are joined again without a copy.
  * Computed in f32 for 16-bit operands, except that for bf16 on a CPU with AVX-512-BF16 or AMX, and for both on CUDA, the
  * probabilities and their gradients are rounded to the operands' dtype for the products with v, k, q and dy. The gradient of
