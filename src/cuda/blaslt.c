@@ -1,14 +1,9 @@
 #include "cuda/blaslt.h"
 
-#include <dlfcn.h>
-#include <pthread.h>
-
 #include "cuda/library.h"
 #include "tensor/internal.h"
 
-static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static wgi_blaslt table;
-static bool loaded;
 
 static void *open_library(void)
 {
@@ -44,15 +39,8 @@ static bool suits(void)
 
 const wgi_blaslt *wgi_blaslt_load(void)
 {
-    pthread_mutex_lock(&lock);
-    if (!loaded) {
-        void *library = open_library();
-        loaded = library && suits();
-        if (!loaded && library) dlclose(library);
-    }
-    const bool ok = loaded;
-    pthread_mutex_unlock(&lock);
-    return ok ? &table : NULL;
+    static wgi_library library = { .lock = PTHREAD_MUTEX_INITIALIZER };
+    return wgi_library_load(&library, open_library, suits) ? &table : NULL;
 }
 
 const char *wgi_blaslt_text(cublasStatus_t s)

@@ -20,7 +20,7 @@ typedef struct {
     __typeof__(&cudnnBackendExecute) execute;
 } wgi_cudnn;
 
-/* Version 9.6 or a newer 9. NULL: raised (WG_EDEVICE). */
+/* Version 9.15.1 or a newer 9: before it NVIDIA's own frontend goes round several errors of attention's. NULL: raised (WG_EDEVICE). */
 const wgi_cudnn *wgi_cudnn_load(void);
 /* cuDNN has nothing for what was asked, which need not be asked again. */
 static inline bool wgi_cudnn_declines(cudnnStatus_t s)

@@ -34,3 +34,16 @@ void *wgi_library_open(const char *what, const char *name, const char *bare,
     if (library) dlclose(library);
     return NULL;
 }
+
+bool wgi_library_load(wgi_library *l, void *(*open)(void), bool (*suits)(void))
+{
+    pthread_mutex_lock(&l->lock);
+    if (!l->loaded) {
+        void *library = open();
+        l->loaded = library && suits();
+        if (!l->loaded && library) dlclose(library);
+    }
+    const bool ok = l->loaded;
+    pthread_mutex_unlock(&l->lock);
+    return ok;
+}

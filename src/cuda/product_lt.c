@@ -224,40 +224,22 @@ typedef struct {
     cublasStatus_t answer;
 } question;
 
-static void pose(question *q)
+static void pose(void *self)
 {
+    question *q = self;
     const descriptors *d = q->d;
     q->answer = q->c->lt->heuristic(q->c->handle, d->what, d->a, d->b, d->c, d->c, d->preference, 1,
                                     &q->found, &q->n);
 }
 
-/* A thread. Raises nothing: the error would be this thread's. */
-static void *pose_apart(void *self)
-{
-    question *q = self;
-    q->answer = CUBLAS_STATUS_NOT_INITIALIZED;
-    if (cudaSetDevice(q->c->device) == cudaSuccess) pose(q);
-    return NULL;
-}
-
-/* In CUDA 13.3 the heuristic asks the calling thread's context what a capture forbids, and fails: "Could not obtain green
- * context information" (vllm.cpp issue 1732, pull request 1741). So a thread that captures has another one ask. */
-static void pose_wherever(question *q)
-{
-    pthread_t other;
-    if (!wgi_cuda_captures() || pthread_create(&other, NULL, pose_apart, q) != 0)
-        pose(q);
-    else
-        pthread_join(other, NULL);
-}
-
-/* The heuristic's first. */
+/* The heuristic's first. In CUDA 13.3 it asks the calling thread's context what a capture forbids, and fails: "Could not obtain
+ * green context information" (vllm.cpp issue 1732, pull request 1741): so it is asked apart. */
 static choice ask(const wgi_cuda_product *c, descriptors *d, const wgi_product_problem *p)
 {
-    question q = { .c = c, .d = d };
+    question q = { .c = c, .d = d, .answer = CUBLAS_STATUS_NOT_INITIALIZED };
     choice new = { .answer = prefer(d, p) };
     if (new.answer != CUBLAS_STATUS_SUCCESS) return new;
-    pose_wherever(&q);
+    wgi_cuda_apart(c->device, pose, &q);
     new.answer = q.answer;
     if (new.answer != CUBLAS_STATUS_SUCCESS) return new;
     new.answer = q.n > 0 ? q.found.state : CUBLAS_STATUS_NOT_SUPPORTED;

@@ -79,6 +79,35 @@ enum cudaStreamCaptureMode wgi_cuda_relax(enum cudaStreamCaptureMode mode)
     return mode;
 }
 
+/* ---- beside a capture ------------------------------------------------------------------------ */
+
+typedef struct {
+    void (*fn)(void *);
+    void *self;
+    int device;
+    bool ran;
+} errand;
+
+static void *run_errand(void *self)
+{
+    errand *e = self;
+    e->ran = cudaSetDevice(e->device) == cudaSuccess;
+    if (e->ran) e->fn(e->self);
+    return NULL;
+}
+
+bool wgi_cuda_apart(int device, void (*fn)(void *), void *self)
+{
+    pthread_t other;
+    errand e = { fn, self, device, false };
+    if (!wgi_cuda_captures() || pthread_create(&other, NULL, run_errand, &e) != 0) {
+        fn(self);
+        return true;
+    }
+    pthread_join(other, NULL);
+    return e.ran;
+}
+
 /* ---- making and freeing ---------------------------------------------------------------------- */
 
 static void retire(cudaGraphExec_t *exec)

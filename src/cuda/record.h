@@ -29,6 +29,9 @@ bool wgi_cuda_captures(void);
 bool wgi_cuda_recording(const wgi_cuda_device *d);
 /* A copy of the bytes that stays until the graph being captured has run; NULL: raised. */
 void *wgi_recorder_keep(const void *from, size_t bytes);
+/* fn(self), which may ask of CUDA what a capture forbids, and raises nothing: while this thread captures another one runs it, with
+ * the device current. Returns when it is done; false: it did not run. */
+bool wgi_cuda_apart(int device, void (*fn)(void *), void *self);
 /* Raises WG_EDEVICE, "<what>: cuda:N is being captured ...", while this thread captures on any device: CUDA
  * would give the capture up. */
 wg_status wgi_cuda_may_wait(const char *what);

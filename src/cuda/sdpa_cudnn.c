@@ -23,15 +23,24 @@ struct wgi_cuda_cudnn {
     int n;
 };
 
-/* Raises it, with what cuDNN says besides. */
-static wg_status raise(const wgi_cudnn *lib, cudnnStatus_t s, const char *step)
+/* What cuDNN says besides: of this thread. */
+typedef struct {
+    char text[256];
+} remark;
+
+static remark remark_of(const wgi_cudnn *lib)
 {
-    char more[256] = "";
-    lib->last(more, sizeof more);
+    remark r = { "" };
+    lib->last(r.text, sizeof r.text);
+    return r;
+}
+
+static wg_status raise(const wgi_cudnn *lib, cudnnStatus_t s, const char *step, remark r)
+{
     const bool memory = s == CUDNN_STATUS_INTERNAL_ERROR_HOST_ALLOCATION_FAILED ||
                         s == CUDNN_STATUS_INTERNAL_ERROR_DEVICE_ALLOCATION_FAILED;
     return wg_raise(memory ? WG_EMEM : WG_EDEVICE, "cuDNN: %s: %s%s%.200s", step, lib->text(s),
-                    *more ? ": " : "", more);
+                    *r.text ? ": " : "", r.text);
 }
 
 /* ---- the device's ---------------------------------------------------------------------------------------------- */
@@ -42,7 +51,7 @@ static wg_status create_handle(wgi_cuda_device *d, wgi_cuda_cudnn *c)
     cudnnStatus_t s = c->lib->create(&c->handle);
     if (s != CUDNN_STATUS_SUCCESS && wgi_pool_trim(d->pool) > 0) s = c->lib->create(&c->handle);
     wgi_cuda_relax(before);
-    return s == CUDNN_STATUS_SUCCESS ? WG_OK : raise(c->lib, s, "cudnnCreate");
+    return s == CUDNN_STATUS_SUCCESS ? WG_OK : raise(c->lib, s, "cudnnCreate", remark_of(c->lib));
 }
 
 static wgi_cuda_cudnn *cudnn_new(wgi_cuda_device *d)
@@ -74,37 +83,75 @@ static wgi_cuda_cudnn *open_cudnn(wgi_cuda_device *d)
 
 /* ---- plans ----------------------------------------------------------------------------------------------------- */
 
-/* One that cuDNN declines is kept, too. */
-static wg_status plan_new(wgi_cuda_cudnn *c, const wgi_sdpa_key *key, plan **to)
+typedef struct {
+    wgi_cuda_device *device;
+    plan *plan;
+    remark remark;
+} construction;
+
+static void build(void *self)
 {
-    plan *p = calloc(1, sizeof *p);
+    construction *b = self;
+    plan *p = b->plan;
+    const wgi_cuda_cudnn *c = b->device->cudnn;
+    wgi_sdpa_describe(&p->graph, c->lib, &p->key, c->handle);
+    p->run = wgi_sdpa_plan(&p->graph, c->handle, &p->workspace);
+    if (p->run) return;
+    b->remark = remark_of(c->lib);
+    wgi_sdpa_forget(&p->graph);
+}
+
+/* It loads a module, which a capture may forbid. */
+static bool construct(construction *b)
+{
+    if (!wgi_cuda_apart(b->device->index, build, b)) {
+        b->plan->graph.status = CUDNN_STATUS_NOT_INITIALIZED;
+        b->plan->graph.step = "cudaSetDevice";
+    }
+    return b->plan->run || wgi_cudnn_declines(b->plan->graph.status);
+}
+
+/* One that cuDNN declines is kept, too. What a module takes of the device is the driver's: where the pool holds all there is,
+ * some goes back. */
+static wg_status plan_new(wgi_cuda_device *d, const wgi_sdpa_key *key, plan **to)
+{
+    wgi_cuda_cudnn *c = d->cudnn;
+    construction b = { d, calloc(1, sizeof *b.plan), { "" } };
+    plan *p = b.plan;
     if (!p) return wg_raise(WG_EMEM, "out of memory for a plan of cuDNN's");
     p->key = *key;
-    const enum cudaStreamCaptureMode before = wgi_cuda_relax(cudaStreamCaptureModeRelaxed);
-    wgi_sdpa_describe(&p->graph, c->lib, key, c->handle);
-    p->run = wgi_sdpa_plan(&p->graph, c->handle, &p->workspace);
-    wgi_cuda_relax(before);
-    wg_status s = WG_OK;
-    if (!p->run && !wgi_cudnn_declines(p->graph.status))
-        s = raise(c->lib, p->graph.status, p->graph.step);
-    if (!p->run) wgi_sdpa_forget(&p->graph);
-    if (s == WG_OK)
-        *to = c->plans[c->n++] = p;
-    else
+    const bool known = construct(&b) || (wgi_pool_trim(d->pool) > 0 && construct(&b));
+    wgi_log(1, "cuDNN, attention%s of (%lld, %lld, %lld, %lld) with %lld keys: %s",
+            key->backward ? "'s gradient" : "", (long long)key->batch, (long long)key->heads,
+            (long long)key->tq, (long long)key->d, (long long)key->tk,
+            p->run ? "has a kernel" : c->lib->text(p->graph.status));
+    if (!known) {
+        const wg_status s = raise(c->lib, p->graph.status, p->graph.step, b.remark);
         free(p);
-    return s;
+        return s;
+    }
+    *to = c->plans[c->n++] = p;
+    return WG_OK;
 }
 
 /* *to NULL: there are too many. */
-static wg_status find_plan(wgi_cuda_cudnn *c, const wgi_sdpa_key *key, plan **to)
+static wg_status find_plan(wgi_cuda_device *d, const wgi_sdpa_key *key, plan **to)
 {
+    const wgi_cuda_cudnn *c = d->cudnn;
     *to = NULL;
     for (int i = 0; i < c->n; i++)
         if (memcmp(&c->plans[i]->key, key, sizeof *key) == 0) {
             *to = c->plans[i];
             return WG_OK;
         }
-    return c->n < WGI_SDPA_PLANS ? plan_new(c, key, to) : WG_OK;
+    return c->n < WGI_SDPA_PLANS ? plan_new(d, key, to) : WG_OK;
+}
+
+static atomic_llong runs;
+
+int64_t wgi_cudnn_runs(void)
+{
+    return atomic_load_explicit(&runs, memory_order_relaxed);
 }
 
 /* ---- one call -------------------------------------------------------------------------------------------------- */
@@ -170,22 +217,27 @@ static wg_status execute(wgi_cuda_cudnn *c, const plan *p, const variant *v, voi
     cudnnStatus_t s = c->lib->descriptor_create(CUDNN_BACKEND_VARIANT_PACK_DESCRIPTOR, &d);
     if (s == CUDNN_STATUS_SUCCESS) s = describe_variant(c->lib, d, v);
     pthread_mutex_lock(&c->lock);
+    const enum cudaStreamCaptureMode before = wgi_cuda_relax(cudaStreamCaptureModeRelaxed);
     if (s == CUDNN_STATUS_SUCCESS) s = c->lib->set_stream(c->handle, stream);
     if (s == CUDNN_STATUS_SUCCESS) s = c->lib->execute(c->handle, p->run, d);
+    wgi_cuda_relax(before);
     pthread_mutex_unlock(&c->lock);
-    const wg_status status = s == CUDNN_STATUS_SUCCESS ? WG_OK : raise(c->lib, s, "attention");
+    if (s == CUDNN_STATUS_SUCCESS) atomic_fetch_add_explicit(&runs, 1, memory_order_relaxed);
+    const wg_status status =
+        s == CUDNN_STATUS_SUCCESS ? WG_OK : raise(c->lib, s, "attention", remark_of(c->lib));
     if (d) c->lib->descriptor_destroy(d);
     return status;
 }
 
-static wg_status run(wgi_cuda_cudnn *c, const wg_run *r, const wgi_sdpa_key *k,
+static wg_status run(wgi_cuda_device *d, const wg_run *r, const wgi_sdpa_key *k,
                      const wgi_attention_pass *pass, bool *done)
 {
+    wgi_cuda_cudnn *c = d->cudnn;
     plan *p = NULL;
     float scale = (float)pass->scale, hidden = -INFINITY, one = 1;
     variant v = { .n = 0 };
     pthread_mutex_lock(&c->lock);
-    wg_status s = find_plan(c, k, &p);
+    wg_status s = find_plan(d, k, &p);
     pthread_mutex_unlock(&c->lock);
     if (s != WG_OK || !p || !p->run) return s;
     give_tensors(&v, pass);
@@ -210,7 +262,7 @@ wg_status wgi_cuda_sdpa_cudnn(const wg_run *r, const wgi_attention_pass *p, bool
     *done = false;
     if (!wanted() || !wgi_sdpa_key_of(&key, p)) return WG_OK;
     wgi_cuda_device *d = wgi_cuda_of(r->in.t[0]);
-    wgi_cuda_cudnn *c = d ? open_cudnn(d) : NULL;
-    if (!c) return wg_error_code();
-    return run(c, r, &key, p, done);
+    if (!d) return wg_error_code();
+    if (d->major > 9) return WG_OK;
+    return open_cudnn(d) ? run(d, r, &key, p, done) : wg_error_code();
 }

@@ -6,41 +6,52 @@ typedef cudnnBackendDescriptor_t descriptor;
 
 /* ---- which calls ----------------------------------------------------------------------------------------------- */
 
-/* Rows next to each other or apart, in whole chunks of 16 bytes, no two of them the same memory. An axis of one element has no
- * stride to look at. */
+/* Rows of whole chunks of 16 bytes, one a line of memory. An axis of one element has no stride to look at. */
 static bool takes(const wgi_attention_operand *o, int64_t *stride, int type, int b, int h, int t)
 {
-    const int sizes[] = { b, h, t }, chunk = type == WG_F32 ? 1 : 8;
-    if (o->type != type || (chunk > 1 && (o->stride[3] != 1 || (uintptr_t)o->data % 16)))
-        return false;
+    enum { CHUNK = 8 };
+    const int sizes[] = { b, h, t };
+    if (o->type != type || o->stride[3] != 1 || (uintptr_t)o->data % 16) return false;
     for (int i = 0; i < 3; i++) {
-        if (sizes[i] > 1 && (o->stride[i] <= 0 || o->stride[i] % chunk)) return false;
-        stride[i] = sizes[i] > 1 ? o->stride[i] : chunk;
+        if (sizes[i] > 1 && (o->stride[i] <= 0 || o->stride[i] % CHUNK)) return false;
+        stride[i] = sizes[i] > 1 ? o->stride[i] : CHUNK;
     }
     return true;
 }
 
-static bool takes_forward(wgi_sdpa_key *k, const wgi_attention_pass *p)
+/* (B, H, Tq) f32, one behind the other: kernels for 8.x read it so whatever the strides say (NVIDIA/cudnn-frontend issue
+ * 304). */
+static bool takes_lse(const wgi_attention_operand *o, const wgi_attention_pass *p)
 {
-    const int type = p->q.type, b = p->batch, h = p->heads;
-    k->keeps_lse = p->lse.data != NULL;
-    return takes(&p->q, k->q, type, b, h, p->tq) &&
-           takes(&p->k, k->k, type, b, p->kv_heads, p->tk) &&
-           takes(&p->v, k->v, type, b, p->kv_heads, p->tk) &&
-           takes(&p->y, k->y, type, b, h, p->tq) &&
-           (!k->keeps_lse || takes(&p->lse, k->lse, WG_F32, b, h, p->tq));
+    return o->type == WG_F32 && (uintptr_t)o->data % 16 == 0 &&
+           (p->batch == 1 || o->stride[0] == (int64_t)p->heads * p->tq) &&
+           (p->heads == 1 || o->stride[1] == p->tq) && (p->tq == 1 || o->stride[2] == 1);
 }
 
+static bool takes_forward(wgi_sdpa_key *k, const wgi_attention_pass *p)
+{
+    const int type = p->q.type, b = p->batch, h = p->heads, kv = p->kv_heads;
+    k->keeps_lse = p->lse.data != NULL;
+    return takes(&p->q, k->q, type, b, h, p->tq) && takes(&p->k, k->k, type, b, kv, p->tk) &&
+           takes(&p->v, k->v, type, b, kv, p->tk) && takes(&p->y, k->y, type, b, h, p->tq) &&
+           (!k->keeps_lse || takes_lse(&p->lse, p));
+}
+
+/* Of one query or key, and where half of the last 128 keys is there, cuDNN's gradients can be NaN (cudnn-frontend issues 628,
+ * 1072; seen with scores far below 0). */
 static bool takes_backward(wgi_sdpa_key *k, const wgi_attention_pass *p)
 {
     const int type = p->q.type, b = p->batch, h = p->heads, kv = p->kv_heads;
-    return k->keeps_lse && !p->accumulate && takes(&p->dy, k->dy, type, b, h, p->tq) &&
-           takes(&p->dq, k->dq, type, b, h, p->tq) && takes(&p->dk, k->dk, type, b, kv, p->tk) &&
+    return k->keeps_lse && !p->accumulate && p->tq > WGI_DECODE_QUERIES &&
+           p->tk > WGI_DECODE_QUERIES && p->tk % 128 != 64 &&
+           takes(&p->dy, k->dy, type, b, h, p->tq) && takes(&p->dq, k->dq, type, b, h, p->tq) &&
+           takes(&p->dk, k->dk, type, b, kv, p->tk) &&
            takes(&p->dv_out, k->dv_out, type, b, kv, p->tk);
 }
 
 bool wgi_sdpa_key_of(wgi_sdpa_key *k, const wgi_attention_pass *p)
 {
+    enum { MOST = 65535 }; /* blocks along an axis of a grid */
     const int type = p->q.type;
     *k = (wgi_sdpa_key) { .batch = p->batch,
                           .heads = p->heads,
@@ -53,8 +64,10 @@ bool wgi_sdpa_key_of(wgi_sdpa_key *k, const wgi_attention_pass *p)
                           .causal = p->causal,
                           .backward = p->dy.data != NULL };
     if ((type != WG_BF16 && type != WG_F16) || wgi_attention_has_extra(p) || p->window > 0 ||
-        (p->causal && p->tq != p->tk) || p->batch < 1 || p->heads < 1 || p->tq < 1 || p->tk < 1 ||
-        p->d < 8 || p->d % 8 || p->dv < 8 || p->dv % 8)
+        (p->causal && p->tq != p->tk))
+        return false;
+    if (p->batch < 1 || p->batch > MOST || p->heads < 1 || p->heads > MOST || p->tq < 1 ||
+        p->tk < 1 || p->d < 8 || p->d % 8 || p->dv < 8 || p->dv % 8)
         return false;
     return takes_forward(k, p) && (!k->backward || takes_backward(k, p));
 }
@@ -290,8 +303,7 @@ static descriptor hide(wgi_sdpa_graph *g, const attention *a, descriptor s)
 
 static descriptor lse_of(wgi_sdpa_graph *g, const attention *a)
 {
-    const wgi_sdpa_key *k = a->key;
-    return real(g, WGI_SDPA_LSE, CUDNN_DATA_FLOAT, strided(k->batch, k->heads, k->tq, 1, k->lse));
+    return real(g, WGI_SDPA_LSE, CUDNN_DATA_FLOAT, a->rows);
 }
 
 /* y = softmax(scale q k^T) v, lse = max + log(sum of exp(s - max)) */
@@ -307,10 +319,10 @@ static void forward(wgi_sdpa_graph *g, const wgi_sdpa_key *k)
     s = binary(g, CUDNN_POINTWISE_SUB, s, top, a.scores);
     s = unary(g, CUDNN_POINTWISE_EXP, s, a.scores);
     reduce(g, CUDNN_REDUCE_TENSOR_ADD, s, sum);
-    if (k->keeps_lse) {
-        descriptor log = unary(g, CUDNN_POINTWISE_LOG, sum, a.rows);
-        point(g, CUDNN_POINTWISE_ADD, (arguments) { .x = top, .b = log, .y = lse_of(g, &a) });
-    }
+    /* without memory where nobody asks for it: no kernel is found without these operations */
+    descriptor log = unary(g, CUDNN_POINTWISE_LOG, sum, a.rows),
+               lse = k->keeps_lse ? lse_of(g, &a) : inner(g, CUDNN_DATA_FLOAT, a.rows);
+    point(g, CUDNN_POINTWISE_ADD, (arguments) { .x = top, .b = log, .y = lse });
     descriptor p = inner(g, a.type, a.scores);
     point(g, CUDNN_POINTWISE_DIV, (arguments) { .x = s, .b = sum, .y = p });
     multiply(g, p, real(g, WGI_SDPA_V, a.type, strided(k->batch, k->kv_heads, k->tk, k->dv, k->v)),

@@ -10,13 +10,14 @@
 typedef struct {
     int64_t batch, heads, kv_heads, tq, tk, d, dv;
     /* strides of batch, head and row, in elements; of what is not there 0 */
-    int64_t q[3], k[3], v[3], y[3], lse[3], dy[3], dq[3], dk[3], dv_out[3];
+    int64_t q[3], k[3], v[3], y[3], dy[3], dq[3], dk[3], dv_out[3];
     int32_t type; /* WG_BF16, WG_F16 */
     int32_t causal, keeps_lse, backward;
 } wgi_sdpa_key;
 
-/* false: it is none of cuDNN's graphs: operands of another type than q's, or whose rows are no 16-byte chunks or overlap, a mask,
- * dropout, a window, a scale that is not positive, gradients that are added to, causality over more keys than queries. */
+/* false: it is none of cuDNN's: operands of another type than q's, whose rows are no 16-byte chunks, or that are repeated; a
+ * mask, dropout, a window, a scale that is not positive, causality over more keys than queries; more than 65,535 sequences or
+ * heads; gradients that are added to, of 8 queries or fewer, or where cuDNN is known to err. */
 bool wgi_sdpa_key_of(wgi_sdpa_key *k, const wgi_attention_pass *p);
 
 /* Tensors of a graph that have memory. */

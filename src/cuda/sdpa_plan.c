@@ -11,7 +11,8 @@ static void get(wgi_sdpa_graph *g, descriptor d, cudnnBackendAttributeName_t nam
     g->step = "cudnnBackendGetAttribute";
 }
 
-descriptor wgi_sdpa_ask(wgi_sdpa_graph *g, descriptor device, int64_t *n)
+/* The question, and how many answers there may be. */
+static descriptor ask(wgi_sdpa_graph *g, descriptor device, int64_t *n)
 {
     static const cudnnBackendHeurMode_t mode = CUDNN_HEUR_MODE_A;
     descriptor d = wgi_sdpa_descriptor(g, CUDNN_BACKEND_ENGINEHEUR_DESCRIPTOR);
@@ -37,20 +38,34 @@ static descriptor plan_of(wgi_sdpa_graph *g, cudnnHandle_t handle, descriptor co
     return g->status == CUDNN_STATUS_SUCCESS ? d : NULL;
 }
 
-descriptor wgi_sdpa_plan(wgi_sdpa_graph *g, cudnnHandle_t handle, int64_t *workspace)
+/* The ways that the heuristic has, up to n; how many. */
+static int64_t configs_of(wgi_sdpa_graph *g, descriptor device, descriptor *configs, int64_t n)
 {
-    enum { TRIED = 4 };
-    descriptor configs[TRIED], found = NULL, plan = NULL;
-    int64_t n = 0;
-    found = wgi_sdpa_ask(g, NULL, &n);
-    if (n > TRIED) n = TRIED;
+    int64_t found = 0;
+    descriptor d = ask(g, device, &found);
+    if (found < n) n = found;
     for (int64_t i = 0; i < n; i++)
         configs[i] = wgi_sdpa_descriptor(g, CUDNN_BACKEND_ENGINECFG_DESCRIPTOR);
-    get(g, found, CUDNN_ATTR_ENGINEHEUR_RESULTS, CUDNN_TYPE_BACKEND_DESCRIPTOR, n, &n, configs);
+    get(g, d, CUDNN_ATTR_ENGINEHEUR_RESULTS, CUDNN_TYPE_BACKEND_DESCRIPTOR, n, &n, configs);
+    return g->status == CUDNN_STATUS_SUCCESS ? n : 0;
+}
+
+enum { TRIED = 8 };
+
+int64_t wgi_sdpa_ways(wgi_sdpa_graph *g, descriptor device)
+{
+    descriptor configs[TRIED];
+    return configs_of(g, device, configs, TRIED);
+}
+
+descriptor wgi_sdpa_plan(wgi_sdpa_graph *g, cudnnHandle_t handle, int64_t *workspace)
+{
+    descriptor configs[TRIED], plan = NULL;
+    const int64_t n = configs_of(g, NULL, configs, TRIED);
     if (g->status != CUDNN_STATUS_SUCCESS) return NULL;
     g->status = CUDNN_STATUS_NOT_SUPPORTED;
     g->step = "the heuristic";
-    for (int64_t i = 0; i < n && !plan && wgi_cudnn_declines(g->status); i++) {
+    for (int64_t i = 0; i < n && !plan; i++) {
         g->status = CUDNN_STATUS_SUCCESS;
         plan = plan_of(g, handle, configs[i], workspace);
     }
