@@ -230,7 +230,7 @@ WGI_TILE void plain_sharpen(const wgi_attention_pass &p, int b, int h, int i, in
                             R (&kept)[4][2], R (&ds)[4][2])
 {
     using P = plain<M, R>;
-    const int kv = h / (p.heads / p.kv_heads), column = j + M::thread() % 16 * 2;
+    const int kv = wgi_head_of_keys(&p, h), column = j + M::thread() % 16 * 2;
     const plain_rows q = { p.q, b, h, i, p.tq - i }, dy = { p.dy, b, h, i, p.tq - i },
                      k = { p.k, b, kv, j, p.tk - j }, v = { p.v, b, kv, j, p.tk - j };
     R s[4][2], dp[4][2];

@@ -191,6 +191,10 @@ static void options_samples(wg_samples *s)
               *row = wg_randn(WG_DIMS(1, 9, 8)); /* rows of 16 bytes */
     wg_sample(s, "rows of eight", WG_LIST(whole, row, row), &causal);
     wg_sample(s, "rows of eight, dropout", WG_LIST(whole, row, row), &drop);
+    wg_tensor *few = wg_randn(WG_DIMS(4, 3, 8)), *near_row = wg_randn(WG_DIMS(2, 9, 8)),
+              *wide_row = wg_randn(WG_DIMS(2, 9, 16));
+    wg_sample(s, "a few queries of rows of eight, grouped", WG_LIST(few, near_row, wide_row),
+              &causal);
     wg_tensor *three = wg_randn(WG_DIMS(2, 3, 2)), *values = wg_randn(WG_DIMS(2, 3, 2));
     wg_tensor *six = wg_randn(WG_DIMS(2, 6, 2));
     wg_sample(s, "blind rows", WG_LIST(six, three, values), &causal);
