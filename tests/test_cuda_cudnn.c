@@ -118,6 +118,19 @@ START_TEST(only_what_cudnn_has_a_graph_for_goes_there)
 }
 END_TEST
 
+typedef struct {
+    int64_t heads, kv_heads, tq, tk, d, dv;
+    bool causal, together; /* heads lie in one row, as a projection leaves them */
+    wg_dtype type;
+} shape;
+
+static const shape shapes[] = {
+    { 2, 2, 20, 20, 64, 64, true, true, WG_BF16 },   { 4, 2, 33, 33, 32, 32, true, true, WG_BF16 },
+    { 2, 1, 16, 16, 128, 128, true, false, WG_F16 }, { 3, 3, 12, 25, 64, 64, false, true, WG_F16 },
+    { 4, 1, 40, 9, 32, 64, false, false, WG_BF16 },  { 1, 1, 70, 70, 8, 8, true, true, WG_F16 },
+};
+enum { SHAPES = sizeof shapes / sizeof *shapes };
+
 /* ---- cuDNN itself, and no device --------------------------------------------------------------------------------- */
 
 /* As CUDNN_ATTR_DEVICEPROP_JSON_REPRESENTATION gives them of an H200, but for the capability. */
@@ -164,6 +177,32 @@ static bool no_driver(void)
            !dlopen(WGI_CUDA_LIBRARIES "/stubs/libcuda.so", RTLD_NOW | RTLD_GLOBAL);
 }
 
+/* As check() has it. */
+static wgi_attention_pass pass_of_shape(const shape *s, bool backward)
+{
+    const int type = (int)s->type;
+    wgi_attention_pass p = { .batch = 2,
+                             .heads = (int)s->heads,
+                             .kv_heads = (int)s->kv_heads,
+                             .tq = (int)s->tq,
+                             .tk = (int)s->tk,
+                             .d = (int)s->d,
+                             .dv = (int)s->dv,
+                             .causal = s->causal,
+                             .scale = 1 };
+    p.q = rows_of(type, s->heads, s->tq, s->d);
+    p.k = rows_of(type, s->kv_heads, s->tk, s->d);
+    p.v = rows_of(type, s->kv_heads, s->tk, s->dv);
+    p.y = rows_of(type, s->heads, s->tq, s->dv);
+    p.lse = rows_of(WG_F32, s->heads, s->tq, 1);
+    if (!backward) return p;
+    p.dy = p.y;
+    p.dq = p.q;
+    p.dk = p.k;
+    p.dv_out = p.v;
+    return p;
+}
+
 START_TEST(cudnn_knows_our_graphs)
 {
     static const int capabilities[] = { 800, 900 }, lengths[] = { 9, 100, 1024 },
@@ -196,18 +235,16 @@ START_TEST(cudnn_knows_our_graphs)
             if (!backward && i % 4 == 0) p.lse.data = NULL;
             expect_a_way(lib, device, &p);
         }
+        for (int i = 0; i < 2 * SHAPES; i++) {
+            const wgi_attention_pass p = pass_of_shape(&shapes[i / 2], i % 2);
+            expect_a_way(lib, device, &p);
+        }
         wgi_sdpa_forget(&d);
     }
 }
 END_TEST
 
 /* ---- on a device ------------------------------------------------------------------------------------------------- */
-
-typedef struct {
-    int64_t heads, kv_heads, tq, tk, d, dv;
-    bool causal, together; /* heads lie in one row, as a projection leaves them */
-    wg_dtype type;
-} shape;
 
 static wg_tensor *operand(const shape *s, int64_t heads, int64_t t, int64_t d)
 {
@@ -272,13 +309,6 @@ static bool no_cudnn(void)
     printf("skipped: no cuDNN\n");
     return true;
 }
-
-static const shape shapes[] = {
-    { 2, 2, 20, 20, 64, 64, true, true, WG_BF16 },   { 4, 2, 33, 33, 32, 32, true, true, WG_BF16 },
-    { 2, 1, 16, 16, 128, 128, true, false, WG_F16 }, { 3, 3, 12, 25, 64, 64, false, true, WG_F16 },
-    { 4, 1, 40, 9, 32, 64, false, false, WG_BF16 },  { 1, 1, 70, 70, 8, 8, true, true, WG_F16 },
-};
-enum { SHAPES = sizeof shapes / sizeof *shapes };
 
 START_TEST(values_and_gradients_are_those_of_the_formula)
 {

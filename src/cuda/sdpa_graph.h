@@ -40,8 +40,9 @@ typedef enum {
     WGI_SDPA_UIDS
 } wgi_sdpa_uid;
 
-/* A call's descriptors. Begin with zeros; wgi_sdpa_forget gives back what there is. */
-enum { WGI_SDPA_DESCRIPTORS = 96, WGI_SDPA_OPERATIONS = 24 };
+/* A call's descriptors, those of the ways that were tried to run it among them. Begin with zeros; wgi_sdpa_forget gives back
+ * what there is. */
+enum { WGI_SDPA_DESCRIPTORS = 128, WGI_SDPA_OPERATIONS = 24 };
 typedef struct {
     const wgi_cudnn *lib;
     cudnnStatus_t status; /* of the first step that went wrong; what comes after it is not tried */
