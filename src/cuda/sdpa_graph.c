@@ -223,14 +223,23 @@ static descriptor unary(wgi_sdpa_graph *g, cudnnPointwiseMode_t mode, descriptor
     return binary(g, mode, x, NULL, f);
 }
 
+/* What an operation is, sums in f32; to be finished. */
+static descriptor summing(wgi_sdpa_graph *g, cudnnBackendDescriptorType_t type,
+                          cudnnBackendAttributeName_t precision)
+{
+    static const cudnnDataType_t f32 = CUDNN_DATA_FLOAT;
+    descriptor d = wgi_sdpa_descriptor(g, type);
+    wgi_sdpa_set(g, d, precision, CUDNN_TYPE_DATA_TYPE, 1, &f32);
+    return d;
+}
+
 /* Along the axes where y has one element, or a divisor of x's. */
 static void reduce(wgi_sdpa_graph *g, cudnnReduceTensorOp_t how, descriptor x, descriptor y)
 {
-    static const cudnnDataType_t type = CUDNN_DATA_FLOAT;
-    descriptor what = wgi_sdpa_descriptor(g, CUDNN_BACKEND_REDUCTION_DESCRIPTOR);
+    descriptor what =
+        summing(g, CUDNN_BACKEND_REDUCTION_DESCRIPTOR, CUDNN_ATTR_REDUCTION_COMP_TYPE);
     wgi_sdpa_set(g, what, CUDNN_ATTR_REDUCTION_OPERATOR, CUDNN_TYPE_REDUCTION_OPERATOR_TYPE, 1,
                  &how);
-    wgi_sdpa_set(g, what, CUDNN_ATTR_REDUCTION_COMP_TYPE, CUDNN_TYPE_DATA_TYPE, 1, &type);
     wgi_sdpa_finish(g, what, "a reduction");
     descriptor d = wgi_sdpa_descriptor(g, CUDNN_BACKEND_OPERATION_REDUCTION_DESCRIPTOR);
     wgi_sdpa_set_descriptor(g, d, CUDNN_ATTR_OPERATION_REDUCTION_DESC, what);
@@ -242,9 +251,7 @@ static void reduce(wgi_sdpa_graph *g, cudnnReduceTensorOp_t how, descriptor x, d
 /* c = a b, of each head; several heads of a meet one of b. */
 static void multiply(wgi_sdpa_graph *g, descriptor a, descriptor b, descriptor c)
 {
-    static const cudnnDataType_t type = CUDNN_DATA_FLOAT;
-    descriptor what = wgi_sdpa_descriptor(g, CUDNN_BACKEND_MATMUL_DESCRIPTOR);
-    wgi_sdpa_set(g, what, CUDNN_ATTR_MATMUL_COMP_TYPE, CUDNN_TYPE_DATA_TYPE, 1, &type);
+    descriptor what = summing(g, CUDNN_BACKEND_MATMUL_DESCRIPTOR, CUDNN_ATTR_MATMUL_COMP_TYPE);
     wgi_sdpa_finish(g, what, "a product");
     descriptor d = wgi_sdpa_descriptor(g, CUDNN_BACKEND_OPERATION_MATMUL_DESCRIPTOR);
     wgi_sdpa_set_descriptor(g, d, CUDNN_ATTR_OPERATION_MATMUL_ADESC, a);

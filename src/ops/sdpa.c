@@ -1,6 +1,7 @@
 /* y = dropout(softmax(scale q k^T + mask)) v: scaled dot-product attention.
  *   q (B, HQ, Tq, D), k (B, HKV, Tk, D), v (B, HKV, Tk, Dv), or all without B; one floating dtype -> y (B, HQ, Tq, Dv).
  *   y's axes lie in memory in the order of q's: heads split off a projection are joined again without a copy.
+ *   A floating mask is added, and hides what it is very low for (ops/sdpa_mask.h).
  *   hidden: lse (B, HQ, Tq), the log of the sum of exp of a row's scores, f32 (f64 for f64).
  *   gradient: fused for q, k, v; any order by the composite. A floating mask's comes from the composite alone, which
  *   wg_sdpa takes when the mask requires one.

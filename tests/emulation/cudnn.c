@@ -28,11 +28,19 @@ struct cudnnContext {
     cudaStream_t stream;
 };
 
-/* WG_EMULATED_CUDNN: "missing", "none" (for a graph), "declines" (every plan), "fails" (every plan), "breaks" (every run). */
+/* WG_EMULATED_CUDNN: "missing", "none" (for a graph), "declines" (every plan), "fails" (every plan), "fails N" (N plans), "breaks" (every run). */
 static bool plays(const char *what)
 {
     const char *value = getenv("WG_EMULATED_CUDNN");
     return value && strcmp(value, what) == 0;
+}
+
+static bool plan_fails(void)
+{
+    static int made; /* since another value stood there */
+    const char *value = getenv("WG_EMULATED_CUDNN");
+    if (!value || strncmp(value, "fails", 5) != 0) return made = 0, false;
+    return !value[5] || made++ < atoi(value + 5);
 }
 
 /* ---- descriptors ------------------------------------------------------------------------------------------------- */
@@ -187,7 +195,7 @@ static cudnnStatus_t finish(cudnnBackendDescriptor_t d)
         return CUDNN_STATUS_BAD_PARAM;
     if (t->type == CUDNN_BACKEND_EXECUTION_PLAN_DESCRIPTOR && plays("declines"))
         return CUDNN_STATUS_NOT_SUPPORTED_ARCH_MISMATCH;
-    if (t->type == CUDNN_BACKEND_EXECUTION_PLAN_DESCRIPTOR && plays("fails"))
+    if (t->type == CUDNN_BACKEND_EXECUTION_PLAN_DESCRIPTOR && plan_fails())
         return CUDNN_STATUS_INTERNAL_ERROR_COMPILATION_FAILED;
     if (!children_are_finished(t)) return CUDNN_STATUS_BAD_PARAM_NOT_FINALIZED;
     t->finished = true;
